@@ -1,0 +1,1 @@
+"""minddpm: Denoising Diffusion Probabilistic Models, rebuilt one notebook at a time."""

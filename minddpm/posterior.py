@@ -1,0 +1,85 @@
+"""Where x_{t-1} lies if both x_t and x_0 are known: a Gaussian (Ho et al. 2020, eq. 6 and 7)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from minddpm.noising import check_like
+from minddpm.schedule import Schedule, per_image
+
+
+class Gaussian(NamedTuple):
+    """Independent normal distributions; the variance broadcasts against the mean."""
+
+    mean: Float[Tensor, "*dims"]
+    variance: Float[Tensor, "..."]
+
+
+def posterior_coefficients(
+    t: int | Int64[Tensor, "b"], schedule: Schedule
+) -> tuple[Float64[Tensor, "*b"], Float64[Tensor, "*b"]]:
+    """The weights of x_0 and of x_t in the posterior mean.
+
+    coef_x0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t)
+    coef_xt = sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t)
+
+    Args:
+        t: 1..T, an int or shape (b,). At t = 1 they are 1 and 0.
+        schedule: the noise schedule.
+
+    Returns: two float64 tensors of shape () or (b,).
+    Raises: TypeError or ValueError for a t that is not such.
+    Source: Ho et al. 2020, eq. 7.
+    """
+    t = schedule.index(t)
+    beta, alpha = schedule.beta[t], schedule.alpha[t]
+    alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    coef_x0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
+    coef_xt = alpha.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    return coef_x0, coef_xt
+
+
+def posterior_variance(t: int | Int64[Tensor, "b"], schedule: Schedule) -> Float64[Tensor, "*b"]:
+    """beta tilde, the variance of the posterior; exactly 0 at t = 1.
+
+    beta_tilde_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t
+
+    Args, returns and errors as for `posterior_coefficients`; one tensor of shape () or (b,).
+    Source: Ho et al. 2020, eq. 7.
+    """
+    t = schedule.index(t)
+    return (1 - schedule.alpha_bar[t - 1]) / (1 - schedule.alpha_bar[t]) * schedule.beta[t]
+
+
+def beta_variance(t: int | Int64[Tensor, "b"], schedule: Schedule) -> Float64[Tensor, "*b"]:
+    """beta_t, the other variance that the reverse step may use; the posterior's if x_0 is itself standard normal.
+
+    Args, returns and errors as for `posterior_variance`.
+    Source: Ho et al. 2020, section 3.2.
+    """
+    return schedule.beta[schedule.index(t)]
+
+
+def posterior(
+    x_0: Float[Tensor, "b *dims"], x_t: Float[Tensor, "b *dims"], t: int | Int64[Tensor, "b"], schedule: Schedule
+) -> Gaussian:
+    """q(x_{t-1} | x_t, x_0), the true reverse step.
+
+    mean = coef_x0 x_0 + coef_xt x_t, variance = beta_tilde_t
+
+    Args:
+        x_0, x_t: clean and noisy images, one shape (b, *dims) and dtype.
+        t: the time of x_t, 1..T, an int or shape (b,).
+        schedule: the noise schedule.
+
+    Returns: mean of shape (b, *dims); variance of shape () or (b, 1, ..., 1).
+    Raises: TypeError or ValueError for t, dtype or shape other than these.
+    Source: Ho et al. 2020, eq. 6 and 7.
+    """
+    check_like("x_0", x_0, x_t)
+    coef_x0, coef_xt = posterior_coefficients(t, schedule)
+    mean = per_image(coef_x0, x_t) * x_0 + per_image(coef_xt, x_t) * x_t
+    return Gaussian(mean, per_image(posterior_variance(t, schedule), x_t))

@@ -1,0 +1,173 @@
+"""How much noise there is at each time (Ho et al. 2020, section 2). The array index is the paper's t.
+
+Arrays have T + 1 entries: index 0 is the clean image (beta[0] = 0, alpha_bar[0] = 1), index T the last noisy one.
+Libraries that count from 0 call our t by the number t - 1.
+"""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64, Real
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The variances beta_t of the forward steps, and alpha_bar_t, the share of signal power that is left.
+
+    Args:
+        beta: float64, shape (T+1,), beta[0] = 0 and beta[t] in (0, 1) for t = 1..T.
+        alpha_bar: float64, shape (T+1,), alpha_bar[t] = product over s <= t of (1 - beta[s]); alpha_bar[0] = 1.
+
+    Build one with `Schedule.from_betas`, `linear_schedule` or `cosine_schedule`.
+    Raises: ValueError where beta and alpha_bar do not fit each other.
+    """
+
+    beta: Float64[Tensor, "T+1"]
+    alpha_bar: Float64[Tensor, "T+1"]
+
+    def __post_init__(self) -> None:
+        if self.beta.ndim != 1 or len(self.beta) < 2 or self.beta[0] != 0:
+            raise ValueError("beta must have shape (T+1,) and start with beta[0] = 0: use Schedule.from_betas(betas)")
+        if not torch.allclose(self.alpha_bar, (1 - self.beta).cumprod(0), rtol=1e-9, atol=0):
+            raise ValueError("alpha_bar must be the running product of 1 - beta: use Schedule.from_betas(betas)")
+
+    @classmethod
+    def from_betas(cls, betas: ArrayLike | Tensor) -> Schedule:
+        """Build a schedule from the list beta_1, ..., beta_T: the one place where betas[0] is beta_1.
+
+        Args:
+            betas: T numbers strictly between 0 and 1 (list, array or tensor).
+
+        Raises: ValueError for an empty list, another rank, NaN, or a value outside (0, 1).
+        """
+        values = torch.as_tensor(betas if isinstance(betas, Tensor) else np.asarray(betas)).detach().cpu().double()
+        if values.ndim != 1 or len(values) == 0:
+            raise ValueError(f"betas must have shape (T,) with T at least 1, got {tuple(values.shape)}")
+        wrong = ~((values > 0) & (values < 1))  # true for NaN as well
+        if wrong.any():
+            first = int(wrong.nonzero()[0])
+            raise ValueError(f"betas must lie strictly between 0 and 1, got {values[first].item():g} for t = {first + 1}")
+        beta = torch.cat([torch.zeros(1, dtype=torch.float64), values])
+        return cls(beta, (1 - beta).cumprod(0))
+
+    @property
+    def T(self) -> int:
+        """The number of steps."""
+        return len(self.beta) - 1
+
+    @property
+    def alpha(self) -> Float64[Tensor, "T+1"]:
+        """alpha_t = 1 - beta_t."""
+        return 1 - self.beta
+
+    @property
+    def snr(self) -> Float64[Tensor, "T+1"]:
+        """Signal power over noise power, alpha_bar_t / (1 - alpha_bar_t); infinite at t = 0."""
+        return self.alpha_bar / (1 - self.alpha_bar)
+
+    def steps(self) -> range:
+        """T, T-1, ..., 1: the times that the reverse process visits, in its order."""
+        return range(self.T, 0, -1)
+
+    def sample_t(
+        self, batch_size: int, *, generator: torch.Generator | None = None, device: torch.device | str | None = None
+    ) -> Int64[Tensor, "b"]:
+        """Draw a time for each image, uniformly from 1, ..., T.
+
+        Args:
+            batch_size: how many, b >= 1.
+            generator: source of randomness; PyTorch's global one if None.
+            device: where the result lies; CPU if None.
+
+        Returns: int64, shape (b,).
+        """
+        source = generator.device if generator else device
+        return torch.randint(1, self.T + 1, (batch_size,), generator=generator, device=source).to(device or "cpu")
+
+    def index(self, t: int | Tensor, *, first: int = 1) -> Int64[Tensor, ""] | Int64[Tensor, "b"]:
+        """Check that t can index the arrays, and return it as an int64 tensor on the CPU, shape () or (b,).
+
+        Args:
+            t: an integer, or an int64 tensor of shape (b,), each in first..T.
+            first: the lowest time allowed, 1 or 0.
+
+        Raises: TypeError for a t that is not integer, ValueError for one out of range or of another rank.
+        """
+        if isinstance(t, Tensor):
+            if t.dtype != torch.int64:
+                raise TypeError(f"t must be an int or an int64 tensor, got a tensor of {t.dtype}")
+            if t.ndim > 1:
+                raise ValueError(f"t must be an int or have shape (b,), got {tuple(t.shape)}")
+            times = t.detach().cpu()
+        else:
+            if isinstance(t, (bool, np.bool_)) or not hasattr(t, "__index__"):
+                raise TypeError(f"t must be an int or an int64 tensor, got {type(t).__name__}")
+            times = torch.tensor(operator.index(t))
+        outside = times[(times < first) | (times > self.T)]
+        if outside.numel():
+            raise ValueError(f"t must lie in {first}..{self.T}, got {outside.flatten()[0].item()}")
+        return times
+
+
+def per_image(coefficient: Float64[Tensor, "*b"], x: Real[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Shape a coefficient so that it multiplies each image of a batch by its own value, in the images' dtype.
+
+    Args:
+        coefficient: float64, shape () for all images or (b,) for one each; all arithmetic in float64 comes before.
+        x: the images, shape (b, *dims).
+
+    Returns: shape () or (b, 1, ..., 1), dtype and device of x.
+    Raises: ValueError where the number of coefficients is not the number of images.
+    """
+    if coefficient.ndim and coefficient.shape != x.shape[:1]:
+        batch = len(x) if x.ndim else 1
+        raise ValueError(f"t must be an int or have shape ({batch},), one for each image, got {tuple(coefficient.shape)}")
+    return coefficient.to(x).reshape(coefficient.shape + (1,) * (x.ndim - 1) * coefficient.ndim)
+
+
+def linear_schedule(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+    """beta_t rises in equal steps from beta_start at t = 1 to beta_end at t = T.
+
+    Args:
+        T: number of steps, at least 1.
+        beta_start, beta_end: in (0, 1).
+
+    Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for betas outside (0, 1).
+    Source: Ho et al. 2020, section 4.
+    """
+    return Schedule.from_betas(torch.linspace(beta_start, beta_end, positive_steps(T), dtype=torch.float64))
+
+
+def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
+    """alpha_bar falls like a squared cosine: slowly at both ends.
+
+    alpha_bar_t = f(t) / f(0), f(t) = cos^2((t/T + s) / (1 + s) * pi/2), beta_t = min(1 - f(t) / f(t-1), max_beta)
+
+    Args:
+        T: number of steps, at least 1.
+        s: offset that keeps beta_1 from being too small, at least 0.
+        max_beta: bound on beta_t, in (0, 1).
+
+    Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for s or max_beta out of range.
+    Source: Nichol & Dhariwal 2021, eq. 17.
+    """
+    if not s >= 0 or not 0 < max_beta < 1:
+        raise ValueError(f"s must be at least 0 and max_beta lie in (0, 1), got {s} and {max_beta}")
+    t = torch.arange(positive_steps(T) + 1, dtype=torch.float64)
+    f = torch.cos((t / T + s) / (1 + s) * torch.pi / 2) ** 2
+    return Schedule.from_betas((1 - f[1:] / f[:-1]).clamp(max=max_beta))
+
+
+def positive_steps(T: int) -> int:
+    """Return T as an int, or say what is wrong with it."""
+    if isinstance(T, bool) or not hasattr(T, "__index__"):
+        raise TypeError(f"T must be an integer, got {type(T).__name__}")
+    if T < 1:
+        raise ValueError(f"T must be at least 1, got {T}")
+    return operator.index(T)

@@ -1,0 +1,163 @@
+"""The noise predictor: a small U-Net that is told the time (Ho et al. 2020, appendix B)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000) -> Float[Tensor, "b {dim}"]:
+    """Turn each time into a vector of slow and fast waves: all sines, then all cosines.
+
+    embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i / (dim/2))
+
+    Args:
+        t: times, any real numbers, shape (b,).
+        dim: length of each embedding, even and positive.
+        max_period: the slowest wave turns once in 2 pi max_period steps (nearly).
+
+    Returns: shape (b, dim), float32 (float64 if t is float64).
+    Raises: ValueError for an odd or non-positive dim, or for t that is not one-dimensional.
+    Source: Vaswani et al. 2017, section 3.5.
+    """
+    if dim < 2 or dim % 2:
+        raise ValueError(f"dim must be even and positive, got {dim}")
+    if t.ndim != 1:
+        raise ValueError(f"t must have shape (b,), got {tuple(t.shape)}")
+    dtype = t.dtype if t.is_floating_point() else torch.float32
+    half = dim // 2
+    frequency = max_period ** (-torch.arange(half, dtype=torch.float64, device=t.device) / half)
+    angle = t.to(torch.float64)[:, None] * frequency  # (b, dim/2)
+    return torch.cat([angle.sin(), angle.cos()], dim=1).to(dtype)
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The shape of a U-Net, and all that is needed to build it again.
+
+    Args:
+        image_channels: channels of the images, 1 for grey ones.
+        channels: width of each resolution, the finest first; each further one halves the sides.
+        blocks: residual blocks at each resolution, on the way down and on the way up.
+        time_dim: length of the time embedding, even.
+        groups: groups of each GroupNorm; divides every width.
+        dropout: share of activations dropped in each residual block during training, in [0, 1).
+
+    Raises: ValueError for a setting outside its range.
+    """
+
+    image_channels: int = 1
+    channels: tuple[int, ...] = (16, 40, 80)
+    blocks: int = 1
+    time_dim: int = 64
+    groups: int = 8
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "channels", tuple(self.channels))
+        if not self.channels or any(width < 1 or width % self.groups for width in self.channels):
+            raise ValueError(f"every width must be a positive multiple of groups={self.groups}, got {self.channels}")
+        if self.image_channels < 1 or self.blocks < 1:
+            raise ValueError(f"image_channels and blocks must be at least 1, got {self.image_channels} and {self.blocks}")
+        if self.time_dim < 2 or self.time_dim % 2:
+            raise ValueError(f"time_dim must be even and positive, got {self.time_dim}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
+
+
+def zero_init(layer: nn.Module) -> nn.Module:
+    """Start a layer at zero, so that the block it ends begins by adding nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """norm, SiLU, conv; add the time; norm, SiLU, conv; add the input."""
+
+    def __init__(self, in_channels: int, out_channels: int, config: UNetConfig) -> None:
+        super().__init__()
+        self.norm_in = nn.GroupNorm(config.groups, in_channels)
+        self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time = nn.Linear(4 * config.channels[0], out_channels)
+        self.norm_out = nn.GroupNorm(config.groups, out_channels)
+        self.dropout = nn.Dropout(config.dropout)
+        self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, time_features: Tensor) -> Tensor:
+        h = self.conv_in(F.silu(self.norm_in(x)))
+        h = h + self.time(time_features)[:, :, None, None]
+        h = self.conv_out(self.dropout(F.silu(self.norm_out(h))))
+        return self.shortcut(x) + h
+
+
+class SelfAttention(nn.Module):
+    """Let every place look at every other (Vaswani et al. 2017, eq. 1, one head)."""
+
+    def __init__(self, channels: int, config: UNetConfig) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(config.groups, channels)
+        self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = zero_init(nn.Conv2d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)  # (b, h w, c)
+        h = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(h.transpose(1, 2).reshape(x.shape))
+
+
+class UNet(nn.Module):
+    """Predict the noise in x_t: down through the resolutions, across, and up again past the skips.
+
+    Source: Ronneberger et al. 2015 for the shape, Ho et al. 2020, appendix B, for the blocks.
+    """
+
+    def __init__(self, config: UNetConfig = UNetConfig()) -> None:
+        super().__init__()
+        self.config = config
+        widths, features = config.channels, 4 * config.channels[0]
+        self.time = nn.Sequential(
+            nn.Linear(config.time_dim, features), nn.SiLU(), nn.Linear(features, features), nn.SiLU()
+        )
+        self.stem = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
+
+        self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
+        for level, width in enumerate(widths):
+            before = widths[max(level - 1, 0)]
+            self.downs.append(nn.Conv2d(before, width, 3, stride=2, padding=1) if level else nn.Identity())
+            self.encoder.append(nn.ModuleList(ResidualBlock(width, width, config) for _ in range(config.blocks)))
+
+        self.middle_in = ResidualBlock(widths[-1], widths[-1], config)
+        self.attention = SelfAttention(widths[-1], config)
+        self.middle_out = ResidualBlock(widths[-1], widths[-1], config)
+
+        self.decoder, self.ups = nn.ModuleList(), nn.ModuleList()
+        for level, width in reversed(list(enumerate(widths))):
+            blocks = [ResidualBlock(2 * width, width, config) for _ in range(config.blocks)]
+            self.decoder.append(nn.ModuleList(blocks))
+            self.ups.append(nn.Conv2d(width, widths[level - 1], 1) if level else nn.Identity())
+
+        self.norm = nn.GroupNorm(config.groups, widths[0])
+        self.out = zero_init(nn.Conv2d(widths[0], config.image_channels, 3, padding=1))
+
+    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
+        h = self.stem(x_t)
+        skips = []
+        for down, blocks in zip(self.downs, self.encoder):
+            h = down(h)
+            for block in blocks:
+                h = block(h, time_features)
+                skips.append(h)
+        h = self.middle_out(self.attention(self.middle_in(h, time_features)), time_features)
+        for blocks, up in zip(self.decoder, self.ups):
+            for block in blocks:
+                h = block(torch.cat([h, skips.pop()], dim=1), time_features)
+            if skips:
+                h = F.interpolate(up(h), scale_factor=2.0)
+        return self.out(F.silu(self.norm(h)))
