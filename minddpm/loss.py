@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from minddpm.noising import check_like, forward_diffusion, predict_x0, standard_noise
+from minddpm.noising import check_like, forward_diffusion, predict_x0
 from minddpm.posterior import Gaussian, posterior, posterior_variance
 from minddpm.schedule import Schedule, per_image
 
@@ -77,3 +77,90 @@ class VariationalBound(NamedTuple):
     denoising: Float64[Tensor, "b T-1"]  # L_{t-1}: KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)), t = T..2
     reconstruction: Float64[Tensor, "b"]  # L_0: -log p(x_0 | x_1)
     total_bits_per_dim: Float64[Tensor, "b"]  # (L_T + sum of L_{t-1} + L_0) / (ln 2 * pixels)
+
+
+@torch.inference_mode()
+def variational_bound(
+    model: Model,
+    x_0: Float[Tensor, "b *dims"],
+    schedule: Schedule,
+    *,
+    variance: Variance = posterior_variance,
+    generator: torch.Generator | None = None,
+) -> VariationalBound:
+    """Evaluate every term of the negative variational bound on 8-bit images, with one draw of the noise for each t.
+
+    The model's reverse step is N(mu_tilde(x_t, predicted x_0), variance(t)), nothing clipped. At t = 1, where beta tilde
+    is 0, the decoder borrows the variance of t = 2, as the paper's own code does.
+
+    Args:
+        model: takes x_t and t (int64, shape (b,)) and predicts the noise; an nn.Module is put in eval mode meanwhile.
+        x_0: images whose pixels are k / 127.5 - 1 for k = 0..255, shape (b, *dims), values in [-1, 1].
+        schedule: the noise schedule, T >= 2.
+        variance: of the reverse step, `posterior_variance` or `beta_variance`.
+        generator: source of randomness, one draw a step from t = T to 1.
+
+    Returns: the terms in nats per image and their sum in bits per dimension, float64.
+    Raises: ValueError for values outside [-1, 1] or T < 2; TypeError for images that are not floating point.
+    Source: Ho et al. 2020, eq. 5, 8 and 13.
+    """
+    check_like("x_0", x_0, x_0)
+    if schedule.T < 2:
+        raise ValueError(f"the bound needs a schedule with T at least 2, got {schedule.T}")
+    if not bool((x_0.abs() <= 1).all()):
+        raise ValueError(f"images must lie in [-1, 1], got values in [{x_0.min().item():g}, {x_0.max().item():g}]")
+    clean, pixels = x_0.double(), tuple(range(1, x_0.ndim))
+
+    alpha_bar = per_image(schedule.alpha_bar[schedule.T], clean)
+    prior = gaussian_kl(
+        Gaussian(alpha_bar.sqrt() * clean, 1 - alpha_bar), Gaussian(torch.zeros_like(clean), torch.ones_like(alpha_bar))
+    )
+    denoising = []
+    for t in schedule.steps():
+        x_t, _ = forward_diffusion(x_0, t, schedule, generator=generator)
+        predicted_noise = evaluate(model, x_t, torch.full((len(x_0),), t, device=x_0.device))
+        predicted_x0 = predict_x0(x_t.double(), t, predicted_noise.double(), schedule)
+        if t > 1:
+            truth = posterior(clean, x_t.double(), t, schedule)
+            guess = Gaussian(posterior(predicted_x0, x_t.double(), t, schedule).mean, per_image(variance(t, schedule), clean))
+            denoising.append(gaussian_kl(truth, guess).sum(pixels))
+    width = variance(1, schedule) or variance(2, schedule)
+    reconstruction = -discretised_log_likelihood(clean, Gaussian(predicted_x0, per_image(width, clean))).sum(pixels)
+    terms = [prior.sum(pixels), torch.stack(denoising, dim=1), reconstruction]
+    total = terms[0] + terms[1].sum(1) + terms[2]
+    return VariationalBound(*terms, total / (math.log(2) * math.prod(x_0.shape[1:])))
+
+
+def discretised_log_likelihood(x_0: Float[Tensor, "b *dims"], decoder: Gaussian) -> Float[Tensor, "b *dims"]:
+    """The log probability that a normal distribution gives to the bin of each 8-bit pixel, in nats.
+
+    log of the integral of N(x; mean, variance) from x_0 - 1/255 to x_0 + 1/255;
+    the bin of x_0 = -1 reaches to minus infinity, that of x_0 = 1 to infinity.
+
+    Args:
+        x_0: pixels k / 127.5 - 1, k = 0..255.
+        decoder: the distribution, mean of the shape of x_0.
+
+    Source: Ho et al. 2020, eq. 13.
+    """
+    centre, spread = x_0 - decoder.mean, decoder.variance.sqrt()
+    lower = torch.where(x_0 < -0.999, -math.inf, (centre - 1 / 255) / spread)
+    upper = torch.where(x_0 > 0.999, math.inf, (centre + 1 / 255) / spread)
+    # a bin in the right tail is mirrored to the left one, where the cumulative normal keeps its digits
+    lower, upper = torch.where(lower + upper > 0, -upper, lower), torch.where(lower + upper > 0, -lower, upper)
+    log_lower, log_upper = torch.special.log_ndtr(lower), torch.special.log_ndtr(upper)
+    return log_upper + torch.log1p(-torch.exp(log_lower - log_upper))
+
+
+def evaluate(model: Model, x_t: Float[Tensor, "b *dims"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b *dims"]:
+    """Ask the model for the noise in eval mode, leave its train/eval mode as it was, and check what it says."""
+    training = isinstance(model, torch.nn.Module) and model.training
+    if training:
+        model.eval()
+    try:
+        predicted_noise = model(x_t, t)
+    finally:
+        if training:
+            model.train()
+    check_like("predicted noise", predicted_noise, x_t)
+    return predicted_noise
