@@ -1,0 +1,45 @@
+"""Make each notebook from its text twin: build, run in a fresh kernel, store the outputs.
+
+    python tools/run_notebooks.py              # all of notebooks/py
+    python tools/run_notebooks.py 03 05        # those whose names begin so
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def build(twin: Path) -> nbformat.NotebookNode:
+    """Read a text twin as a notebook without outputs, its cells named by their place."""
+    notebook = jupytext.read(twin)
+    for place, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{place:02d}"
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    return notebook
+
+
+def run(twin: Path) -> float:
+    """Run the twin's notebook, write it beside the others, return the seconds it took."""
+    notebook = build(twin)
+    start = time.perf_counter()
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}, record_timing=False).execute()
+    notebook.metadata = build(twin).metadata
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # dead without its kernel
+    nbformat.write(notebook, FOLDER / f"{twin.stem}.ipynb")
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    twins = sorted((FOLDER / "py").glob("*.py"))
+    for twin in twins:
+        if not sys.argv[1:] or any(twin.name.startswith(name) for name in sys.argv[1:]):
+            print(f"{twin.stem}: {run(twin):.0f} s", flush=True)
