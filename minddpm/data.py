@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from PIL import Image
 from torch import Tensor
 
 ASSETS = Path(__file__).parent / "assets"
@@ -35,6 +36,12 @@ def load_mnist(
     else:
         raise ValueError(f"source must be 'bundled' or 'full', got {source!r}")
     return from_bytes(pixels)[:, None], torch.from_numpy(labels.astype(np.int64))
+
+
+def load_cat() -> Float[Tensor, "1 1 128 128"]:
+    """Load the photograph of a cat: float32 in [-1, 1], shape (1, 1, 128, 128)."""
+    with Image.open(ASSETS / "cat.png") as photograph:
+        return from_bytes(np.asarray(photograph))[None, None]
 
 
 def from_bytes(pixels: np.ndarray) -> Float[Tensor, "*dims"]:
