@@ -28,8 +28,8 @@ class Schedule:
     Raises: ValueError where beta and alpha_bar do not fit each other.
     """
 
-    beta: Float64[Tensor, "T+1"]
-    alpha_bar: Float64[Tensor, "T+1"]
+    beta: Float64[Tensor, "T_plus_1"]
+    alpha_bar: Float64[Tensor, "T_plus_1"]
 
     def __post_init__(self) -> None:
         if self.beta.ndim != 1 or len(self.beta) < 2 or self.beta[0] != 0:
@@ -62,12 +62,12 @@ class Schedule:
         return len(self.beta) - 1
 
     @property
-    def alpha(self) -> Float64[Tensor, "T+1"]:
+    def alpha(self) -> Float64[Tensor, "T_plus_1"]:
         """alpha_t = 1 - beta_t."""
         return 1 - self.beta
 
     @property
-    def snr(self) -> Float64[Tensor, "T+1"]:
+    def snr(self) -> Float64[Tensor, "T_plus_1"]:
         """Signal power over noise power, alpha_bar_t / (1 - alpha_bar_t); infinite at t = 0."""
         return self.alpha_bar / (1 - self.alpha_bar)
 
