@@ -146,6 +146,9 @@ class UNet(nn.Module):
         self.out = zero_init(nn.Conv2d(widths[0], config.image_channels, 3, padding=1))
 
     def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
+        halvings = len(self.config.channels) - 1
+        if any(side % 2**halvings for side in x_t.shape[-2:]):
+            raise ValueError(f"image sides must be multiples of {2**halvings} ({halvings} halvings), got {tuple(x_t.shape[-2:])}")
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
         h = self.stem(x_t)
         skips = []
