@@ -1,0 +1,39 @@
+# make lab        open the course in JupyterLab
+# make test       all that CI checks
+# make notebooks  run every lesson again from its text twin, and store its outputs
+# The first of them makes .venv; afterwards none needs the network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+INSTALLED := $(VENV)/installed
+LAB_FLAGS ?=
+ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
+
+.PHONY: lab test notebooks clean
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) notebooks/00_from_noise_to_images.ipynb
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+notebooks: $(INSTALLED)
+	$(BIN)/python tools/run_notebooks.py
+
+clean:
+	rm -rf $(VENV)
+
+# PyTorch comes first and by its exact version: an open range can bring in gigabytes of another build
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "minddpm needs Python 3.11 or newer, got: $$($(PYTHON) --version 2>&1)" >&2; \
+		echo "Name another one, as in: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+		echo "$(PYTHON) cannot make environments: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $(INSTALLED)
