@@ -13,10 +13,10 @@ from torch import Tensor
 
 from minddpm.noising import check_like, forward_diffusion, predict_x0
 from minddpm.posterior import Gaussian, posterior, posterior_variance
-from minddpm.schedule import Schedule, per_image
+from minddpm.schedule import Coefficient, Schedule, Time, per_image
 
 Model = Callable[[Tensor, Tensor], Tensor]
-Variance = Callable[["int | Tensor", Schedule], Tensor]
+Variance = Callable[[Time, Schedule], Coefficient]
 
 
 def gaussian_kl(p: Gaussian, q: Gaussian) -> Float[Tensor, "..."]:
@@ -41,7 +41,7 @@ def simple_loss(
     x_0: Float[Tensor, "b *dims"],
     schedule: Schedule,
     *,
-    t: int | Int64[Tensor, "b"] | None = None,
+    t: Time | None = None,
     noise: Float[Tensor, "b *dims"] | None = None,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, ""]:
@@ -62,8 +62,9 @@ def simple_loss(
     Source: Ho et al. 2020, eq. 14.
     """
     if t is None:
-        t = schedule.sample_t(len(x_0), generator=generator, device=x_0.device)
-    times = schedule.index(t).to(x_0.device).expand(len(x_0)) if isinstance(t, int) else t
+        t = schedule.sample_t(len(x_0), generator=generator)
+    times = schedule.index(t).to(x_0.device)
+    times = times if times.ndim else times.expand(len(x_0))
     x_t, noise = forward_diffusion(x_0, times, schedule, noise, generator=generator)
     predicted_noise = model(x_t, times)
     check_like("predicted noise", predicted_noise, noise)
@@ -90,8 +91,8 @@ def variational_bound(
 ) -> VariationalBound:
     """Evaluate every term of the negative variational bound on 8-bit images, with one draw of the noise for each t.
 
-    The model's reverse step is N(mu_tilde(x_t, predicted x_0), variance(t)), nothing clipped. At t = 1, where beta tilde
-    is 0, the decoder borrows the variance of t = 2, as the paper's own code does.
+    The model's reverse step is N(mu_tilde(x_t, predicted x_0), variance(t)), nothing clipped. At t = 1, where
+    beta tilde is 0, the decoder borrows the variance of t = 2, as the paper's own code does.
 
     Args:
         model: takes x_t and t (int64, shape (b,)) and predicts the noise; an nn.Module is put in eval mode meanwhile.
@@ -122,11 +123,12 @@ def variational_bound(
         predicted_x0 = predict_x0(x_t.double(), t, predicted_noise.double(), schedule)
         if t > 1:
             truth = posterior(clean, x_t.double(), t, schedule)
-            guess = Gaussian(posterior(predicted_x0, x_t.double(), t, schedule).mean, per_image(variance(t, schedule), clean))
+            guess = posterior(predicted_x0, x_t.double(), t, schedule)
+            guess = guess._replace(variance=per_image(variance(t, schedule), clean))
             denoising.append(gaussian_kl(truth, guess).sum(pixels))
     width = variance(1, schedule) or variance(2, schedule)
     reconstruction = -discretised_log_likelihood(clean, Gaussian(predicted_x0, per_image(width, clean))).sum(pixels)
-    terms = [prior.sum(pixels), torch.stack(denoising, dim=1), reconstruction]
+    terms = prior.sum(pixels), torch.stack(denoising, dim=1), reconstruction
     total = terms[0] + terms[1].sum(1) + terms[2]
     return VariationalBound(*terms, total / (math.log(2) * math.prod(x_0.shape[1:])))
 
@@ -153,14 +155,14 @@ def discretised_log_likelihood(x_0: Float[Tensor, "b *dims"], decoder: Gaussian)
 
 
 def evaluate(model: Model, x_t: Float[Tensor, "b *dims"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b *dims"]:
-    """Ask the model for the noise in eval mode, leave its train/eval mode as it was, and check what it says."""
-    training = isinstance(model, torch.nn.Module) and model.training
-    if training:
-        model.eval()
+    """Ask the model for the noise in eval mode, leave every module's mode as it was, and check what it says."""
+    training = [module for module in model.modules() if module.training] if isinstance(model, torch.nn.Module) else []
+    for module in training:
+        module.training = False
     try:
         predicted_noise = model(x_t, t)
     finally:
-        if training:
-            model.train()
+        for module in training:
+            module.training = True
     check_like("predicted noise", predicted_noise, x_t)
     return predicted_noise

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.schedule import Schedule, per_image
+from minddpm.schedule import Schedule, Time, per_image
 
 
 def forward_step(
     x_prev: Float[Tensor, "b *dims"],
-    t: int | Int64[Tensor, "b"],
+    t: Time,
     schedule: Schedule,
     noise: Float[Tensor, "b *dims"] | None = None,
     *,
@@ -39,7 +39,7 @@ def forward_step(
 
 def forward_diffusion(
     x_0: Float[Tensor, "b *dims"],
-    t: int | Int64[Tensor, "b"],
+    t: Time,
     schedule: Schedule,
     noise: Float[Tensor, "b *dims"] | None = None,
     *,
@@ -67,7 +67,7 @@ def forward_diffusion(
 
 
 def predict_x0(
-    x_t: Float[Tensor, "b *dims"], t: int | Int64[Tensor, "b"], noise: Float[Tensor, "b *dims"], schedule: Schedule
+    x_t: Float[Tensor, "b *dims"], t: Time, noise: Float[Tensor, "b *dims"], schedule: Schedule
 ) -> Float[Tensor, "b *dims"]:
     """Solve the jump for x_0: the clean image that x_t and its noise imply.
 
@@ -83,7 +83,7 @@ def predict_x0(
 
 
 def predict_noise(
-    x_t: Float[Tensor, "b *dims"], t: int | Int64[Tensor, "b"], x_0: Float[Tensor, "b *dims"], schedule: Schedule
+    x_t: Float[Tensor, "b *dims"], t: Time, x_0: Float[Tensor, "b *dims"], schedule: Schedule
 ) -> Float[Tensor, "b *dims"]:
     """Solve the jump for the noise: what was added to x_0 to make x_t.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from minddpm.noising import check_like
-from minddpm.schedule import Schedule, per_image
+from minddpm.schedule import Coefficient, Schedule, Time, per_image
 
 
 class Gaussian(NamedTuple):
@@ -18,9 +18,7 @@ class Gaussian(NamedTuple):
     variance: Float[Tensor, "..."]
 
 
-def posterior_coefficients(
-    t: int | Int64[Tensor, "b"], schedule: Schedule
-) -> tuple[Float64[Tensor, "*b"], Float64[Tensor, "*b"]]:
+def posterior_coefficients(t: Time, schedule: Schedule) -> tuple[Coefficient, Coefficient]:
     """The weights of x_0 and of x_t in the posterior mean.
 
     coef_x0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t)
@@ -42,7 +40,7 @@ def posterior_coefficients(
     return coef_x0, coef_xt
 
 
-def posterior_variance(t: int | Int64[Tensor, "b"], schedule: Schedule) -> Float64[Tensor, "*b"]:
+def posterior_variance(t: Time, schedule: Schedule) -> Coefficient:
     """beta tilde, the variance of the posterior; exactly 0 at t = 1.
 
     beta_tilde_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t
@@ -54,7 +52,7 @@ def posterior_variance(t: int | Int64[Tensor, "b"], schedule: Schedule) -> Float
     return (1 - schedule.alpha_bar[t - 1]) / (1 - schedule.alpha_bar[t]) * schedule.beta[t]
 
 
-def beta_variance(t: int | Int64[Tensor, "b"], schedule: Schedule) -> Float64[Tensor, "*b"]:
+def beta_variance(t: Time, schedule: Schedule) -> Coefficient:
     """beta_t, the other variance that the reverse step may use; the posterior's if x_0 is itself standard normal.
 
     Args, returns and errors as for `posterior_variance`.
@@ -63,9 +61,7 @@ def beta_variance(t: int | Int64[Tensor, "b"], schedule: Schedule) -> Float64[Te
     return schedule.beta[schedule.index(t)]
 
 
-def posterior(
-    x_0: Float[Tensor, "b *dims"], x_t: Float[Tensor, "b *dims"], t: int | Int64[Tensor, "b"], schedule: Schedule
-) -> Gaussian:
+def posterior(x_0: Float[Tensor, "b *dims"], x_t: Float[Tensor, "b *dims"], t: Time, schedule: Schedule) -> Gaussian:
     """q(x_{t-1} | x_t, x_0), the true reverse step.
 
     mean = coef_x0 x_0 + coef_xt x_t, variance = beta_tilde_t

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from minddpm.loss import Model, Variance, evaluate
 from minddpm.noising import check_like, predict_x0, standard_noise
 from minddpm.posterior import beta_variance, posterior
-from minddpm.schedule import Schedule, per_image
+from minddpm.schedule import Schedule, Time, per_image, positive_integer
 
 
 class SampleStep(NamedTuple):
@@ -25,7 +25,7 @@ class SampleStep(NamedTuple):
 
 def reverse_step(
     x_t: Float[Tensor, "b *dims"],
-    t: int | Int64[Tensor, "b"],
+    t: Time,
     predicted_noise: Float[Tensor, "b *dims"],
     schedule: Schedule,
     noise: Float[Tensor, "b *dims"] | None = None,
@@ -61,7 +61,7 @@ def reverse_step(
 
 def estimate_x0(
     x_t: Float[Tensor, "b *dims"],
-    t: int | Int64[Tensor, "b"],
+    t: Time,
     predicted_noise: Float[Tensor, "b *dims"],
     schedule: Schedule,
     clip: bool,
@@ -93,15 +93,16 @@ def sample_steps(
         generator: source of randomness: x_T first, then one draw a step.
         device: where to compute; that of the model's parameters if None, else the CPU.
 
-    Raises: ValueError for an image_shape that is not of positive integers.
+    Raises: TypeError or ValueError for an image_shape that is not of positive integers.
     Source: Ho et al. 2020, algorithm 2.
     """
-    if len(image_shape) < 1 or any(not isinstance(side, int) or side < 1 for side in image_shape):
-        raise ValueError(f"image_shape must be positive integers (b, ...), got {tuple(image_shape)}")
+    if not len(image_shape):
+        raise ValueError("image_shape must be (b, *dims), the batch included, got ()")
+    shape = tuple(positive_integer(f"each number of image_shape {tuple(image_shape)}", size) for size in image_shape)
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = device or (parameter.device if parameter is not None else "cpu")
     source = generator.device if generator else device
-    x_t = torch.randn(tuple(image_shape), generator=generator, device=source).to(device)
+    x_t = torch.randn(shape, generator=generator, device=source).to(device)
     for t in schedule.steps():
         predicted_noise = evaluate(model, x_t, torch.full((len(x_t),), t, device=device))
         yield SampleStep(t, x_t, estimate_x0(x_t, t, predicted_noise, schedule, clip))
@@ -136,5 +137,5 @@ def sample(
 
         steps = tqdm(steps, total=schedule.T + 1, desc="sampling", unit="step")
     for step in steps:
-        pass
-    return step.x_t.clone()  # outside inference mode: the images may take part in training
+        x_t = step.x_t
+    return x_t.clone()  # outside inference mode: the images may take part in training

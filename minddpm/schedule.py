@@ -7,13 +7,17 @@ Libraries that count from 0 call our t by the number t - 1.
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64, Real
-from numpy.typing import ArrayLike
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+# one for the whole batch, or one for each image
+Time = int | np.integer | Int64[Tensor, ""] | Int64[Tensor, "b"]
+Coefficient = Float64[Tensor, ""] | Float64[Tensor, "b"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +36,23 @@ class Schedule:
     alpha_bar: Float64[Tensor, "T_plus_1"]
 
     def __post_init__(self) -> None:
-        if self.beta.ndim != 1 or len(self.beta) < 2 or self.beta[0] != 0:
-            raise ValueError("beta must have shape (T+1,) and start with beta[0] = 0: use Schedule.from_betas(betas)")
-        if not torch.allclose(self.alpha_bar, (1 - self.beta).cumprod(0), rtol=1e-9, atol=0):
-            raise ValueError("alpha_bar must be the running product of 1 - beta: use Schedule.from_betas(betas)")
+        advice = "use Schedule.from_betas(betas)"
+        for name, values in (("beta", self.beta), ("alpha_bar", self.alpha_bar)):
+            if values.dtype != torch.float64 or values.ndim != 1 or len(values) < 2 or len(values) != len(self.beta):
+                got = f"{tuple(values.shape)} of {values.dtype}"
+                raise ValueError(f"{name} must be float64 and of shape (T+1,) with T at least 1, got {got}: {advice}")
+        if self.beta[0] != 0:
+            raise ValueError(f"beta must start with beta[0] = 0, got {self.beta[0].item():g}: {advice}")
+        wrong = ~((self.beta[1:] > 0) & (self.beta[1:] < 1))  # true for NaN as well
+        if wrong.any():
+            t = int(wrong.nonzero()[0]) + 1
+            raise ValueError(f"betas must lie strictly between 0 and 1, got {self.beta[t].item()!r} for t = {t}")
+        error = (self.alpha_bar / (1 - self.beta).cumprod(0) - 1).abs().max()
+        if not error <= 1e-9:
+            raise ValueError(f"alpha_bar must be the running product of 1 - beta, got one off by {error:.2g}: {advice}")
 
     @classmethod
-    def from_betas(cls, betas: ArrayLike | Tensor) -> Schedule:
+    def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> Schedule:
         """Build a schedule from the list beta_1, ..., beta_T: the one place where betas[0] is beta_1.
 
         Args:
@@ -49,10 +63,6 @@ class Schedule:
         values = torch.as_tensor(betas if isinstance(betas, Tensor) else np.asarray(betas)).detach().cpu().double()
         if values.ndim != 1 or len(values) == 0:
             raise ValueError(f"betas must have shape (T,) with T at least 1, got {tuple(values.shape)}")
-        wrong = ~((values > 0) & (values < 1))  # true for NaN as well
-        if wrong.any():
-            first = int(wrong.nonzero()[0])
-            raise ValueError(f"betas must lie strictly between 0 and 1, got {values[first].item():g} for t = {first + 1}")
         beta = torch.cat([torch.zeros(1, dtype=torch.float64), values])
         return cls(beta, (1 - beta).cumprod(0))
 
@@ -77,7 +87,7 @@ class Schedule:
 
     def sample_t(
         self, batch_size: int, *, generator: torch.Generator | None = None, device: torch.device | str | None = None
-    ) -> Int64[Tensor, "b"]:
+    ) -> Int64[Tensor, "{batch_size}"]:
         """Draw a time for each image, uniformly from 1, ..., T.
 
         Args:
@@ -86,11 +96,13 @@ class Schedule:
             device: where the result lies; CPU if None.
 
         Returns: int64, shape (b,).
+        Raises: TypeError or ValueError for a batch_size that is not a positive integer.
         """
+        shape = (positive_integer("batch_size", batch_size),)
         source = generator.device if generator else device
-        return torch.randint(1, self.T + 1, (batch_size,), generator=generator, device=source).to(device or "cpu")
+        return torch.randint(1, self.T + 1, shape, generator=generator, device=source).to(device or "cpu")
 
-    def index(self, t: int | Tensor, *, first: int = 1) -> Int64[Tensor, ""] | Int64[Tensor, "b"]:
+    def index(self, t: Time, *, first: int = 1) -> Int64[Tensor, ""] | Int64[Tensor, "b"]:
         """Check that t can index the arrays, and return it as an int64 tensor on the CPU, shape () or (b,).
 
         Args:
@@ -115,7 +127,7 @@ class Schedule:
         return times
 
 
-def per_image(coefficient: Float64[Tensor, "*b"], x: Real[Tensor, "..."]) -> Float[Tensor, "..."]:
+def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Shape a coefficient so that it multiplies each image of a batch by its own value, in the images' dtype.
 
     Args:
@@ -127,7 +139,9 @@ def per_image(coefficient: Float64[Tensor, "*b"], x: Real[Tensor, "..."]) -> Flo
     """
     if coefficient.ndim and coefficient.shape != x.shape[:1]:
         batch = len(x) if x.ndim else 1
-        raise ValueError(f"t must be an int or have shape ({batch},), one for each image, got {tuple(coefficient.shape)}")
+        raise ValueError(
+            f"t must be an int or have shape ({batch},), one for each image, got {tuple(coefficient.shape)}"
+        )
     return coefficient.to(x).reshape(coefficient.shape + (1,) * (x.ndim - 1) * coefficient.ndim)
 
 
@@ -141,7 +155,7 @@ def linear_schedule(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0
     Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for betas outside (0, 1).
     Source: Ho et al. 2020, section 4.
     """
-    return Schedule.from_betas(torch.linspace(beta_start, beta_end, positive_steps(T), dtype=torch.float64))
+    return Schedule.from_betas(torch.linspace(beta_start, beta_end, positive_integer("T", T), dtype=torch.float64))
 
 
 def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
@@ -159,15 +173,15 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
     """
     if not s >= 0 or not 0 < max_beta < 1:
         raise ValueError(f"s must be at least 0 and max_beta lie in (0, 1), got {s} and {max_beta}")
-    t = torch.arange(positive_steps(T) + 1, dtype=torch.float64)
+    t = torch.arange(positive_integer("T", T) + 1, dtype=torch.float64)
     f = torch.cos((t / T + s) / (1 + s) * torch.pi / 2) ** 2
     return Schedule.from_betas((1 - f[1:] / f[:-1]).clamp(max=max_beta))
 
 
-def positive_steps(T: int) -> int:
-    """Return T as an int, or say what is wrong with it."""
-    if isinstance(T, bool) or not hasattr(T, "__index__"):
-        raise TypeError(f"T must be an integer, got {type(T).__name__}")
-    if T < 1:
-        raise ValueError(f"T must be at least 1, got {T}")
-    return operator.index(T)
+def positive_integer(name: str, value: int) -> int:
+    """Return the value as an int, or say what is wrong with it."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return operator.index(value)

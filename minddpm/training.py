@@ -47,7 +47,7 @@ def train_step(
 class EMA:
     """An exponential moving average of a model's weights: less noisy than the last ones, and better to sample from.
 
-    average <- d average + (1 - d) weights, d = min(decay, (1 + n) / (10 + n)) at update n, so that the start is forgotten
+    average <- d average + (1 - d) weights, d = min(decay, (1 + n) / (10 + n)) at update n, to forget the start
     """
 
     def __init__(self, model: nn.Module, decay: float = 0.999) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64, Real
 from torch import Tensor, nn
 
 
-def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000) -> Float[Tensor, "b {dim}"]:
+def timestep_embedding(t: Real[Tensor, "b"], dim: int, max_period: float = 10_000) -> Float[Tensor, "b {dim}"]:
     """Turn each time into a vector of slow and fast waves: all sines, then all cosines.
 
     embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i / (dim/2))
@@ -59,10 +59,12 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
-        if not self.channels or any(width < 1 or width % self.groups for width in self.channels):
+        if self.groups < 1 or not self.channels or any(width < 1 or width % self.groups for width in self.channels):
             raise ValueError(f"every width must be a positive multiple of groups={self.groups}, got {self.channels}")
         if self.image_channels < 1 or self.blocks < 1:
-            raise ValueError(f"image_channels and blocks must be at least 1, got {self.image_channels} and {self.blocks}")
+            raise ValueError(
+                f"image_channels and blocks must be at least 1, got {self.image_channels} and {self.blocks}"
+            )
         if self.time_dim < 2 or self.time_dim % 2:
             raise ValueError(f"time_dim must be even and positive, got {self.time_dim}")
         if not 0 <= self.dropout < 1:
@@ -89,7 +91,9 @@ class ResidualBlock(nn.Module):
         self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor, time_features: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "b in h w"], time_features: Float[Tensor, "b features"]
+    ) -> Float[Tensor, "b out h w"]:
         h = self.conv_in(F.silu(self.norm_in(x)))
         h = h + self.time(time_features)[:, :, None, None]
         h = self.conv_out(self.dropout(F.silu(self.norm_out(h))))
@@ -105,7 +109,7 @@ class SelfAttention(nn.Module):
         self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
         self.out = zero_init(nn.Conv2d(channels, channels, 1))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         q, k, v = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)  # (b, h w, c)
         h = F.scaled_dot_product_attention(q, k, v)
         return x + self.out(h.transpose(1, 2).reshape(x.shape))
@@ -145,10 +149,12 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(config.groups, widths[0])
         self.out = zero_init(nn.Conv2d(widths[0], config.image_channels, 3, padding=1))
 
-    def forward(self, x_t: Tensor, t: Tensor) -> Tensor:
-        halvings = len(self.config.channels) - 1
-        if any(side % 2**halvings for side in x_t.shape[-2:]):
-            raise ValueError(f"image sides must be multiples of {2**halvings} ({halvings} halvings), got {tuple(x_t.shape[-2:])}")
+    def forward(self, x_t: Float[Tensor, "b c h w"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b c h w"]:
+        """Predict the noise in x_t at its times t, 1..T.
+
+        Raises: TypeError or ValueError for images that the levels cannot halve, or for inputs of another kind or shape.
+        """
+        self.check(x_t, t)
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
         h = self.stem(x_t)
         skips = []
@@ -164,3 +170,19 @@ class UNet(nn.Module):
             if skips:
                 h = F.interpolate(up(h), scale_factor=2.0)
         return self.out(F.silu(self.norm(h)))
+
+    def check(self, x_t: Tensor, t: Tensor) -> None:
+        """Raise unless the network can take these images and times."""
+        if x_t.ndim != 4 or x_t.shape[1] != self.config.image_channels:
+            wanted = f"(b, {self.config.image_channels}, height, width)"
+            raise ValueError(f"images must have shape {wanted}, got {tuple(x_t.shape)}")
+        halvings = len(self.config.channels) - 1
+        (height, width), multiple = x_t.shape[2:], 2**halvings
+        if height % multiple or width % multiple:
+            raise ValueError(
+                f"image sides must be multiples of {multiple} to be halved {halvings} times, got {height}x{width}"
+            )
+        if t.dtype != torch.int64:
+            raise TypeError(f"t must be an int64 tensor, got a tensor of {t.dtype}")
+        if t.shape != x_t.shape[:1]:
+            raise ValueError(f"t must have shape ({len(x_t)},), one for each image, got {tuple(t.shape)}")
