@@ -29,8 +29,9 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{path.name} imports relatively"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "minddpm" else {node.module}
+            assert node.level == 0, f"{path.name} imports relatively"
+            inside = {f"minddpm.{alias.name}" for alias in node.names}
+            names |= inside if node.module == "minddpm" else {node.module}
     return names
 
 

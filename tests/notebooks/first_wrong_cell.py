@@ -1,0 +1,56 @@
+"""Run a notebook's code cells until one raises, or says something else than what is stored; report that cell.
+
+    python tests/notebooks/first_wrong_cell.py notebooks/01_schedule.ipynb [LAST]
+
+The last line printed is a JSON object: "cell", the number of the first wrong code cell (None if all up to LAST are
+right), and "why". It runs in one plain process: no kernel has to start, and the minddpm of PYTHONPATH is the one used.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from nbval.plugin import find_comment_markers, find_metadata_tags
+
+
+def stored(cell) -> tuple[str, list[str]]:
+    """What a cell printed, and the plain text of what it displayed, when the notebook was made."""
+    printed = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
+    shown = [output.data.get("text/plain", "") for output in cell.outputs if output.output_type != "stream"]
+    return printed, shown
+
+
+def wrong(shell: InteractiveShell, cell) -> str | None:
+    """Run one cell and say what is wrong with it, if anything is."""
+    with capture_output() as heard:
+        result = shell.run_cell(cell.source, store_history=True)
+    if not result.success:
+        error = result.error_in_exec or result.error_before_exec
+        return f"{type(error).__name__}: {error}"
+    options = {**dict(find_metadata_tags(cell.metadata) or ()), **dict(find_comment_markers(cell.source))}
+    now = heard.stdout, [output.data.get("text/plain", "") for output in heard.outputs]
+    if options.get("check", True) and now != stored(cell):
+        return f"stored {stored(cell)!r}, got {now!r}"
+    return None
+
+
+def first_wrong(notebook: Path, last: int | None) -> dict:
+    """Find the first wrong code cell of a notebook, counting from 1."""
+    shell = InteractiveShell.instance()
+    cells = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
+    os.chdir(notebook.parent)
+    for number, cell in enumerate(cells[:last], start=1):
+        if why := wrong(shell, cell):
+            return {"cell": number, "why": why[:2000]}
+    return {"cell": None, "why": ""}
+
+
+if __name__ == "__main__":
+    import minddpm  # a package that cannot even be imported proves nothing about the notebook
+
+    assert Path(minddpm.__file__).resolve().is_relative_to(Path(os.environ["PYTHONPATH"]).resolve()), minddpm.__file__
+    print(json.dumps(first_wrong(Path(sys.argv[1]).resolve(), int(sys.argv[2]) if sys.argv[2:] else None)))
