@@ -154,8 +154,9 @@ def discretised_log_likelihood(x_0: Float[Tensor, "b *dims"], decoder: Gaussian)
     return log_upper + torch.log1p(-torch.exp(log_lower - log_upper))
 
 
+@torch.inference_mode()
 def evaluate(model: Model, x_t: Float[Tensor, "b *dims"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b *dims"]:
-    """Ask the model for the noise in eval mode, leave every module's mode as it was, and check what it says."""
+    """Ask the model for the noise in eval and inference mode, leave its modes as they were, and check what it says."""
     training = [module for module in model.modules() if module.training] if isinstance(model, torch.nn.Module) else []
     for module in training:
         module.training = False

@@ -72,7 +72,6 @@ def estimate_x0(
     return x_0.clamp(-1, 1) if clip else x_0
 
 
-@torch.inference_mode()
 def sample_steps(
     model: Model,
     image_shape: Sequence[int],
@@ -86,7 +85,8 @@ def sample_steps(
     """Sample, yielding what is there at t = T, T-1, ..., 1, and at t = 0 the finished images: T + 1 steps.
 
     Args:
-        model: takes x_t and t (int64, shape (b,)) and predicts the noise; an nn.Module is asked in eval mode.
+        model: takes x_t and t (int64, shape (b,)) and predicts the noise; it is asked in inference mode, and an
+            nn.Module in eval mode.
         image_shape: (b, *dims), the batch included.
         schedule: the noise schedule.
         variance, clip: as in `reverse_step`.
@@ -138,4 +138,4 @@ def sample(
         steps = tqdm(steps, total=schedule.T + 1, desc="sampling", unit="step")
     for step in steps:
         x_t = step.x_t
-    return x_t.clone()  # outside inference mode: the images may take part in training
+    return x_t
