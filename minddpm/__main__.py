@@ -1,95 +1,249 @@
-"""python -m minddpm {train, sample, evaluate}."""
+"""The command line: python -m minddpm {train, sample, evaluate}."""
 
 from __future__ import annotations
 
 import argparse
-import csv
+import hashlib
+import io
+import json
+import math
 import sys
 import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any, cast
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from matplotlib.backend_bases import FigureCanvasBase
+from torch import Tensor
+from tqdm import tqdm
 
-from minddpm.checkpoints import load_training, save
+from minddpm.checkpoints import ASSETS, load, load_training, save, write_whole
 from minddpm.data import digest, jitter, load_mnist
+from minddpm.figures import image_grid
 from minddpm.loss import simple_loss
-from minddpm.schedule import linear_schedule
-from minddpm.training import train
+from minddpm.metrics import digit_report
+from minddpm.posterior import beta_variance, posterior_variance
+from minddpm.sampler import sample
+from minddpm.schedule import Schedule, linear_schedule
+from minddpm.training import TrainState, train
 from minddpm.unet import UNet
 
-
-def held_out_loss(model, images, schedule) -> float:
-    """L_simple of a model on held-out images: the same times and noise at every call."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.inference_mode():
-        return sum(simple_loss(model, batch, schedule, generator=generator).item() for batch in images.split(250)) / 2
+VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
 
 
 def run_train(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
+    """Train on the digits, keeping a log and a checkpoint from which a stopped run goes on."""
     checkpoint, log = options.out / "checkpoint.safetensors", options.out / "log.csv"
-    images, _ = load_mnist("train", options.source)
-    held_out, _ = load_mnist("test", options.source)
-    schedule = linear_schedule()
-    torch.manual_seed(options.seed)
-    model = UNet()
-    settings = {"seed": options.seed, "steps": options.steps, "batch_size": options.batch_size,
-                "learning_rate": options.learning_rate, "source": options.source, "data_sha256": digest(images)}
-    resume, seconds, done = None, 0.0, 0
+    images, held_out = (load_mnist(split, options.source)[0] for split in ("train", "test"))
+    knobs = {name: getattr(options, name) for name in ("seed", "steps", "batch_size", "learning_rate")}
+    settings = knobs | {"source": options.source, "data_sha256": digest(images)}
+    last: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}
+    tensors = None
     if options.resume:
-        metadata, resume = load_training(checkpoint)
-        changed = {k: (metadata.get(k), v) for k, v in settings.items() if metadata.get(k) != v}
-        if changed:
-            raise ValueError("cannot resume with other settings: " + ", ".join(f"{k} was {a}, is {b}" for k, (a, b) in changed.items()))
-        seconds, done = metadata["seconds"], metadata["step"]
+        last, tensors = load_training(checkpoint)
+        check_settings(f"resume {checkpoint}", last, settings)
     elif checkpoint.exists():
-        raise FileExistsError(f"{checkpoint} exists: add --resume to go on, or choose another --out")
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    if options.resume and log.exists():
-        with log.open(newline="") as file:
-            rows = [row for row in csv.reader(file)][1:]
-            rows = [row for row in rows if int(row[0]) <= done]
-    with log.open("w", newline="") as file, tqdm(total=options.steps, initial=done, unit="step", mininterval=2) as bar:
-        writer = csv.writer(file)
-        writer.writerow(["step", "images", "loss", "held_out_loss", "learning_rate", "seconds"])
-        writer.writerows(rows)
-        start, recent = time.perf_counter() - seconds, []
-        for state in train(model, images, schedule, steps=options.steps, batch_size=options.batch_size,
-                           learning_rate=options.learning_rate, seed=options.seed, augment=jitter, resume=resume):
-            recent.append(state.loss)
+        raise FileExistsError(f"{checkpoint} exists: add --resume to go on from it, or choose another --out")
+    if last["step"] == options.steps:
+        print(f"{checkpoint} is finished: all its {options.steps} steps are taken")
+        return
+    rows = log_rows(log, last["step"])
+    write_whole(log, "".join(rows).encode())  # a folder that cannot be written shows now, not at the first checkpoint
+    started, schedule = time.perf_counter() - last["seconds"], linear_schedule()
+    torch.manual_seed(options.seed)
+    training = train(UNet(), images, schedule, augment=jitter, resume=tensors, **knobs)
+    try:
+        for state, loss in at_checkpoints(training, last, options.steps, options.every):
+            average, seconds = cast(UNet, state.average.model), time.perf_counter() - started
+            held = held_out_loss(average, held_out, schedule)
+            if not math.isfinite(held):  # broken weights must not replace the last good ones
+                raise FloatingPointError(f"the held-out loss is {held} at step {state.step}")
+            rate = f"{state.learning_rate:.2e}"
+            rows.append(f"{state.step},{state.images_seen},{loss:.5f},{held:.5f},{rate},{seconds:.0f}\n")
+            write_whole(log, "".join(rows).encode())
+            now = {"step": state.step, "images_seen": state.images_seen, "seconds": seconds, "held_out_loss": held}
+            save(checkpoint, average, schedule, metadata=settings | now, training=state.tensors())
+            last = now
+    except (FloatingPointError, KeyboardInterrupt) as error:
+        good = f"{checkpoint}, of step {last['step']}" if last["step"] else "none yet"
+        raise type(error)(f"{str(error) or 'stopped'}; last good checkpoint: {good}") from None
+    print(f"{checkpoint}: {options.steps} steps, held-out loss {last['held_out_loss']:.4f}")
+
+
+def at_checkpoints(
+    training: Iterator[TrainState], last: Mapping[str, Any], steps: int, every: int
+) -> Iterator[tuple[TrainState, float]]:
+    """Train under a progress bar, yielding the state at each checkpoint with the mean loss since the last one."""
+    losses, start = [], time.perf_counter()
+    with tqdm(total=steps, initial=last["step"], desc="training", unit="step", mininterval=1) as bar:
+        for state in training:
+            losses.append(state.loss)
+            rate = (state.images_seen - last["images_seen"]) / (time.perf_counter() - start)
+            bar.set_postfix({"loss": f"{fmean(losses[-50:]):.4f}", "images/s": f"{rate:.0f}"}, refresh=False)
             bar.update()
-            if state.step % 50 == 0:
-                rate = (state.step - done) * options.batch_size / (time.perf_counter() - start - seconds)
-                bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", images_per_s=f"{rate:.0f}")
-            if state.step % options.every == 0 or state.step == options.steps:
-                elapsed = time.perf_counter() - start
-                held = held_out_loss(state.average.model, held_out, schedule)
-                writer.writerow([state.step, state.images_seen, f"{sum(recent) / len(recent):.5f}", f"{held:.5f}",
-                                 f"{state.learning_rate:.2e}", f"{elapsed:.0f}"])
-                file.flush()
-                recent = []
-                save(checkpoint, state.average.model, schedule, training=state.tensors(),
-                     metadata=settings | {"step": state.step, "images_seen": state.images_seen, "seconds": elapsed, "held_out_loss": held})
+            if state.step % every == 0 or state.step == steps:
+                yield state, fmean(losses)
+                losses = []
 
 
-def main(arguments=None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m minddpm")
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("train")
-    command.add_argument("--out", type=Path, required=True)
-    command.add_argument("--steps", type=int, default=18_000)
-    command.add_argument("--batch-size", type=int, default=64)
-    command.add_argument("--learning-rate", type=float, default=2.5e-3)
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--source", default="bundled")
-    command.add_argument("--every", type=int, default=500)
-    command.add_argument("--resume", action="store_true")
-    command.set_defaults(run=run_train)
-    options = parser.parse_args(arguments)
-    options.run(options)
+def check_settings(action: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with what was made with other settings, naming each."""
+    changed = [f"{name} was {was.get(name)!r}, is {value!r}" for name, value in now.items() if was.get(name) != value]
+    if changed:
+        raise ValueError(f"cannot {action} with other settings: {'; '.join(changed)}")
+
+
+def log_rows(log: Path, step: int) -> list[str]:
+    """The head of the log, and its rows up to the step from which training goes on: the later ones will come again."""
+    rows = log.read_text().splitlines(keepends=True)[1:] if step and log.exists() else []
+    head = "step,images,loss,held_out_loss,learning_rate,seconds\n"
+    return [head, *(row for row in rows if int(row.split(",")[0]) <= step)]
+
+
+@torch.inference_mode()
+def held_out_loss(model: UNet, images: Float[Tensor, "n 1 28 28"], schedule: Schedule) -> float:
+    """L_simple on held-out images, with the same times and noise at every call."""
+    generator = torch.Generator().manual_seed(1)
+    return fmean(simple_loss(model, x_0, schedule, generator=generator).item() for x_0 in images.split(250))
+
+
+def run_sample(options: argparse.Namespace) -> None:
+    """Draw digits and write them as a grid, ten to a row."""
+    check_folder(options.out)
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if options.out.suffix.lower().removeprefix(".") not in formats:
+        raise ValueError(f"--out must end in one of .{', .'.join(sorted(formats))}, got {options.out}")
+    model, schedule, _ = load(options.checkpoint)
+    images = draw(model, schedule, options.count, options.seed, options.variance)
+    image_grid(images, columns=min(10, options.count)).savefig(options.out)
+    print(f"{options.count} digits in {options.out}")
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """Draw digits, keeping each batch, and measure them beside real ones."""
+    check_folder(options.samples)
+    settings = {name: getattr(options, name) for name in ("seed", "batch", "variance")}
+    model, schedule, _ = load(options.checkpoint)
+    weights = b"".join(value.numpy().tobytes() for value in [*model.state_dict().values(), schedule.beta])
+    settings["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    images = kept_samples(options.samples, settings) if options.samples.exists() else torch.empty(0, 1, 28, 28)
+    try:
+        while (start := len(images)) < options.count:
+            size = min(options.batch, options.count - start)
+            print(f"digits {start + 1} to {start + size} of {options.count}", file=sys.stderr)
+            # each batch has its own seed, so that a run that goes on draws what it would have drawn
+            drawn = draw(model, schedule, size, options.seed * 1_000_003 + start, options.variance)
+            images = torch.cat([images, drawn])
+            arrays = io.BytesIO()
+            np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
+            write_whole(options.samples, arrays.getvalue())
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; {start} digits are kept in {options.samples}") from None
+    print(digit_report(images[: options.count], progress=True))
+
+
+def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n 1 28 28"]:
+    """Read the samples of an earlier evaluation, and refuse those drawn with other settings."""
+    try:
+        with np.load(path) as arrays:
+            images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"wanted the samples of an earlier evaluation in {path}, got another file: {error}") from error
+    check_settings(f"reuse {path}", was, settings)
+    return images
+
+
+def draw(model: UNet, schedule: Schedule, count: int, seed: int, variance: str) -> Float[Tensor, "n 1 28 28"]:
+    """Draw digits under a progress bar."""
+    generator = torch.Generator().manual_seed(seed)
+    return sample(model, (count, 1, 28, 28), schedule, variance=VARIANCES[variance], generator=generator, progress=True)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a file in a folder that is not there, before minutes are spent on what goes into it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"wanted an existing folder to write {path.name} in, got {path.parent}")
+
+
+def integer(least: int) -> Callable[[str], int]:
+    """Make a reader of an option that is an integer, at least `least`."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) < 2**32:
+            raise argparse.ArgumentTypeError(f"must be an integer from {least} to {2**32 - 1}, got {text!r}")
+        return int(text)
+
+    return read
+
+
+def positive(text: str) -> float:
+    """Read an option that is a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
+
+
+def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **kind: Any) -> None:
+    """Add an option whose help tells its default."""
+    command.add_argument(name, default=default, help=f"{what} (default: %(default)s)", **kind)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the commands and their options."""
+    parser = argparse.ArgumentParser(prog="python -m minddpm", description="Train, sample and judge a DDPM of digits.")
+    commands = parser.add_subparsers(required=True, metavar="{train,sample,evaluate}")
+
+    def command(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        parser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        parser.set_defaults(run=run)
+        return parser
+
+    trainer = command("train", run_train)
+    trainer.add_argument("--out", type=Path, required=True, help="folder for checkpoint.safetensors and log.csv")
+    add(trainer, "--steps", 18_000, "gradient steps in all", type=integer(1))
+    add(trainer, "--batch-size", 64, "images a step", type=integer(1))
+    add(trainer, "--learning-rate", 2.5e-3, "its peak, after a warm-up and before a cosine", type=positive)
+    add(trainer, "--seed", 0, "of the first weights, the order, the times and the noise", type=integer(0))
+    add(trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full"))
+    add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
+    trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    sampler = command("sample", run_sample)
+    sampler.add_argument("--out", type=Path, required=True, help="picture to write, such as digits.png")
+    add(sampler, "--count", 100, "how many digits", type=integer(1))
+    evaluator = command("evaluate", run_evaluate)
+    add(evaluator, "--samples", Path("samples.npz"), "where digits are kept, to go on from or measure again", type=Path)
+    add(evaluator, "--count", 1000, "how many digits", type=integer(2))
+    add(evaluator, "--batch", 250, "digits drawn at once", type=integer(1))
+    for drawer in (sampler, evaluator):
+        shipped = ASSETS / "ddpm_mnist.safetensors"
+        drawer.add_argument("--checkpoint", type=Path, default=shipped, help="weights (default: the shipped ones)")
+        add(drawer, "--seed", 0, "of the noise", type=integer(0))
+        add(drawer, "--variance", "beta", "of a reverse step", choices=VARIANCES)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns: 0; 2 after an error, told in one line; 130 when stopped by Ctrl-C."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(f"\n{str(stop) or 'stopped'}", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

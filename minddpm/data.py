@@ -46,9 +46,7 @@ MNIST = Archive(
 )
 
 
-def load_mnist(
-    split: str = "train", source: str = "bundled"
-) -> tuple[Float[Tensor, "n 1 28 28"], Int64[Tensor, "n"]]:
+def load_mnist(split: str = "train", source: str = "bundled") -> tuple[Float[Tensor, "n 1 28 28"], Int64[Tensor, "n"]]:
     """Load handwritten digits.
 
     Args:
