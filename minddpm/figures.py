@@ -25,7 +25,7 @@ from minddpm.schedule import Schedule
 
 # Okabe & Ito's palette, readable with any colour vision; a role keeps its colour in every notebook and formula
 COLOURS = {"clean": "#0072B2", "noise": "#D55E00", "noisy": "#CC79A7", "network": "#009E73", "posterior": "#E69F00"}
-INK, GREY = "#222222", "#8A8A8A"
+INK, GREY = "#222222", "#767676"
 CENTRE = {"ha": "center", "va": "center"}
 STYLE = {
     "figure.figsize": (7, 2.6),
