@@ -1,0 +1,456 @@
+# %% [markdown]
+# # 01 · Schedule
+#
+# **You will**
+# - see what goes wrong when noise comes too fast or too slowly,
+# - derive why the old image is multiplied by $\sqrt{1-\beta_t}$ and not by anything else,
+# - build the linear and the cosine schedule, and read off how much of an image is left at any time.
+#
+# **You need** the noising loop of [00 · From noise to images](00_from_noise_to_images.ipynb).
+#
+# **It takes** 20 minutes to read and 8 seconds to run.
+
+# %%
+import math
+
+import ipywidgets
+import torch
+
+from minddpm.data import load_mnist
+from minddpm.figures import COLOURS, INK, draw_image, new_figure, show
+from minddpm.widgets import play
+
+digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen, in [-1, 1]
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# Lesson 00 turned an image into noise in 1,000 small steps. One step needs one number, $\beta_t$: the **variance** of the noise that is added at time $t$.
+# The list $\beta_1, \beta_2, \dots, \beta_T$ is the **noise schedule**. It is chosen by hand, once, before any training.
+#
+# Here are three choices. The digit is the same in each row, and so is the loop.
+
+# %%
+plans = {
+    "too slow": torch.full((1000,), 0.0002),
+    "linear": torch.linspace(1e-4, 0.02, 1000),
+    "too fast": torch.full((1000,), 0.05),
+}
+times = [0, 50, 100, 250, 500, 1000]
+figure, axes = new_figure(3, len(times), height=3.9)
+for row, (name, betas) in zip(axes, plans.items()):
+    generator = torch.Generator().manual_seed(1)
+    x_t, column = digit, 0
+    for t in range(1001):
+        if t > 0:  # the loop of lesson 00
+            beta_t = betas[t - 1]
+            x_t = (1 - beta_t).sqrt() * x_t + beta_t.sqrt() * torch.randn(x_t.shape, generator=generator)
+        if t in times:
+            draw_image(row[column], x_t, f"t = {t}" if name == "too slow" else "")
+            column += 1
+    row[0].text(-0.12, 0.5, name, transform=row[0].transAxes, rotation=90, ha="center", va="center")
+show(figure, "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 100 and the last 900 steps change noise into noise; the linear schedule uses most of its steps.")
+
+# %% [markdown]
+# Each failure has a cost.
+#
+# - **Too slow**: generation starts from pure noise. If training never reached pure noise, the network has never seen its own starting point.
+# - **Too fast**: each step destroys so much that undoing it is hard, and most steps are wasted where nothing is left to undo.
+#
+# To judge a schedule we need to say in numbers how much of the image is left. That is the rest of this lesson.
+
+# %% [markdown]
+# ## The derivation
+#
+# **One step.** The forward process draws $\mathbf{x}_t$ from a Gaussian around a shrunken $\mathbf{x}_{t-1}$ (Ho et al. 2020, eq. 2):
+#
+# $$q(\mathbf{x}_t \mid \mathbf{x}_{t-1}) = \mathcal{N}\!\left(\mathbf{x}_t;\ \sqrt{1-\beta_t}\,\mathbf{x}_{t-1},\ \beta_t \mathbf{I}\right)$$
+#
+# Read it as a recipe. With $\boldsymbol\epsilon_t \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$ drawn fresh at each step,
+#
+# $${\color{#CC79A7}{\mathbf{x}_t}} = \sqrt{1-\beta_t}\ {\color{#CC79A7}{\mathbf{x}_{t-1}}} + \sqrt{\beta_t}\ {\color{#D55E00}{\boldsymbol\epsilon_t}} .$$
+#
+# **Why the square root.** Let $v_t$ be the variance of one pixel at time $t$. Multiplying by $a$ multiplies a variance by $a^2$, and variances of independent parts add. So
+#
+# $$v_t = (1-\beta_t)\,v_{t-1} + \beta_t \qquad\Longrightarrow\qquad v_t - 1 = (1-\beta_t)\,(v_{t-1} - 1).$$
+#
+# If $v_{t-1} = 1$, then $v_t = 1$. If it is not 1, its distance from 1 shrinks by the factor $1-\beta_t$. Either way the images end at variance 1, which is the variance of the noise that generation starts from.
+# The factor $\sqrt{1-\beta_t}$ is the only positive one that keeps a variance of 1 at 1.
+#
+# **What is left after $t$ steps.** The paper writes
+#
+# $$\alpha_t = 1-\beta_t, \qquad \bar\alpha_t = \prod_{s=1}^{t} \alpha_s, \qquad \bar\alpha_0 = 1 .$$
+#
+# Follow the clean image through the steps and leave the noise aside. Step 1 multiplies it by $\sqrt{\alpha_1}$, step 2 by $\sqrt{\alpha_2}$, and after $t$ steps it stands in $\mathbf{x}_t$ with the factor $\sqrt{\bar\alpha_t}$.
+# The variance it brings along is therefore $\bar\alpha_t$ times what it was. If the total stays at 1, the noise must make up the remaining $1-\bar\alpha_t$:
+#
+# $$1 = {\color{#0072B2}{\bar\alpha_t}} + {\color{#D55E00}{(1-\bar\alpha_t)}} .$$
+#
+# Variance is also called **power**. So $\bar\alpha_t$ is the share of the power that belongs to the clean image. Lesson 02 derives the whole distribution of $\mathbf{x}_t$; the two shares are all we need here.
+#
+# **Signal to noise.** The ratio of the two shares is the signal-to-noise ratio, $\mathrm{snr}_t = \bar\alpha_t / (1-\bar\alpha_t)$. It is infinite at $t = 0$ and falls at every step.
+#
+# **The linear schedule** lets $\beta_t$ rise in equal steps (Ho et al. 2020, section 4: $T = 1000$, $\beta_1 = 10^{-4}$, $\beta_T = 0.02$):
+#
+# $$\beta_t = \beta_1 + \frac{t-1}{T-1}\,(\beta_T - \beta_1).$$
+#
+# A quick check that it goes far enough: for small $\beta$, $\ln(1-\beta) \approx -\beta$, so $\bar\alpha_T \approx e^{-\sum\beta_t}$. The sum is $T$ times the average beta, $1000 \times 0.01005 = 10.05$. Almost nothing is left of the power.
+#
+# **The cosine schedule** goes the other way round: it fixes the curve $\bar\alpha_t$ and works out the betas (Nichol & Dhariwal 2021, eq. 17):
+#
+# $$\bar\alpha_t = \frac{f(t)}{f(0)}, \qquad f(t) = \cos^2\!\left(\frac{t/T+s}{1+s}\cdot\frac{\pi}{2}\right), \qquad \beta_t = \min\!\left(1-\frac{\bar\alpha_t}{\bar\alpha_{t-1}},\ 0.999\right).$$
+#
+# The offset $s = 0.008$ keeps $\beta_1$ from being too small. The bound is there because $f(T) = 0$: without it $\beta_T$ would be 1, and later formulas divide by $\alpha_T$.
+#
+# **Index equals $t$.** The paper counts $t = 1, \dots, T$. Python counts from 0. This course stores arrays of length $T+1$ whose index *is* the paper's $t$. Index 0 is the clean image: $\beta_0 = 0$, $\bar\alpha_0 = 1$.
+# Many libraries store length $T$ and shift by one. This is how to translate:
+#
+# | in the paper | here | in a library that counts from 0 |
+# |---|---|---|
+# | the first step | `t = 1` | `t = 0` |
+# | $\beta_t$ | `beta[t]` | `betas[t - 1]` |
+# | $\bar\alpha_t$ | `alpha_bar[t]` | `alphas_cumprod[t - 1]` |
+# | $\bar\alpha_{t-1}$ at the first step | `alpha_bar[0]`, which is 1 | a special case |
+# | the last step | `t = T` | `t = T - 1` |
+#
+# Their $t$ is ours minus 1.
+
+# %% [markdown]
+# ## Rebuild it
+#
+# The numbers are kept in float64. A product of a thousand factors near 1 deserves it, and a thousand numbers cost nothing.
+
+# %%
+def linear_betas(T=1000, beta_start=1e-4, beta_end=0.02):
+    return torch.linspace(beta_start, beta_end, T, dtype=torch.float64)  # (T,) beta_1 ... beta_T
+
+
+def cosine_betas(T=1000, s=0.008, max_beta=0.999):
+    t = torch.arange(T + 1, dtype=torch.float64)  # (T+1,) 0, 1, ..., T
+    f = torch.cos((t / T + s) / (1 + s) * math.pi / 2) ** 2  # (T+1,) alpha_bar times f(0)
+    return (1 - f[1:] / f[:-1]).clamp(max=max_beta)  # (T,) beta_1 ... beta_T
+
+
+def from_betas(betas):
+    beta = torch.cat([torch.zeros(1, dtype=torch.float64), betas])  # (T+1,) beta[0] = 0, so the index is t
+    alpha_bar = (1 - beta).cumprod(dim=0)  # (T+1,) alpha_bar[0] = 1
+    return beta, alpha_bar
+
+
+def snr(alpha_bar):
+    return alpha_bar / (1 - alpha_bar)  # (T+1,) infinite at t = 0
+
+
+# %% [markdown]
+# Three helpers use a schedule. Training draws a time for each image. Generation walks from $T$ down to 1. And each image of a batch is multiplied by the number that belongs to its own time.
+
+# %%
+def sample_t(T, batch_size, generator):
+    return torch.randint(1, T + 1, (batch_size,), generator=generator)  # (b,) uniform on 1, ..., T
+
+
+def steps(T):
+    return range(T, 0, -1)  # T, T-1, ..., 1
+
+
+def per_image(coefficient, x):
+    return coefficient.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))  # (b,) -> (b, 1, 1, 1) for images (b, 1, h, w)
+
+
+# %%
+beta, alpha_bar = from_betas(linear_betas())  # (1001,) each
+cosine_beta, cosine_alpha_bar = from_betas(cosine_betas())
+
+print("  t   linear: beta  alpha_bar      snr   cosine: beta  alpha_bar      snr")
+for t in [0, 1, 10, 100, 250, 500, 750, 1000]:
+    row = [beta[t], alpha_bar[t], snr(alpha_bar)[t], cosine_beta[t], cosine_alpha_bar[t], snr(cosine_alpha_bar)[t]]
+    print("{:4d}   {:12.5f}  {:9.5f} {:8.3g}   {:12.5f}  {:9.5f} {:8.3g}".format(t, *(float(value) for value in row)))
+
+# %%
+t = torch.arange(1001)
+panels = [("beta", beta, cosine_beta, COLOURS["noise"]), ("alpha_bar", alpha_bar, cosine_alpha_bar, COLOURS["clean"]), ("snr", snr(alpha_bar), snr(cosine_alpha_bar), COLOURS["noisy"])]
+figure, axes = new_figure(1, 3, height=2.5)
+for axis, (name, linear, cosine, colour) in zip(axes[0], panels):
+    axis.plot(t[1:], linear[1:], color=colour)
+    axis.plot(t[1:], cosine[1:], color=colour, linestyle="--")
+    axis.set(title=name, xlabel="t")
+axes[0, 0].set_ylim(0, 0.03)
+axes[0, 0].text(420, 0.0115, "linear", ha="right")
+axes[0, 0].text(620, 0.0015, "cosine")
+axes[0, 1].text(215, 0.33, "linear", ha="right")
+axes[0, 1].text(560, 0.45, "cosine")
+axes[0, 1].plot([259, 500], alpha_bar[[259, 500]], "o", color=INK, markersize=4)
+axes[0, 2].set_yscale("log")
+axes[0, 2].text(330, 0.02, "linear", ha="right")
+axes[0, 2].text(560, 1.6, "cosine")
+show(figure, "The cosine schedule keeps more of the image until close to the end; the dots on the linear curve are t = 259, where half of the power is left, and t = 500.")
+print("cosine keeps more up to t =", int((cosine_alpha_bar > alpha_bar).nonzero().max()))
+assert (cosine_alpha_bar > alpha_bar).sum() == 995 and cosine_alpha_bar[996] < alpha_bar[996]
+
+# %% [markdown]
+# ## By hand
+#
+# Take three large betas: 0.1, 0.2 and 0.3. You can do this one on paper.
+
+# %% tags=["worked-example"]
+small_beta, small_alpha_bar = from_betas(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
+small_alpha = 1 - small_beta
+print(f"alpha      {small_alpha[1]:.1f}  {small_alpha[2]:.1f}  {small_alpha[3]:.1f}")
+print(f"alpha_bar  {small_alpha_bar[1]:.1f}  {small_alpha_bar[1]:.1f} x {small_alpha[2]:.1f} = {small_alpha_bar[2]:.2f}  {small_alpha_bar[2]:.2f} x {small_alpha[3]:.1f} = {small_alpha_bar[3]:.3f}")
+print(f"snr_3      {small_alpha_bar[3]:.3f} / {1 - small_alpha_bar[3]:.3f} = {snr(small_alpha_bar)[3]:.3f}")
+
+assert [f"{value:.1f}" for value in small_alpha] == ["1.0", "0.9", "0.8", "0.7"]
+assert [f"{value:.3f}" for value in small_alpha_bar] == ["1.000", "0.900", "0.720", "0.504"]
+assert f"{snr(small_alpha_bar)[3]:.3f}" == "1.016"
+
+# %% [markdown]
+# The written guide that this course grew from works its examples at $t = 500$ with $\beta_t = 0.01$ and $\bar\alpha_t = 0.5$. Do these three numbers belong together?
+
+# %% tags=["worked-example"]
+half = int((alpha_bar >= 0.5).nonzero().max())  # the last time with at least half of the power
+print(f"linear  beta_500 = {beta[500]:.4f}   alpha_bar_500 = {alpha_bar[500]:.4f}")
+print(f"cosine  beta_500 = {cosine_beta[500]:.4f}   alpha_bar_500 = {cosine_alpha_bar[500]:.4f}")
+print(f"linear  alpha_bar_{half} = {alpha_bar[half]:.4f}   alpha_bar_{half + 1} = {alpha_bar[half + 1]:.4f}   beta_{half} = {beta[half]:.4f}")
+print(f"amplitude at alpha_bar = 0.5: {math.sqrt(0.5):.3f}")
+print(f"alpha_bar one step before 0.5, with alpha = 0.99: 0.5 / 0.99 = {0.5 / 0.99:.5f}")
+
+assert f"{beta[500]:.2f}" == "0.01" and f"{alpha_bar[500]:.2f}" == "0.08"
+assert half == 259 and f"{alpha_bar[259]:.3f}" == "0.500"
+assert f"{math.sqrt(0.5):.3f}" == "0.707" and f"{0.5 / 0.99:.3f}" == "0.505"
+
+# %% [markdown]
+# They do not. The linear schedule has $\beta_{500} \approx 0.01$, but only 8% of the power is left there. Half of the power is left at $t = 259$, and there $\beta$ is about half as large.
+# The cosine schedule has $\bar\alpha_{500}$ close to 0.5, but a smaller beta. The examples are still sound as arithmetic; later lessons keep their numbers and build a two-step schedule that has exactly those values.
+#
+# The guide also says of $\bar\alpha_t = 0.5$ that "70.7% of the signal" remains. Both numbers are right, of different things. Half of the **power** is left: $\bar\alpha_t = 0.5$. The pixel values are multiplied by $\sqrt{0.5} = 0.707$: that is the **amplitude**.
+
+# %% [markdown]
+# ## Believe it
+#
+# Two oracles that share no code with the functions above.
+#
+# **Arithmetic.** Add logarithms one by one in plain Python and compare. The tolerance is a relative error of $10^{-12}$. For the cosine schedule, the product of the betas must give back the curve that they were made from, before the bound at $t = T$ sets in.
+
+# %%
+total = 0.0
+for t in range(1, 1001):
+    beta_t = 1e-4 + (t - 1) / 999 * (0.02 - 1e-4)  # the formula, not linspace
+    total += math.log1p(-beta_t)
+    assert math.isclose(alpha_bar[t], math.exp(total), rel_tol=1e-12)
+
+
+def curve(t):
+    return math.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2
+
+
+assert all(math.isclose(cosine_alpha_bar[t], curve(t) / curve(0), rel_tol=1e-9) for t in range(1000))
+print(f"alpha_bar_1000 = {alpha_bar[1000]:.3g}; the estimate exp(-10.05) = {math.exp(-10.05):.3g}")
+
+# %% [markdown]
+# **Simulation.** Start 20,000 pixels from a Gaussian of variance 1 and take 1,000 noisy steps. At each of the times below, the variance must be 1, and the part of $x_t$ that still follows $x_0$ must have amplitude $\sqrt{\bar\alpha_t}$.
+# That part is measured by the slope of the line that predicts $x_t$ from $x_0$.
+#
+# With $n$ draws the variance has a standard error of $\sqrt{2/n}$ and the slope one of $\sqrt{(1-\bar\alpha_t)/n}$. We allow four of them.
+
+# %%
+n = 20_000
+generator = torch.Generator().manual_seed(2)
+x_0 = torch.randn(n, generator=generator)  # (n,) pixels of variance 1
+x_t = x_0
+print("   t   variance   slope   sqrt(alpha_bar)")
+for t in range(1, 1001):
+    noise = torch.randn(n, generator=generator)  # (n,) fresh at each step
+    x_t = (1 - beta[t]).sqrt().float() * x_t + beta[t].sqrt().float() * noise  # (n,)
+    if t in (1, 10, 100, 259, 500, 1000):
+        variance, slope = x_t.var(), (x_0 * x_t).mean() / (x_0 * x_0).mean()
+        print(f"{t:4d}   {variance:8.2f}   {slope:5.2f}   {alpha_bar[t].sqrt():15.2f}")
+        assert abs(variance - 1) < 4 * math.sqrt(2 / n)
+        assert abs(slope - alpha_bar[t].sqrt()) < 4 * math.sqrt((1 - alpha_bar[t]) / n)
+
+# %% [markdown]
+# ## Same as the package
+#
+# From here on we may import `minddpm.schedule`. Each function must agree with ours on random input, to a relative $10^{-12}$.
+
+# %%
+from minddpm import schedule as package
+
+generator = torch.Generator().manual_seed(3)
+
+
+def same(mine, theirs):
+    return len(mine) == len(theirs) and torch.allclose(mine, theirs, rtol=1e-12, atol=0)
+
+
+for _ in range(50):
+    T = int(torch.randint(2, 2000, (), generator=generator))
+    low, high = (torch.rand(2, generator=generator) * torch.tensor([0.001, 0.05]) + 1e-5).tolist()
+    s = 0.05 * float(torch.rand((), generator=generator))
+    random_betas = torch.rand(T, generator=generator, dtype=torch.float64) * 0.05 + 1e-3
+    for betas, theirs in [
+        (linear_betas(T, low, high), package.linear_schedule(T, low, high)),
+        (cosine_betas(T, s, 0.99), package.cosine_schedule(T, s, 0.99)),
+        (random_betas, package.Schedule.from_betas(random_betas)),
+    ]:
+        my_beta, my_alpha_bar = from_betas(betas)
+        assert same(my_beta, theirs.beta) and same(my_alpha_bar, theirs.alpha_bar)
+        assert same(1 - my_beta, theirs.alpha) and same(snr(my_alpha_bar), theirs.snr)
+        assert theirs.T == T and list(theirs.steps()) == list(steps(T))
+        mine_t = sample_t(T, 64, torch.Generator().manual_seed(T))
+        assert torch.equal(mine_t, theirs.sample_t(64, generator=torch.Generator().manual_seed(T)))
+    x = torch.randn(5, 1, 4, 3, generator=generator)
+    assert torch.equal(per_image(random_betas[:1].expand(5), x), package.per_image(random_betas[:1].expand(5), x))
+assert same(beta, package.linear_schedule().beta) and same(cosine_beta, package.cosine_schedule().beta)
+print("schedules, steps, drawn times and shapes: equal")
+
+# %% [markdown]
+# The package adds one thing: it checks. `Schedule.index` is the only door from a time to an array, and it lets in nothing but integers from 1 to $T$.
+
+# %%
+schedule = package.linear_schedule()
+for wrong in [0, 1001, 2.5, torch.tensor([7.0])]:
+    try:
+        schedule.index(wrong)
+    except (ValueError, TypeError) as error:
+        print(f"{type(error).__name__}: {error}")
+    else:
+        raise AssertionError(f"{wrong} was let in")
+assert schedule.index(1000) == 1000 and schedule.index(torch.tensor([1, 7])).tolist() == [1, 7]
+
+drawn = schedule.sample_t(200_000, generator=torch.Generator().manual_seed(4))
+assert drawn.unique().tolist() == sorted(schedule.steps())  # the times trained on are the times walked through
+print("times drawn:", int(drawn.min()), "to", int(drawn.max()))
+
+# %% [markdown]
+# ## Play
+#
+# Generation takes $T$ steps, so a small $T$ is tempting. **With $T = 100$ and the usual betas, what is wrong, and which `beta_end` repairs it?** Move the sliders until the digit on the right is gone.
+
+# %%
+def draw(T, beta_end):
+    alpha_bar = package.linear_schedule(T, 1e-4, beta_end).alpha_bar
+    noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(5))
+    x_T = alpha_bar[T].sqrt().float() * digit + (1 - alpha_bar[T]).sqrt().float() * noise
+    figure, axes = new_figure(1, 2, height=2.6, width_ratios=[2, 1])
+    share = torch.arange(T + 1) / T
+    axes[0, 0].fill_between(share, 0, alpha_bar, color=COLOURS["clean"], linewidth=0)
+    axes[0, 0].fill_between(share, alpha_bar, 1, color=COLOURS["noise"], alpha=0.35, linewidth=0)
+    cosine = package.cosine_schedule(T).alpha_bar
+    axes[0, 0].plot(share, cosine, color=INK, linestyle="--")
+    axes[0, 0].text(0.03, 0.06, "image", color="white")
+    axes[0, 0].text(0.97, 0.9, "noise", color=INK, ha="right")
+    axes[0, 0].text(0.52, float(cosine[T // 2]) + 0.02, "cosine", color=INK)
+    axes[0, 0].set(xlabel="t / T", ylabel="share of power", xlim=(0, 1), ylim=(0, 1))
+    draw_image(axes[0, 1], x_T, f"$x_T$, alpha_bar = {alpha_bar[T]:.2g}", COLOURS["noisy"])
+    return figure, f"With T = {T} and beta_end = {beta_end:.3f}, a share of {alpha_bar[T]:.2g} of the image's power is left at the end."
+
+
+show(*draw(T=100, beta_end=0.02))
+
+# %%
+play(
+    draw,
+    T=ipywidgets.IntSlider(value=100, min=10, max=1000, step=10),
+    beta_end=ipywidgets.FloatSlider(value=0.02, min=0.005, max=0.4, step=0.005, readout_format=".3f"),
+)
+
+# %% [markdown]
+# The estimate of the derivation says where to look. What is left is about $e^{-T\beta_T/2}$, so keep $T \times \beta_T$ at 20: ten times fewer steps, each with ten times the variance.
+
+# %%
+for T, beta_end in [(1000, 0.02), (100, 0.02), (100, 0.2)]:
+    print(f"T = {T:4d}, beta_end = {beta_end:.2f}: alpha_bar_T = {package.linear_schedule(T, 1e-4, beta_end).alpha_bar[T]:.1g}")
+assert package.linear_schedule(100, 1e-4, 0.02).alpha_bar[100] > 0.3
+assert package.linear_schedule(100, 1e-4, 0.2).alpha_bar[100] < 1e-4
+
+# %% [markdown]
+# ## Mistakes people make
+#
+# **1. The square root is lost.** The image is multiplied by $1-\beta_t$, or not at all. The recursion for the variance tells where that leads.
+
+# %%
+variance = {"sqrt(1 - beta)": [1.0], "1 - beta": [1.0], "no factor": [1.0]}
+for t in range(1, 1001):
+    for name, factor in [("sqrt(1 - beta)", (1 - beta[t]).sqrt()), ("1 - beta", 1 - beta[t]), ("no factor", 1.0)]:
+        variance[name].append(float(factor**2 * variance[name][-1] + beta[t]))
+for name, values in variance.items():
+    print(f"{name:14s}  variance at t = 1000: {values[-1]:.2f}")
+assert abs(variance["sqrt(1 - beta)"][-1] - 1) < 1e-9
+assert abs(variance["1 - beta"][-1] - 0.5) < 0.01 and variance["no factor"][-1] > 11
+
+figure, axes = new_figure(height=2.3)
+for name, y, colour in [("sqrt(1 - beta)", 1.25, COLOURS["clean"]), ("1 - beta", 0.3, COLOURS["noise"]), ("no factor", 9.0, COLOURS["noisy"])]:
+    axes[0, 0].plot(variance[name], color=colour)
+    axes[0, 0].text(1010, y, name, color=colour)
+axes[0, 0].set(xlabel="t", ylabel="variance (log)", yscale="log", xlim=(0, 1000))
+axes[0, 0].set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
+axes[0, 0].minorticks_off()
+show(figure, "Only the factor sqrt(1 - beta) keeps the variance at 1; without a factor it grows elevenfold, with 1 - beta it sinks to a half.")
+
+# %% [markdown]
+# **2. `alpha_bar` is read one place off.** Zero-based arrays under one-based formulas do this. From the middle on the error hides. At the start it does not, and `alpha_bars[t - 1]` at `t = 0` is worst: Python wraps round to the last entry.
+
+# %%
+alpha_bars = alpha_bar[1:]  # (T,) as a library stores it: alpha_bars[0] is the paper's alpha_bar_1
+for t in [1, 2, 10, 259]:
+    right, wrong = (1 - alpha_bar[t]).sqrt(), (1 - alpha_bars[t]).sqrt()
+    print(f"t = {t:3d}   noise std {right:.4f}, one place off {wrong:.4f}: {100 * (wrong / right - 1):5.1f}% wrong")
+print(f"alpha_bar before the first step: {alpha_bar[0]:.0f}, wrapped round: {alpha_bars[0 - 1]:.5f}")
+assert (1 - alpha_bars[1]).sqrt() / (1 - alpha_bar[1]).sqrt() > 1.4
+
+# %% [markdown]
+# **3. The cosine loses its square.** The curve still falls from 1 to 0 and still looks reasonable. But at half time it keeps 70% of the power instead of half: someone wrote down the amplitude.
+
+# %%
+t = torch.arange(1001)
+plain = torch.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2)
+plain = plain / plain[0]  # (T+1,)
+figure, axes = new_figure(height=2.3)
+axes[0, 0].plot(t, cosine_alpha_bar, color=COLOURS["clean"])
+axes[0, 0].plot(t, plain, color=COLOURS["noise"])
+axes[0, 0].plot([500, 500], [cosine_alpha_bar[500], plain[500]], "o", color=INK, markersize=4)
+axes[0, 0].text(470, 0.42, f"squared: {cosine_alpha_bar[500]:.2f}", color=COLOURS["clean"], ha="right")
+axes[0, 0].text(530, 0.74, f"without the square: {plain[500]:.2f}", color=COLOURS["noise"])
+axes[0, 0].set(xlabel="t", ylabel="alpha_bar")
+show(figure, f"At t = 500 the squared cosine leaves {cosine_alpha_bar[500]:.2f} of the power, the plain cosine {plain[500]:.2f}.")
+assert abs(cosine_alpha_bar[500] - 0.5) < 0.01 and plain[500] > 0.69
+
+# %% [markdown]
+# **4. Times are drawn from 0 to $T-1$.** With arrays of length $T+1$, `randint(0, T, ...)` asks for the noise in a clean image, where there is none, and never trains time $T$, where generation starts.
+
+# %%
+wrong = torch.randint(0, 1000, (200_000,), generator=torch.Generator().manual_seed(6))
+print("drawn:", int(wrong.min()), "to", int(wrong.max()), "  needed:", min(schedule.steps()), "to", max(schedule.steps()))
+assert set(schedule.steps()) - set(wrong.tolist()) == {1000} and 0 in wrong
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. You double every beta of the linear schedule. What happens to $\bar\alpha_{1000}$?
+#
+# <details><summary>Answer</summary>
+# Its logarithm is about minus the sum of the betas, so it doubles: <code>alpha_bar</code> is about the square of what it was. From 4e-5 it falls to 1.4e-9. (That is a little less than the square, because ln(1 - beta) lies a little below -beta.)
+# </details>
+#
+# 2. The digits here have a pixel variance of about 0.4, not 1. Does $v_t$ still end near 1?
+#
+# <details><summary>Answer</summary>
+# Yes. The distance from 1 shrinks by 1 - beta at each step, so after 1,000 steps it is the old distance times <code>alpha_bar[1000]</code>, which is below 0.0001.
+# </details>
+#
+# 3. A library reports `alphas_cumprod[499]`. Which of the paper's $\bar\alpha_t$ is it, and what is it for the linear schedule?
+#
+# <details><summary>Answer</summary>
+# Its index 499 is the paper's t = 500, so it is the value printed above under By hand: about 0.08.
+# </details>
+
+# %%
+doubled = from_betas(2 * linear_betas())[1]
+print(f"1. alpha_bar_1000 with doubled betas: {doubled[1000]:.2g}, the square of the old one: {alpha_bar[1000] ** 2:.2g}")
+print(f"2. pixel variance of the digits: {load_mnist('train')[0].var():.1f}")
+print(f"3. alphas_cumprod[499] = {alpha_bars[499]:.2f}")
+assert 0.8 < doubled[1000] / alpha_bar[1000] ** 2 < 1
+assert torch.equal(alpha_bars[499], alpha_bar[500])
+
+# %% [markdown]
+# **Next:** [02 · Noising](02_noising.ipynb) uses $\bar\alpha_t$ to jump from a clean image to any time at once.
