@@ -1,0 +1,249 @@
+"""How good are generated digits? A classifier's confidence, a distance between distributions, and signs of copying."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import torch
+from jaxtyping import Float, Int64
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from minddpm.data import ASSETS, load_mnist
+
+SURE = 0.9  # a digit counts as confident above this probability
+CHUNK = 250  # images measured at once
+DRAWS = 5  # seeded draws that a distance is averaged over
+
+
+class DigitClassifier(nn.Module):
+    """A small convolutional network that tells the ten digits apart, and whose features stand for an image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *convolution(1, 24, 5, stride=2),  # 28 -> 14
+            *convolution(24, 32, 3),
+            *convolution(32, 64, 3, stride=2),  # 14 -> 7
+            *convolution(64, 64, 3),
+            nn.MaxPool2d(3, stride=2),  # 7 -> 3
+            nn.Flatten(),
+            nn.Linear(64 * 3 * 3, 64, bias=False),
+            nn.BatchNorm1d(64),  # keeps every feature alive
+            nn.ReLU(),
+        )
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(64, 10))
+
+    def features(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n d"]:
+        """The activations before the last layer: what `frechet_distance` compares."""
+        return self.body(images)
+
+    def forward(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n 10"]:
+        """Logits of the ten digits, for images in [-1, 1]."""
+        return self.head(self.features(images))
+
+
+def convolution(channels_in: int, channels_out: int, size: int, stride: int = 1) -> list[nn.Module]:
+    """One layer of the classifier."""
+    weights = nn.Conv2d(channels_in, channels_out, size, stride=stride, padding=size // 2, bias=False)
+    return [weights, nn.BatchNorm2d(channels_out), nn.ReLU()]
+
+
+def load_classifier() -> DigitClassifier:
+    """The classifier that the package ships, as `tools/train_classifier.py` trained it, in eval mode."""
+    model = DigitClassifier()
+    model.load_state_dict(load_file(ASSETS / "classifier.safetensors"))
+    return model.eval().requires_grad_(False)
+
+
+def frechet_distance(features_a: Float[Tensor, "n d"], features_b: Float[Tensor, "m d"]) -> float:
+    """Fréchet distance between the Gaussians that two sets of features would be, were they Gaussian.
+
+    |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^{1/2}), A and B the sample covariances; 0 for equal mean and covariance
+
+    Finite sets make it too large: two sets of one distribution still lie apart, by a bias of the order 1/n + 1/m.
+    So compare distances only between sets of the same sizes, on the same features.
+
+    Computed in float64. With centred features Q_a R_a / sqrt(n - 1), A = R_a^T R_a, so that tr (A B)^{1/2} is the sum
+    of the singular values of R_a R_b^T: no square root of a rounding error, and rank-deficient covariances do no harm.
+
+    Args:
+        features_a: one row an image, shape (n, d), n >= 2.
+        features_b: likewise, shape (m, d), m >= 2.
+
+    Raises: TypeError for other than floating point; ValueError for fewer rows, unequal widths, NaN or infinity.
+    Source: Heusel et al. 2017 (FID, with features of another network).
+    """
+    for name, features in (("features_a", features_a), ("features_b", features_b)):
+        if not features.is_floating_point():
+            raise TypeError(f"{name} must be floating point, got {features.dtype}")
+        if features.ndim != 2 or len(features) < 2:
+            raise ValueError(f"{name} must have shape (n, d) with n at least 2, got {tuple(features.shape)}")
+        bad = len(features) - features.isfinite().all(1).sum()
+        if bad:
+            raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} rows")
+    if features_a.shape[1] != features_b.shape[1]:
+        raise ValueError(f"both must have one width, got {features_a.shape[1]} and {features_b.shape[1]}")
+    means, roots = [], []
+    for features in (features_a.double(), features_b.double()):
+        means.append(features.mean(0))
+        roots.append(torch.linalg.qr((features - means[-1]) / (len(features) - 1) ** 0.5, mode="r").R)
+    shift = (means[0] - means[1]).square().sum()
+    spread = roots[0].square().sum() + roots[1].square().sum() - 2 * torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    return (shift + spread).clamp(min=0).item()
+
+
+def nearest_training(images: Float[Tensor, "n 1 28 28"]) -> tuple[Float[Tensor, "n"], Int64[Tensor, "n"]]:
+    """Find the training image nearest to each image.
+
+    Args:
+        images: in [-1, 1], shape (n, 1, 28, 28), n >= 1.
+
+    Returns: Euclidean distances over the 784 pixels, and indices into `load_mnist("train")`, both of shape (n,).
+    Raises: as `digit_report`.
+    """
+    check_digits(images, 1)
+    training = load_mnist("train")[0].flatten(1)
+    images = images.float().flatten(1)
+    indices = torch.cat([torch.cdist(batch, training).argmin(1) for batch in images.split(CHUNK)])
+    return (images - training[indices]).norm(dim=1), indices  # afresh: cdist rounds, and a copy lies at 0
+
+
+def check_digits(images: Tensor, least: int) -> None:
+    """Raise unless these are at least so many images of 28 by 28 pixels in [-1, 1]."""
+    if not images.is_floating_point():
+        raise TypeError(f"images must be floating point, got {images.dtype}")
+    if images.shape[1:] != (1, 28, 28) or len(images) < least:
+        raise ValueError(f"images must have shape (n, 1, 28, 28) with n at least {least}, got {tuple(images.shape)}")
+    if images.isnan().any():
+        raise ValueError(f"images must lie in [-1, 1], got NaN in {images.isnan().flatten(1).any(1).sum()} of them")
+    if images.abs().max() > 1:
+        raise ValueError(f"images must lie in [-1, 1], got {images.min():.7g} to {images.max():.7g}")
+
+
+@functools.cache
+def training_features() -> Float[Tensor, "n d"]:
+    """The classifier's features of the train split, computed once."""
+    classifier = load_classifier()
+    return torch.cat([classifier.features(batch) for batch in load_mnist("train")[0].split(CHUNK)])
+
+
+def shuffles(count: int) -> list[Int64[Tensor, "n"]]:
+    """A few orders of so many rows, always the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randperm(count, generator=generator) for _ in range(DRAWS)]
+
+
+@dataclass(frozen=True)
+class DigitFigures:
+    """What `digit_report` measures of one set of images."""
+
+    count: int
+    confident: float  # share of images, 0..1
+    class_counts: tuple[int, ...]  # images taken for a 0, 1, ... 9
+    frechet: float
+    matched_frechet: float
+    nearest: tuple[float, ...] = field(repr=False)  # distances to the nearest training image, ascending
+
+    @property
+    def class_shares(self) -> tuple[float, ...]:
+        return tuple(count / self.count for count in self.class_counts)
+
+    @property
+    def class_balance(self) -> float:
+        return min(self.class_counts) / max(self.class_counts)
+
+    def nearest_quantile(self, share: float) -> float:
+        return torch.tensor(self.nearest, dtype=torch.float64).quantile(share).item()
+
+    def nearer_than(self, distance: float) -> float:
+        return sum(nearest < distance for nearest in self.nearest) / self.count
+
+
+@dataclass(frozen=True)
+class DigitReport:
+    """The figures of some images beside those of the held-out real digits; `print` shows them as a table."""
+
+    images: DigitFigures
+    held_out: DigitFigures
+    matched_count: int  # images in each draw of matched_frechet
+    split_half: float
+
+    @property
+    def closer(self) -> float:
+        """Share of images nearer to a training image than 99% of the held-out digits are."""
+        return self.images.nearer_than(self.held_out.nearest_quantile(0.01))
+
+    def __str__(self) -> str:
+        low = self.held_out.nearest_quantile(0.01)
+        rows = {
+            f"more than {SURE} sure, %": lambda x: 100 * x.confident,
+            "Fréchet distance to train": lambda x: x.frechet,
+            f"  of {self.matched_count} images, {DRAWS} draws": lambda x: x.matched_frechet,
+            "nearest training image, least": lambda x: x.nearest[0],
+            "  1% quantile": lambda x: x.nearest_quantile(0.01),
+            "  median": lambda x: x.nearest_quantile(0.5),
+            f"  nearer than {low:.2f}, %": lambda x: 100 * x.nearer_than(low),
+            "rarest digit / commonest": lambda x: x.class_balance,
+        }
+        lines = [f"{f'{self.images.count} images':<30}{'these':>9}{'held-out':>10}{'ratio':>8}"]
+        for name, figure in rows.items():
+            these, real = figure(self.images), figure(self.held_out)
+            lines.append(f"{name:<30}{these:>9.2f}{real:>10.2f}{these / real:>8.2f}")
+        lines.insert(4, f"{'  half of train to its other':<30}{self.split_half:>19.2f}")
+        lines.append("share of each digit, %" + "".join(f"{digit:>6}" for digit in range(10)))
+        for name, shares in (("these", self.images.class_shares), ("held-out", self.held_out.class_shares)):
+            lines.append(f"  {name:<20}" + "".join(f"{100 * share:>6.1f}" for share in shares))
+        return "\n".join(lines)
+
+
+@torch.inference_mode()
+def figures_of(images: Float[Tensor, "n 1 28 28"], size: int, progress: bool) -> DigitFigures:
+    """Measure one set of images."""
+    from tqdm.auto import tqdm
+
+    classifier = load_classifier()
+    batches = tqdm(images.float().split(CHUNK), desc="measuring", disable=not progress)
+    features, training = torch.cat([classifier.features(batch) for batch in batches]), training_features()
+    sureness, digit = classifier.head(features).softmax(1).max(1)
+    return DigitFigures(
+        count=len(images),
+        confident=(sureness > SURE).double().mean().item(),
+        class_counts=tuple(digit.bincount(minlength=10).tolist()),
+        frechet=frechet_distance(features, training),
+        matched_frechet=fmean(frechet_distance(features[order[:size]], training) for order in shuffles(len(images))),
+        nearest=tuple(nearest_training(images)[0].sort().values.tolist()),
+    )
+
+
+def digit_report(images: Float[Tensor, "n 1 28 28"], progress: bool = False) -> DigitReport:
+    """Measure generated digits beside the 500 held-out real ones, and both against the 4,500 of the train split.
+
+    - confident: the share of images to which the classifier gives one digit with more than 0.9 probability.
+    - class_counts: by the classifier. Of 1,000 digits drawn evenly a class has 100 give or take 9.5, so that even then
+      the rarest has only about 3/4 of the commonest.
+    - frechet: to the train split, on the classifier's features. The held-out digits' is the floor. It is not 0, because
+      500 images are few (see `frechet_distance`) and because the classifier knows the train split by heart.
+    - matched_frechet: the bias depends on the number of images, so this takes equally many on both sides: min(n, 500),
+      drawn 5 times. Its ratio is the fair one: that of `frechet` flatters more than 500 images, and wrongs fewer.
+    - split_half: half of the train split to its other half: what remains for 2,250 images on each side.
+    - nearest: Euclidean distance over the 784 pixels to the nearest training image. Copies show as distances well below
+      those of held-out digits, and in `closer`, the share below their 1% quantile, as much more than 1%.
+
+    Args:
+        images: in [-1, 1], shape (n, 1, 28, 28), n >= 2; about 1,000 are enough.
+        progress: show a bar.
+
+    Raises: TypeError for other than floating point; ValueError for another shape, NaN or pixels outside [-1, 1].
+    """
+    check_digits(images, 2)
+    real, training = load_mnist("test")[0], training_features()
+    size = min(len(images), len(real))
+    return DigitReport(
+        images=figures_of(images, size, progress),
+        held_out=figures_of(real, size, False),
+        matched_count=size,
+        split_half=fmean(frechet_distance(*training[order].chunk(2)) for order in shuffles(len(training))),
+    )
