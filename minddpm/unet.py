@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +52,7 @@ class UNetConfig:
     """
 
     image_channels: int = 1
-    channels: tuple[int, ...] = (16, 40, 80)
+    channels: Sequence[int] = (16, 40, 80)
     blocks: int = 1
     time_dim: int = 64
     groups: int = 8
