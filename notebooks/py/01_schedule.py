@@ -14,12 +14,14 @@
 import math
 
 import ipywidgets
+import matplotlib
 import torch
 
 from minddpm.data import load_mnist
-from minddpm.figures import COLOURS, INK, draw_image, new_figure, show
+from minddpm.figures import COLOURS, GREY, INK, STYLE, draw_image, new_figure, show
 from minddpm.widgets import play
 
+matplotlib.rcParams.update(STYLE)
 digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen, in [-1, 1]
 
 # %% [markdown]
@@ -49,7 +51,7 @@ for row, (name, betas) in zip(axes, plans.items()):
             draw_image(row[column], x_t, f"t = {t}" if name == "too slow" else "")
             column += 1
     row[0].text(-0.12, 0.5, name, transform=row[0].transAxes, rotation=90, ha="center", va="center")
-show(figure, "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 100 and the last 900 steps change noise into noise; the linear schedule uses most of its steps.")
+show(figure, "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 50 and 950 steps change noise into noise; the linear schedule ends in noise and gets there gradually.")
 
 # %% [markdown]
 # Each failure has a cost.
@@ -168,12 +170,16 @@ for t in [0, 1, 10, 100, 250, 500, 750, 1000]:
 
 # %%
 t = torch.arange(1001)
-panels = [("beta", beta, cosine_beta, COLOURS["noise"]), ("alpha_bar", alpha_bar, cosine_alpha_bar, COLOURS["clean"]), ("snr", snr(alpha_bar), snr(cosine_alpha_bar), COLOURS["noisy"])]
+panels = [
+    (r"$\beta_t$", beta, cosine_beta, COLOURS["noise"]),
+    (r"$\overline{\alpha}_t$", alpha_bar, cosine_alpha_bar, COLOURS["clean"]),
+    (r"$\mathrm{snr}_t$", snr(alpha_bar), snr(cosine_alpha_bar), COLOURS["noisy"]),
+]
 figure, axes = new_figure(1, 3, height=2.5)
 for axis, (name, linear, cosine, colour) in zip(axes[0], panels):
     axis.plot(t[1:], linear[1:], color=colour)
     axis.plot(t[1:], cosine[1:], color=colour, linestyle="--")
-    axis.set(title=name, xlabel="t")
+    axis.set(title=name, xlabel="$t$")
 axes[0, 0].set_ylim(0, 0.03)
 axes[0, 0].text(420, 0.0115, "linear", ha="right")
 axes[0, 0].text(620, 0.0015, "cosine")
@@ -333,15 +339,15 @@ def draw(T, beta_end):
     x_T = alpha_bar[T].sqrt().float() * digit + (1 - alpha_bar[T]).sqrt().float() * noise
     figure, axes = new_figure(1, 2, height=2.6, width_ratios=[2, 1])
     share = torch.arange(T + 1) / T
-    axes[0, 0].fill_between(share, 0, alpha_bar, color=COLOURS["clean"], linewidth=0)
+    axes[0, 0].fill_between(share, 0, alpha_bar, color=COLOURS["clean"], alpha=0.7, linewidth=0)
     axes[0, 0].fill_between(share, alpha_bar, 1, color=COLOURS["noise"], alpha=0.35, linewidth=0)
     cosine = package.cosine_schedule(T).alpha_bar
     axes[0, 0].plot(share, cosine, color=INK, linestyle="--")
     axes[0, 0].text(0.03, 0.06, "image", color="white")
     axes[0, 0].text(0.97, 0.9, "noise", color=INK, ha="right")
     axes[0, 0].text(0.52, float(cosine[T // 2]) + 0.02, "cosine", color=INK)
-    axes[0, 0].set(xlabel="t / T", ylabel="share of power", xlim=(0, 1), ylim=(0, 1))
-    draw_image(axes[0, 1], x_T, f"$x_T$, alpha_bar = {alpha_bar[T]:.2g}", COLOURS["noisy"])
+    axes[0, 0].set(xlabel="$t/T$", ylabel="share of power", xlim=(0, 1), ylim=(0, 1))
+    draw_image(axes[0, 1], x_T, rf"$x_T$, $\overline{{\alpha}}_T=${alpha_bar[T]:.2g}", COLOURS["noisy"])
     return figure, f"With T = {T} and beta_end = {beta_end:.3f}, a share of {alpha_bar[T]:.2g} of the image's power is left at the end."
 
 
@@ -379,10 +385,10 @@ assert abs(variance["sqrt(1 - beta)"][-1] - 1) < 1e-9
 assert abs(variance["1 - beta"][-1] - 0.5) < 0.01 and variance["no factor"][-1] > 11
 
 figure, axes = new_figure(height=2.3)
-for name, y, colour in [("sqrt(1 - beta)", 1.25, COLOURS["clean"]), ("1 - beta", 0.3, COLOURS["noise"]), ("no factor", 9.0, COLOURS["noisy"])]:
+for name, colour in [("sqrt(1 - beta)", COLOURS["noisy"]), ("1 - beta", GREY), ("no factor", GREY)]:
     axes[0, 0].plot(variance[name], color=colour)
-    axes[0, 0].text(1010, y, name, color=colour)
-axes[0, 0].set(xlabel="t", ylabel="variance (log)", yscale="log", xlim=(0, 1000))
+    axes[0, 0].text(1010, variance[name][-1], name, color=colour, va="center")
+axes[0, 0].set(xlabel="$t$", ylabel="variance of a pixel", yscale="log", xlim=(0, 1000), ylim=(0.4, 13))
 axes[0, 0].set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
 axes[0, 0].minorticks_off()
 show(figure, "Only the factor sqrt(1 - beta) keeps the variance at 1; without a factor it grows elevenfold, with 1 - beta it sinks to a half.")
@@ -407,11 +413,11 @@ plain = torch.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2)
 plain = plain / plain[0]  # (T+1,)
 figure, axes = new_figure(height=2.3)
 axes[0, 0].plot(t, cosine_alpha_bar, color=COLOURS["clean"])
-axes[0, 0].plot(t, plain, color=COLOURS["noise"])
+axes[0, 0].plot(t, plain, color=GREY)
 axes[0, 0].plot([500, 500], [cosine_alpha_bar[500], plain[500]], "o", color=INK, markersize=4)
 axes[0, 0].text(470, 0.42, f"squared: {cosine_alpha_bar[500]:.2f}", color=COLOURS["clean"], ha="right")
-axes[0, 0].text(530, 0.74, f"without the square: {plain[500]:.2f}", color=COLOURS["noise"])
-axes[0, 0].set(xlabel="t", ylabel="alpha_bar")
+axes[0, 0].text(530, 0.74, f"without the square: {plain[500]:.2f}", color=GREY)
+axes[0, 0].set(xlabel="$t$", ylabel=r"$\overline{\alpha}_t$")
 show(figure, f"At t = 500 the squared cosine leaves {cosine_alpha_bar[500]:.2f} of the power, the plain cosine {plain[500]:.2f}.")
 assert abs(cosine_alpha_bar[500] - 0.5) < 0.01 and plain[500] > 0.69
 

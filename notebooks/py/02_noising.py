@@ -1,0 +1,447 @@
+# %% [markdown]
+# # 02 · Noising
+#
+# **You will**
+# - take one noising step and check its mean and its spread,
+# - derive the formula that jumps from a clean image to any time $t$ at once,
+# - turn the jump round: find the clean image from the noise, and the noise from the clean image.
+#
+# **You need** $\beta_t$ and $\bar\alpha_t$ from [01 · Schedule](01_schedule.ipynb), and the Gaussian of [00 · From noise to images](00_from_noise_to_images.ipynb).
+#
+# **It takes** 20 minutes to read and 10 seconds to run.
+
+# %%
+import math
+
+import ipywidgets
+import matplotlib
+import torch
+
+from minddpm.data import load_cat, load_mnist
+from minddpm.figures import COLOURS, INK, STYLE, digit_to_noise, draw_image, image_grid, new_figure, show, stepping_and_jumping
+from minddpm.schedule import Schedule, linear_schedule, per_image
+from minddpm.widgets import play
+
+matplotlib.rcParams.update(STYLE)
+images = load_mnist("test")[0]  # (500, 1, 28, 28) held-out digits in [-1, 1]
+digit = images[20:21]  # (1, 1, 28, 28)
+schedule = linear_schedule()
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# One digit, one fixed noise image, and growing $t$. Above is the image $\mathbf{x}_t$. Below is what its 784 pixel values look like when you forget where they belong.
+
+# %%
+noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(0))
+show(
+    digit_to_noise(digit, schedule, [0, 50, 150, 300, 500, 1000], noise),
+    "The two spikes of a black-and-white digit widen and move towards zero, until at t = 1000 the pixel values follow the bell curve of pure noise.",
+)
+
+# %% [markdown]
+# Two things happen at once: the old values shrink towards zero, and noise widens them.
+#
+# None of these pictures needed the pictures before it. The image at $t = 1000$ was not made in 1,000 steps. It was made in one. This lesson derives how, because training would be hopeless without it: a training step needs an image at a random time, and it should not have to walk there.
+
+# %% [markdown]
+# ## The derivation
+#
+# **One step.** Recall the step of lesson 01 (Ho et al. 2020, eq. 2), with $\alpha_t = 1 - \beta_t$:
+#
+# $${\color{#CC79A7}{\mathbf{x}_t}} = \sqrt{\alpha_t}\ {\color{#CC79A7}{\mathbf{x}_{t-1}}} + \sqrt{\beta_t}\ {\color{#D55E00}{\boldsymbol\epsilon_t}}, \qquad {\color{#D55E00}{\boldsymbol\epsilon_t}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).$$
+#
+# **Two steps.** Put the first into the second:
+#
+# $$\mathbf{x}_2 = \sqrt{\alpha_2}\left(\sqrt{\alpha_1}\,\mathbf{x}_0 + \sqrt{\beta_1}\,\boldsymbol\epsilon_1\right) + \sqrt{\beta_2}\,\boldsymbol\epsilon_2 = \sqrt{\alpha_1\alpha_2}\,\mathbf{x}_0 + \sqrt{\alpha_2\beta_1}\,\boldsymbol\epsilon_1 + \sqrt{\beta_2}\,\boldsymbol\epsilon_2 .$$
+#
+# The clean image has the factor $\sqrt{\alpha_1\alpha_2} = \sqrt{\bar\alpha_2}$. The rest is a sum of two noises.
+#
+# **Sums of Gaussians.** If $a\,\epsilon$ and $b\,\epsilon'$ are independent Gaussians of mean 0, their sum is a Gaussian of mean 0 and variance $a^2 + b^2$. Variances add. Standard deviations do not: they combine like the sides of a right triangle.
+# So the sum can be replaced by **one** draw $\sqrt{a^2+b^2}\;\bar\epsilon$ with $\bar\epsilon \sim \mathcal{N}(0, 1)$. It is a different random number with the same distribution, and the distribution is all that matters.
+
+# %%
+generator = torch.Generator().manual_seed(1)
+total = 0.3 * torch.randn(200_000, generator=generator) + 0.4 * torch.randn(200_000, generator=generator)
+print(f"std 0.3 and std 0.4 together: {total.std():.2f}, not {0.3 + 0.4:.1f}")
+assert abs(total.std() - math.hypot(0.3, 0.4)) < 4 * 0.5 / math.sqrt(2 * 200_000)  # four standard errors
+
+# %% [markdown]
+# For our two steps the variance is
+#
+# $$\alpha_2\beta_1 + \beta_2 = \alpha_2(1-\alpha_1) + (1 - \alpha_2) = 1 - \alpha_1\alpha_2 = 1 - \bar\alpha_2 .$$
+#
+# **All steps, by induction.** The claim is
+#
+# $$\mathbf{x}_t = \sqrt{\bar\alpha_t}\,\mathbf{x}_0 + \sqrt{1-\bar\alpha_t}\;\bar{\boldsymbol\epsilon}, \qquad \bar{\boldsymbol\epsilon} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).$$
+#
+# *Start.* At $t = 0$, $\bar\alpha_0 = 1$ and the claim says $\mathbf{x}_0 = \mathbf{x}_0$.
+#
+# *Step.* Suppose it holds at $t-1$. Take one more step:
+#
+# $$\mathbf{x}_t = \sqrt{\alpha_t}\left(\sqrt{\bar\alpha_{t-1}}\,\mathbf{x}_0 + \sqrt{1-\bar\alpha_{t-1}}\;\bar{\boldsymbol\epsilon}\right) + \sqrt{1-\alpha_t}\,\boldsymbol\epsilon_t .$$
+#
+# The factor of $\mathbf{x}_0$ is $\sqrt{\alpha_t\bar\alpha_{t-1}} = \sqrt{\bar\alpha_t}$. The two noises are independent, because $\boldsymbol\epsilon_t$ is drawn fresh, so their variances add:
+#
+# $$\alpha_t\,(1-\bar\alpha_{t-1}) + (1-\alpha_t) = 1 - \alpha_t\bar\alpha_{t-1} = 1-\bar\alpha_t .$$
+#
+# That is the claim at $t$. It is the paper's eq. 4:
+#
+# $$q(\mathbf{x}_t \mid \mathbf{x}_0) = \mathcal{N}\!\left(\mathbf{x}_t;\ \sqrt{\bar\alpha_t}\,\mathbf{x}_0,\ (1-\bar\alpha_t)\,\mathbf{I}\right), \qquad {\color{#CC79A7}{\mathbf{x}_t}} = \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1-\bar\alpha_t}\ {\color{#D55E00}{\boldsymbol\epsilon}} .$$
+#
+# We call this **the jump**.
+#
+# **The jump turned round.** It is one equation between $\mathbf{x}_t$, $\mathbf{x}_0$ and $\boldsymbol\epsilon$. Any two give the third:
+#
+# $${\color{#0072B2}{\mathbf{x}_0}} = \frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{1-\bar\alpha_t}\ {\color{#D55E00}{\boldsymbol\epsilon}}}{\sqrt{\bar\alpha_t}}, \qquad {\color{#D55E00}{\boldsymbol\epsilon}} = \frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}}}{\sqrt{1-\bar\alpha_t}} .$$
+#
+# So a network that predicts the noise also predicts the clean image. The paper uses the first formula on the way from eq. 9 to eq. 10.
+
+# %% [markdown]
+# ## Rebuild it
+#
+# Four formulas, four functions. `t` is an int, or one time for each image. `schedule` and `per_image` come from lesson 01: the arithmetic on $\bar\alpha_t$ is done in float64, and `per_image` then shapes the result to multiply the images.
+
+# %%
+def forward_step(x_prev, t, schedule, noise):
+    beta = schedule.beta[t]  # () or (b,)
+    keep = per_image((1 - beta).sqrt(), x_prev)  # () or (b, 1, 1, 1)
+    spread = per_image(beta.sqrt(), x_prev)  # () or (b, 1, 1, 1)
+    return keep * x_prev + spread * noise  # (b, 1, h, w)
+
+
+def forward_diffusion(x_0, t, schedule, noise):
+    alpha_bar = schedule.alpha_bar[t]  # () or (b,)
+    signal = per_image(alpha_bar.sqrt(), x_0)  # () or (b, 1, 1, 1)
+    spread = per_image((1 - alpha_bar).sqrt(), x_0)  # () or (b, 1, 1, 1)
+    return signal * x_0 + spread * noise  # (b, 1, h, w)
+
+
+def predict_x0(x_t, t, noise, schedule):
+    alpha_bar = schedule.alpha_bar[t]  # () or (b,)
+    signal = per_image(alpha_bar.sqrt(), x_t)  # () or (b, 1, 1, 1)
+    spread = per_image((1 - alpha_bar).sqrt(), x_t)  # () or (b, 1, 1, 1)
+    return (x_t - spread * noise) / signal  # (b, 1, h, w)
+
+
+def predict_noise(x_t, t, x_0, schedule):
+    alpha_bar = schedule.alpha_bar[t]  # () or (b,)
+    signal = per_image(alpha_bar.sqrt(), x_t)  # () or (b, 1, 1, 1)
+    spread = per_image((1 - alpha_bar).sqrt(), x_t)  # () or (b, 1, 1, 1)
+    return (x_t - signal * x_0) / spread  # (b, 1, h, w)
+
+
+# %% [markdown]
+# Five digits at five times of their own, and back again. The way back is exact up to rounding.
+
+# %%
+x_0 = images[20:25]  # (5, 1, 28, 28)
+t = torch.tensor([1, 100, 250, 500, 1000])  # (5,)
+noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(2))  # (5, 1, 28, 28)
+x_t = forward_diffusion(x_0, t, schedule, noise)  # (5, 1, 28, 28)
+back = predict_x0(x_t, t, noise, schedule)  # (5, 1, 28, 28)
+assert (back - x_0).abs().max() < 1e-3  # at t = 1000 rounding is divided by sqrt(alpha_bar) = 0.006
+assert (predict_noise(x_t, t, x_0, schedule) - noise).abs().max() < 1e-4  # at t = 1 it is divided by 0.01
+show(
+    image_grid(torch.cat([x_t, back]), [f"$x_t$, $t={time}$" for time in t.tolist()] + ["$x_0$ from $x_t$"] * 5, columns=5),
+    "Given the noise, the digit comes back from any time, even from t = 1000 where nothing of it can be seen.",
+)
+
+# %% [markdown]
+# ## By hand
+#
+# One step. A pixel has the value $x_{t-1} = 0.8$ and $\beta_t = 0.01$.
+
+# %% tags=["worked-example"]
+one = Schedule.from_betas([0.01])
+beta, x_prev = one.beta[1], 0.8
+factor = (1 - beta).sqrt()
+mean, std = factor * x_prev, beta.sqrt()
+print(f"factor  sqrt(1 - {beta:.2f}) = {factor:.3f}")
+print(f"mean    {factor:.3f} x {x_prev} = {mean:.3f}")
+print(f"std     sqrt({beta:.2f}) = {std:.1f}")
+
+assert [f"{factor:.3f}", f"{mean:.3f}", f"{std:.1f}"] == ["0.995", "0.796", "0.1"]
+pixel, zero, unit = torch.tensor([x_prev]), torch.tensor([0.0]), torch.tensor([1.0])
+assert f"{forward_step(pixel, 1, one, zero).item():.3f}" == "0.796"  # without noise: the mean
+assert f"{forward_step(pixel, 1, one, unit).item() - 0.796:.3f}" == "0.100"  # one unit of noise more: the std
+
+# %% [markdown]
+# The jump. A pixel has $x_0 = 0.8$, the time is one where $\bar\alpha_t = 0.5$, and the noise drawn is $\epsilon = 0.3$.
+
+# %% tags=["worked-example"]
+half = Schedule.from_betas([0.5])  # alpha_bar_1 = 0.5
+alpha_bar, x_0, noise = half.alpha_bar[1], 0.8, 0.3
+signal, spread = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+x_t = signal * x_0 + spread * noise
+print(f"factors  sqrt({alpha_bar:.1f}) = {signal:.3f}   sqrt(1 - {alpha_bar:.1f}) = {spread:.3f}")
+print(f"signal   {signal:.3f} x {x_0} = {signal * x_0:.3f}")
+print(f"noise    {spread:.3f} x {noise} = {spread * noise:.3f}")
+print(f"x_t      {signal * x_0:.3f} + {spread * noise:.3f} = {x_t:.3f}")
+
+assert [f"{signal:.3f}", f"{spread:.3f}"] == ["0.707", "0.707"]
+assert [f"{signal * x_0:.3f}", f"{spread * noise:.3f}", f"{x_t:.3f}"] == ["0.566", "0.212", "0.778"]
+noisy = forward_diffusion(torch.tensor([0.8]), 1, half, torch.tensor([0.3]))
+assert f"{noisy.item():.3f}" == "0.778"
+assert f"{predict_x0(noisy, 1, torch.tensor([0.3]), half).item():.3f}" == "0.800"
+assert f"{predict_noise(noisy, 1, torch.tensor([0.8]), half).item():.3f}" == "0.300"
+
+# %% [markdown]
+# The signal keeps 70.7% of its amplitude, and the noise comes in with 70.7% of its own. The two percentages do not add up to 100, and need not: their squares do.
+
+# %% [markdown]
+# ## Believe it
+#
+# The induction says that stepping and jumping lead to the same distribution. Check it with 20,000 pixels that all start at $x_0 = 0.8$ and walk step by step.
+#
+# With $n$ draws of standard deviation $\sigma$, the mean has a standard error of $\sigma/\sqrt{n}$ and the standard deviation one of $\sigma/\sqrt{2n}$. We allow four of each.
+
+# %%
+n = 20_000
+generator = torch.Generator().manual_seed(3)
+x_t = torch.full((n,), 0.8)  # (n,)
+print("   t    walked: mean   std    jump: mean   std")
+for t in range(1, 1001):
+    x_t = forward_step(x_t, t, schedule, torch.randn(n, generator=generator))  # (n,)
+    if t in (1, 10, 100, 259, 500, 1000):
+        mean, std = float(schedule.alpha_bar[t].sqrt() * 0.8), float((1 - schedule.alpha_bar[t]).sqrt())
+        print(f"{t:4d}  {x_t.mean():13.2f}  {x_t.std():4.2f}  {mean:11.2f}  {std:4.2f}")
+        assert abs(x_t.mean() - mean) < 4 * std / math.sqrt(n)
+        assert abs(x_t.std() - std) < 4 * std / math.sqrt(2 * n)
+
+# %% [markdown]
+# Mean and spread agree. The shape must be a Gaussian as well. The largest gap between the share of draws below a value and the share that the Gaussian promises is the **Kolmogorov-Smirnov distance**. For $n$ draws of the right distribution it exceeds $1.95/\sqrt{n}$ once in a thousand times.
+
+# %%
+def gap(draws, mean, std):
+    draws = draws.double().sort().values  # (n,)
+    promised = 0.5 * (1 + torch.erf((draws - mean) / (std * math.sqrt(2))))  # (n,) share of the Gaussian below each draw
+    rank = torch.arange(len(draws) + 1, dtype=torch.float64) / len(draws)  # (n+1,) share of the draws below
+    return float(torch.maximum(rank[1:] - promised, promised - rank[:-1]).max())
+
+
+bound = 1.95 / math.sqrt(n)
+half_way = torch.full((n,), 0.8)
+for t in range(1, 260):
+    half_way = forward_step(half_way, t, schedule, torch.randn(n, generator=generator))
+mean, std = float(schedule.alpha_bar[259].sqrt() * 0.8), float((1 - schedule.alpha_bar[259]).sqrt())
+print(f"gap at t = 259 within {bound:.3f}:", gap(half_way, mean, std) < bound)
+assert gap(half_way, mean, std) < bound
+
+# %%
+show(
+    stepping_and_jumping(0.8, schedule, 259, torch.Generator().manual_seed(4)),
+    "Chains that walk 259 steps and draws that jump there land on the same bell curve; the black line is its centre, which sinks from 0.8 to 0.57.",
+)
+assert f"{schedule.alpha_bar[259].sqrt() * 0.8:.2f}" == "0.57"
+
+# %% [markdown]
+# ## Same as the package
+#
+# From here on we may import `minddpm.noising`. Every function must agree with ours on random input: other ranks, other dtypes, one time for all images or one each. The package draws the noise itself if you give it a generator; that draw must be the standard normal that `torch.randn` gives.
+
+# %%
+from minddpm import noising as package
+
+random = torch.Generator().manual_seed(5)
+
+
+def same(mine, theirs, x):
+    limit = 1e-12 if x.dtype == torch.float64 else 1e-5
+    return mine.dtype == theirs.dtype and torch.allclose(mine, theirs, rtol=limit, atol=limit)
+
+
+for shape in [(6,), (6, 3), (6, 1, 8, 8), (6, 3, 4, 5, 2)]:
+    for dtype in [torch.float32, torch.float64]:
+        for t in [1, 259, 1000, schedule.sample_t(6, generator=random), schedule.sample_t(6, generator=random)]:
+            x = torch.rand(shape, dtype=dtype, generator=random) * 2 - 1
+            noise = torch.randn(shape, dtype=dtype, generator=random)
+            x_t, used = package.forward_diffusion(x, t, schedule, noise)
+            assert torch.equal(used, noise) and same(forward_diffusion(x, t, schedule, noise), x_t, x)
+            assert same(forward_step(x, t, schedule, noise), package.forward_step(x, t, schedule, noise), x)
+            assert same(predict_x0(x_t, t, noise, schedule), package.predict_x0(x_t, t, noise, schedule), x)
+            assert same(predict_noise(x_t, t, x, schedule), package.predict_noise(x_t, t, x, schedule), x)
+
+            drawn = torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(6))
+            theirs, used = package.forward_diffusion(x, t, schedule, generator=torch.Generator().manual_seed(6))
+            assert torch.equal(used, drawn) and same(forward_diffusion(x, t, schedule, drawn), theirs, x)
+            theirs = package.forward_step(x, t, schedule, generator=torch.Generator().manual_seed(6))
+            assert same(forward_step(x, t, schedule, drawn), theirs, x)
+clean, _ = package.forward_diffusion(digit, 0, schedule)
+assert torch.equal(clean, digit)  # t = 0 is the clean image
+print("steps, jumps, both ways back, and the noise drawn: equal")
+
+# %%
+start = torch.full((n,), 0.8)
+jumped, _ = package.forward_diffusion(start, 259, schedule, generator=random)
+stepped = package.forward_step(start, 259, schedule, generator=random)
+beta = float(schedule.beta[259])
+print("the package's draws are Gaussian:", gap(jumped, mean, std) < bound, gap(stepped, 0.8 * math.sqrt(1 - beta), math.sqrt(beta)) < bound)
+assert gap(jumped, mean, std) < bound and gap(stepped, 0.8 * math.sqrt(1 - beta), math.sqrt(beta)) < bound
+
+# %% [markdown]
+# ## Play
+#
+# At $t = 259$ half of the power is left. **Is the digit half gone there? When do you stop seeing it, and is that the same time for the cat?**
+
+# %%
+pictures = {"digit": digit, "cat": load_cat()}
+
+
+def draw(picture, t):
+    x_0 = pictures[picture]
+    x_t, _ = package.forward_diffusion(x_0, t, schedule, generator=torch.Generator().manual_seed(7))
+    signal, spread = float(schedule.alpha_bar[t].sqrt()), float((1 - schedule.alpha_bar[t]).sqrt())
+    figure, axes = new_figure(1, 3, height=2.5, width_ratios=[1, 1, 1.3])
+    draw_image(axes[0, 0], x_0, "$x_0$", COLOURS["clean"])
+    draw_image(axes[0, 1], x_t, f"$x_t$ at $t={t}$", COLOURS["noisy"])
+    bars = {"image": signal * float(x_0.std()), "noise": spread}
+    for place, (name, height) in enumerate(bars.items()):
+        axes[0, 2].bar(place, height, color=COLOURS["clean" if name == "image" else "noise"], width=0.7)
+        axes[0, 2].text(place, height + 0.03, f"{height:.2f}", ha="center")
+    axes[0, 2].set_xticks([0, 1], list(bars))
+    axes[0, 2].set(ylim=(0, 1.15), title="standard deviation in $x_t$")
+    return figure, f"The {picture} at t = {t}: its own pixels spread by {bars['image']:.2f}, the noise by {spread:.2f}."
+
+
+show(*draw("digit", 259))
+show(*draw("cat", 259))
+
+# %%
+play(draw, picture=ipywidgets.Dropdown(options=list(pictures), value="digit"), t=ipywidgets.IntSlider(value=259, min=0, max=1000))
+
+# %% [markdown]
+# "Half of the power" compares with an image of variance 1, and no image here has that. The cell below has the numbers: the clean digit's pixels spread by 0.66 and the cat's by 0.24, so at the same $t$ the cat is deeper in the noise. The eye makes up for part of that: it averages over the cat's many more pixels.
+
+# %%
+for name, picture in pictures.items():
+    print(f"{name:5s}  {picture.numel():6d} pixels   std {picture.std():.2f}")
+
+# %% [markdown]
+# ## Mistakes people make
+#
+# In each of them the code runs and the pictures look noisy. So look at numbers.
+#
+# **1. Variance for standard deviation.** `(1 - alpha_bar) * noise` instead of its square root. Small noise becomes far too small: at $t = 10$ by a factor of 20.
+
+# %%
+noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(8))
+for t in [10, 100, 259, 1000]:
+    variance = float(1 - schedule.alpha_bar[t])
+    print(f"t = {t:4d}   std {math.sqrt(variance):.3f}   variance, taken for it {variance:.3f}   {math.sqrt(variance) / variance:5.1f} times too small")
+assert math.sqrt(1 - schedule.alpha_bar[10]) / (1 - schedule.alpha_bar[10]) > 20
+
+panels = []
+for t in [10, 100, 259]:
+    alpha_bar = float(schedule.alpha_bar[t])
+    panels += [math.sqrt(alpha_bar) * digit + spread * noise for spread in (math.sqrt(1 - alpha_bar), 1 - alpha_bar)]
+show(
+    image_grid(torch.cat(panels), [f"{kind}, $t={t}$" for t in (10, 100, 259) for kind in ("std", "variance")], columns=6),
+    "At each time the right one of the pair, where the variance was used as the standard deviation, has too little noise.",
+)
+
+# %% [markdown]
+# **2. `alpha_bar` off by one.** Lesson 01 showed the sizes. Here is how to catch it: at $t = 0$ the jump must give the clean image back exactly, and one step followed by nothing must equal the jump to $t = 1$.
+
+# %%
+jump = forward_diffusion(digit, 1, schedule, noise)
+shifted = schedule.alpha_bar[2]  # alphas_cumprod[1] of a library that counts from 0
+wrong = float(shifted.sqrt()) * digit + float((1 - shifted).sqrt()) * noise
+step = forward_step(digit, 1, schedule, noise)
+print(f"step against jump: {(step - jump).abs().max():.3f}   against the shifted jump: {(step - wrong).abs().max():.3f}")
+assert (step - jump).abs().max() < 1e-6 and (step - wrong).abs().max() > 0.01
+
+# %% [markdown]
+# **3. Uniform noise.** `torch.rand` for `torch.randn`: one letter is missing. Uniform noise on $[0, 1)$ has mean 0.5 and standard deviation 0.3, so the image gets lighter and far too little noise comes in.
+
+# %%
+uniform = torch.rand(n, generator=torch.Generator().manual_seed(9))
+normal = torch.randn(n, generator=torch.Generator().manual_seed(9))
+stretched = (uniform - 0.5) * math.sqrt(12)  # repaired to mean 0 and std 1, but still not Gaussian
+for name, draws in [("randn", normal), ("rand", uniform), ("rand, stretched", stretched)]:
+    print(f"{name:16s} |mean| {draws.mean().abs():.1f}   std {draws.std():.1f}   any beyond 2: {str(bool((draws.abs() > 2).any())):5s}   Gaussian: {gap(draws, 0, 1) < bound}")
+assert gap(normal, 0, 1) < bound < gap(stretched, 0, 1) < gap(uniform, 0, 1)
+
+figure, axes = new_figure(1, 3, height=2, sharex=True, sharey=True)
+values = torch.linspace(-3.5, 3.5, 200)
+for axis, (name, draws) in zip(axes[0], [("randn", normal), ("rand", uniform), ("rand, stretched", stretched)]):
+    axis.hist(draws.numpy(), bins=70, range=(-3.5, 3.5), density=True, color=COLOURS["noise"])
+    axis.plot(values, (-(values**2) / 2).exp() / math.sqrt(2 * math.pi), color=INK)
+    axis.set(title=name, xlabel="noise value")
+axes[0, 0].set(ylabel="density", ylim=(0, 1.1))
+show(figure, "Only randn follows the black curve of the standard Gaussian; uniform noise does not, even when its mean and standard deviation are put right.")
+
+# %% [markdown]
+# **4. Noise that broadcasts over the batch.** Noise of shape `(1, 1, 28, 28)` is accepted by PyTorch for any batch: each image then gets the same noise. Nothing fails, and the network sees far fewer noise images than it should. Noise of shape `(b, 1, 1, 1)` is worse: a whole image moves by one number.
+
+# %%
+batch = images[20:24]  # (4, 1, 28, 28)
+generator = torch.Generator().manual_seed(10)
+shared = torch.randn(1, 1, 28, 28, generator=generator)
+single = torch.randn(4, 1, 1, 1, generator=generator)
+own = torch.randn(batch.shape, generator=generator)
+for name, noise in [("a number for each pixel", own), ("one image for all", shared), ("a number for each image", single)]:
+    added = noise.expand_as(batch).flatten(1)  # (4, 784)
+    alike = torch.equal(added[0], added[1])
+    print(f"{name:24s} same noise in two images: {str(alike):5s}   std within an image: {added.std(dim=1).mean():.1f}")
+show(
+    image_grid(torch.cat([forward_diffusion(batch, 259, schedule, noise) for noise in (own, shared, single)]), columns=4),
+    "Above, each digit has its own noise; in the middle all four share one pattern; below, each image is only lighter or darker.",
+)
+for noise in (shared, single):
+    try:
+        package.forward_diffusion(batch, 259, schedule, noise)
+    except ValueError as error:
+        print(f"ValueError: {error}")
+    else:
+        raise AssertionError("noise of another shape was let in")
+
+# %% [markdown]
+# **5. Images in 0 to 255.** The noise has standard deviation 1. Against pixels that reach 255 it is nothing, and the end of the forward process is not noise.
+
+# %%
+bytes_ = ((digit + 1) * 127.5).round()  # 0 ... 255
+noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(11))
+for name, picture in [("-1 ... 1", digit), ("0 ... 255", bytes_)]:
+    x_t = forward_diffusion(picture, 500, schedule, noise)
+    print(f"{name:10s}  at t = 500: std {x_t.std():5.1f}, correlation with the clean digit {torch.corrcoef(torch.stack([x_t.flatten(), picture.flatten()]))[0, 1]:.2f}")
+assert forward_diffusion(bytes_, 500, schedule, noise).std() > 20
+try:
+    package.forward_diffusion(bytes_.to(torch.uint8), 500, schedule)
+except TypeError as error:
+    print(f"TypeError: {error}")
+else:
+    raise AssertionError("integer images were let in")
+
+# %% [markdown]
+# The package refuses integer images. It cannot know that a float image in 0 to 255 is meant to be in $[-1, 1]$: that check is yours.
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. You jump to $t = 400$ and then take one step to $t = 401$. Is that the same as jumping to $t = 401$?
+#
+# <details><summary>Answer</summary>
+# In distribution, yes: that is the induction step. As numbers, no: the step draws new noise.
+# </details>
+#
+# 2. Training draws $t$ uniformly from 1 to 1,000. How many noising steps would an image cost on average without the jump?
+#
+# <details><summary>Answer</summary>
+# The average of 1, ..., 1,000, which is 500.5. The jump costs one, whatever t is.
+# </details>
+#
+# 3. A network's noise prediction at $t = 1000$ is off by 0.01 in each pixel. How far off is the clean image that it implies?
+#
+# <details><summary>Answer</summary>
+# By 0.01 times sqrt(1 - alpha_bar) / sqrt(alpha_bar), about 0.01 x 157 = 1.57: more than the way from grey to white. At t = 10 it would be 0.0004. Early predictions of the clean image are rough, which is why generation does not jump back but takes small steps.
+# </details>
+
+# %%
+for t in (10, 1000):
+    factor = math.sqrt((1 - schedule.alpha_bar[t]) / schedule.alpha_bar[t])
+    print(f"t = {t:4d}: an error of 0.01 in the noise is one of {0.01 * factor:.2g} in the clean image")
+print("average t:", sum(schedule.steps()) / schedule.T)
+
+# %% [markdown]
+# **Next:** [03 · Posterior](03_posterior.ipynb) asks for the way back: given $\mathbf{x}_t$ and $\mathbf{x}_0$, where was the image one step earlier?
