@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minddpm.loss import simple_loss
-from minddpm.schedule import Schedule
+from minddpm.schedule import Schedule, positive_integer
 
 
 def train_step(
@@ -88,14 +88,20 @@ class TrainState:
         return moments | weights | average | {"step": torch.tensor(self.step)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state back from `tensors`."""
+        """Take the state back from `tensors`.
+
+        Raises: ValueError for tensors that are not the state of such a model.
+        """
         groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
         for name, value in tensors.items():
             kind, _, rest = name.partition(".")
             groups.get(kind, {})[rest] = value
-        self.step = self.average.updates = int(tensors["step"])
-        self.model.load_state_dict(groups["weights"])
-        self.average.model.load_state_dict(groups["average"])
+        try:
+            self.step = self.average.updates = int(tensors["step"])
+            self.model.load_state_dict(groups["weights"])
+            self.average.model.load_state_dict(groups["average"])
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"resume must hold the state of such a model in training, got another: {error}") from error
         state = self.optimizer.state_dict()
         for name, value in groups["optimizer"].items():
             index, _, key = name.partition(".")
@@ -141,10 +147,14 @@ def train(
         augment: changes a batch before it is used.
         resume: tensors of an earlier state, from the same settings.
 
-    Raises: ValueError for settings out of range; FloatingPointError, naming the step, for a loss that is not finite.
+    Raises: TypeError or ValueError for settings out of range or the state of another model; FloatingPointError, naming
+        the step, for a loss that is not finite.
     """
-    if steps < 1 or batch_size < 1 or not len(images):
-        raise ValueError(f"steps, batch_size and images must be positive, got {steps}, {batch_size} and {len(images)}")
+    steps, batch_size = positive_integer("steps", steps), positive_integer("batch_size", batch_size)
+    if not len(images):
+        raise ValueError(f"images must be at least one, got shape {tuple(images.shape)}")
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     batch_size = min(batch_size, len(images))
     state = TrainState(0, math.nan, 0.0, 0, model, EMA(model, ema_decay), optimizer)

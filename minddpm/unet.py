@@ -179,11 +179,13 @@ class UNet(nn.Module):
             raise ValueError(f"images must have shape {wanted}, got {tuple(x_t.shape)}")
         halvings = len(self.config.channels) - 1
         (height, width), multiple = x_t.shape[2:], 2**halvings
-        if height % multiple or width % multiple:
+        if any(side < 1 or side % multiple for side in (height, width)):
             raise ValueError(
                 f"image sides must be multiples of {multiple} to be halved {halvings} times, got {height}x{width}"
             )
-        if t.dtype != torch.int64:
-            raise TypeError(f"t must be an int64 tensor, got a tensor of {t.dtype}")
+        if not isinstance(t, Tensor) or t.dtype != torch.int64:
+            raise TypeError(
+                f"t must be an int64 tensor, got {f'one of {t.dtype}' if isinstance(t, Tensor) else repr(t)}"
+            )
         if t.shape != x_t.shape[:1]:
             raise ValueError(f"t must have shape ({len(x_t)},), one for each image, got {tuple(t.shape)}")

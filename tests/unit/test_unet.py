@@ -128,15 +128,12 @@ def test_attention_equals_its_definition(generator):
     for image, result in zip(x, attention(x)):
         places = attention.norm(image[None])[0].reshape(8, 6)  # a column for each place
         q, k, v = (weights @ places + bias[:, None]).reshape(3, 8, 6)
-        scores = [[(sum(q[:, i] * k[:, j]) / math.sqrt(8)).item() for j in range(6)] for i in range(6)]
-        torch.tensor(scores, dtype=torch.float64).softmax(1)  # of place j in place i
-        mixed = torch.stack(
-            [
-                sum(w * v[:, j] for j, w in enumerate(torch.tensor(row, dtype=torch.float64).softmax(0)))
-                for row in scores
-            ],
-            1,
-        )
+        scores = torch.zeros(6, 6, dtype=torch.float64)
+        for i in range(6):
+            for j in range(6):
+                scores[i, j] = sum(q[:, i] * k[:, j]) / math.sqrt(8)
+        share = scores.softmax(1)  # of place j in place i
+        mixed = torch.stack([sum(share[i, j] * v[:, j] for j in range(6)) for i in range(6)], 1)
         expected = image + (attention.out.weight[:, :, 0, 0] @ mixed + attention.out.bias[:, None]).reshape(8, 3, 2)
         assert (result - expected).abs().max() <= 1e-12
 
