@@ -82,9 +82,10 @@ def fetch(archive: Archive, name: str) -> Path:
     Raises: ConnectionError where no mirror could send the file, ValueError where one sent something else.
     """
     failures: dict[str, Exception] = {}
+    download = pooch.HTTPDownloader(stream=False)  # a stream would leave the connection open after an error
     for mirror in archive.mirrors:
         try:
-            return Path(pooch.retrieve(mirror + name, archive.sha256[name], fname=name, path=archive.cache))
+            return Path(pooch.retrieve(mirror + name, archive.sha256[name], name, archive.cache, downloader=download))
         except ValueError as error:  # the checksum differs; pooch has deleted what came
             failures[f"{mirror} (sent another file: its SHA-256 is not {archive.sha256[name]})"] = error
         except RequestException as error:
