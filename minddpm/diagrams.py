@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from minddpm.figures import CENTRE, COLOURS, GREY, INK, arrow, canvas, new_figure, number, place, styled
+from minddpm.figures import CENTRE, COLOURS, GREY, INK, arrow, canvas, draw_image, new_figure, number, styled
 from minddpm.loss import Model, VariationalBound, evaluate
 from minddpm.noising import forward_diffusion
 from minddpm.posterior import beta_variance, posterior, posterior_coefficients, posterior_variance
@@ -28,7 +28,7 @@ def stages(panels: Sequence[tuple[Tensor | None, str, str, str]], below: float) 
     for stage, (image, title, role, words) in enumerate(panels):
         x = 0.08 + stage * PITCH
         if image is not None:
-            place(axis, image, x, below, SIDE)
+            draw_image(axis, image, extent=(x, x + SIDE, below, below + SIDE))
         axis.text(x + SIDE / 2, below + SIDE + 0.14, title, color=COLOURS.get(role, INK), fontsize=10, **CENTRE)
         axis.text(x + SIDE / 2, below - 0.07, words, ha="center", va="top", fontsize=8, linespacing=1.4)
     return figure, axis, below
@@ -118,7 +118,7 @@ def training_step_stages(model: Model, x_0: Tensor, schedule: Schedule, t: int, 
     for place_x, end in ((x, 1), (x + SIDE, schedule.T)):
         axis.text(place_x, y - 0.14, str(end), fontsize=8, **CENTRE)
     words = f"loss = {float(error.mean()):.4f}"  # the mean over the pixels
-    axis.text(0.08 + 5 * PITCH + SIDE / 2, below - 0.31, words, weight="bold", **CENTRE)
+    axis.text(0.08 + 5 * PITCH + SIDE / 2, below - 0.31, words, fontsize=8.5, weight="bold", **CENTRE)
     return figure
 
 
@@ -227,15 +227,22 @@ def bound_to_simple_loss(bound: VariationalBound, schedule: Schedule, errors: Te
     sums.barh(names, terms, color=[COLOURS["noise"], COLOURS["network"], COLOURS["clean"]], height=0.55)
     for row, term in enumerate(terms):
         sums.text(max(term, 0), row, f" {term:,.2f}", va="center", fontsize=8)
-    sums.set(title=f"1. The bound is a sum: {bits:.2f} bits a pixel", xlabel="nats an image", ylabel="term")
+    sums.set(title=f"1. The bound is a sum: {bits:.2f} bits a pixel", xlabel="nats an image")
     sums.set(xlim=(0, 1.3 * max(terms)), ylim=(2.5, -0.5))
+    sums.spines["left"].set_visible(False)
+    sums.tick_params(left=False)
     middle.plot(t[1:], denoising, color=COLOURS["network"])
-    middle.plot(t[1:], weight[1:] * pixels * errors[1:], color=INK, linewidth=0.8, linestyle="--")
-    middle.set(title="2. Its middle has a term for each $t$", ylabel="$L_{t-1}$ (nats an image)", yscale="log")
+    middle.plot(t[1:], weight[1:] * pixels * errors[1:], color=INK, linewidth=0.7)
+    middle.text(0.98, 0.9, "$L_{t-1}$", color=COLOURS["network"], ha="right", transform=middle.transAxes)
+    middle.text(0.98, 0.78, "weight × squared error", fontsize=8, ha="right", transform=middle.transAxes)
+    middle.set(title="2. Its middle is a term for each $t$", ylabel="nats an image", yscale="log")
     weights.plot(t[1:], weight[1:], color=INK)
-    weights.set(title="3. Each is a weight times the noise error", ylabel="weight", yscale="log")
+    weights.set(title="3. The weight that each error has", ylabel="nats a squared error", yscale="log")
     simple.plot(t, errors, color=COLOURS["network"])
-    simple.set(title=r"4. Without the weight it is $L_\mathrm{simple}$", ylabel="squared error a pixel", ylim=(0, None))
+    simple.axhline(errors.mean(), color=INK, linewidth=0.8)
+    words = rf"mean: $L_\mathrm{{simple}}={errors.mean():.4f}$"
+    simple.text(0.98, 0.9, words, ha="right", transform=simple.transAxes)
+    simple.set(title=r"4. Every $t$ alike: the simple loss", ylabel="squared error a pixel", ylim=(0, None))
     for axis in (middle, weights, simple):
-        axis.set(xlabel="$t$", xlim=(0, schedule.T))
+        axis.set(xlabel="$t$", xlim=(1, schedule.T), xscale="log")
     return figure
