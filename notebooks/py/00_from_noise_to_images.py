@@ -1,0 +1,338 @@
+# %% [markdown]
+# # 00 · From noise to images
+#
+# **You will**
+# - watch a photograph dissolve into noise, and digits come out of noise,
+# - write the loop that dissolves it, in three lines,
+# - get the map of the course, its symbols, and the one distribution that all of it is made of.
+#
+# **You need** Python, a little PyTorch, and to have met the Gaussian (the normal distribution) before.
+#
+# **It takes** 15 minutes to read and 30 seconds to run.
+
+# %%
+import math
+
+import ipywidgets
+import matplotlib
+import torch
+
+from minddpm.data import load_cat, load_mnist
+from minddpm.figures import COLOURS, GREY, INK, STYLE, draw_image, forward_and_reverse, image_grid, new_figure, show
+from minddpm.widgets import play
+
+matplotlib.rcParams.update(STYLE)
+cat = load_cat()  # (1, 1, 128, 128) pixel values from -1 (black) to 1 (white)
+digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen
+betas = torch.linspace(1e-4, 0.02, 1000).tolist()  # how much noise each of the 1,000 steps adds
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# Take a photograph of a cat. Add a little random noise to every pixel. Do it again, 1,000 times. What is left?
+
+# %%
+times = [0, 1, 10, 100, 200, 300, 400, 1000]
+generator = torch.Generator().manual_seed(0)
+x_t, kept = cat, {0: cat}
+for t, beta in enumerate(betas, start=1):
+    noise = torch.randn(x_t.shape, generator=generator)
+    x_t = math.sqrt(1 - beta) * x_t + math.sqrt(beta) * noise
+    if t in times:
+        kept[t] = x_t
+show(
+    image_grid(torch.cat([kept[t] for t in times]), [f"$t={t}$" for t in times], columns=4),
+    "The cat after t of 1,000 noise steps: at t = 100 it is grainy but plainly a cat, at t = 300 eyes and nose are a guess, at t = 1000 it is gone.",
+)
+
+# %% [markdown]
+# The thought experiment is often told like this: after one step the image looks the same, after ten it is slightly grainy, after a hundred the cat is barely recognisable, after a thousand there is only static.
+# Look for yourself. The first two and the last are right. The third is not, for the noise used here: at $t = 100$ you see a cat at once. "Barely recognisable" comes near $t = 300$.
+#
+# A number can back that up. The **correlation** of two images is 1 if they are the same up to brightness and contrast, and 0 if they have nothing to do with each other.
+
+# %%
+for t in times:
+    together = torch.corrcoef(torch.stack([cat.flatten(), kept[t].flatten()]))[0, 1]
+    print(f"t = {t:4d}   correlation with the cat {abs(together):.2f}")
+    assert t != 100 or together > 0.5
+    assert t != 1000 or abs(together) < 4 / math.sqrt(cat.numel())
+
+# %% [markdown]
+# This is the **forward process**. It needs no learning: it only destroys.
+#
+# Now the question of the course: **can the process be run backwards?** Not by remembering the noise that was added, but by a neural network that looks at a noisy image and says which part of it is noise.
+# If each step back can be learnt, then we can start from pure noise, where no image has been, and walk back to an image that never existed. That is a Denoising Diffusion Probabilistic Model, or **DDPM** (Ho, Jain & Abbeel 2020).
+#
+# Here are both directions. For the lower strip we use the finished package and weights that were trained on 4,500 handwritten digits. By lesson 07 you will have rebuilt all of it.
+
+# %%
+from minddpm.checkpoints import load_pretrained
+from minddpm.sampler import sample_steps
+
+times = [0, 50, 150, 300, 500, 750, 1000]
+generator = torch.Generator().manual_seed(1)
+x_t, forward = digit, [digit]
+for t, beta in enumerate(betas, start=1):
+    x_t = math.sqrt(1 - beta) * x_t + math.sqrt(beta) * torch.randn(x_t.shape, generator=generator)
+    if t in times:
+        forward.append(x_t)
+
+model, trained_schedule, _ = load_pretrained("mnist")
+backward = {}
+for step in sample_steps(model, (4, 1, 28, 28), trained_schedule, generator=torch.Generator().manual_seed(2)):
+    if step.t in times:
+        backward[step.t] = step.x_t.clone()  # (4, 1, 28, 28) four runs side by side
+show(
+    forward_and_reverse(torch.cat(forward), torch.cat([backward[t][:1] for t in times]), times),
+    "Above, read from left to right, a handwritten 3 turns into noise; below, read from right to left, the network turns another noise image into a new digit.",
+)
+
+# %% [markdown]
+# ## The derivation
+#
+# All noise in this course is Gaussian. So this is the one piece of mathematics to have at hand before lesson 01.
+#
+# A **Gaussian** $\mathcal{N}(\mu, \sigma^2)$ is given by its mean $\mu$ (where its centre lies) and its **variance** $\sigma^2$. The square root $\sigma$ is the **standard deviation**: how far a draw typically lies from the mean. Its density is
+#
+# $$\mathcal{N}(x;\ \mu, \sigma^2) = \frac{1}{\sigma\sqrt{2\pi}}\, e^{-(x-\mu)^2/(2\sigma^2)} .$$
+#
+# The **standard Gaussian** has mean 0 and variance 1. `torch.randn` draws from it. We write its draws as $\epsilon \sim \mathcal{N}(0, 1)$. Every other Gaussian is made from it by stretching and shifting:
+#
+# $${\color{#CC79A7}{x}} = \mu + \sigma\,{\color{#D55E00}{\epsilon}} \qquad\text{is a draw from}\qquad \mathcal{N}(\mu, \sigma^2).$$
+#
+# Shifting moves the mean. Stretching by $\sigma$ multiplies the standard deviation by $\sigma$, and the variance by $\sigma^2$.
+
+# %%
+noise = torch.randn(100_000, generator=torch.Generator().manual_seed(3))  # (100000,)
+shifted = 0.5 + 0.2 * noise  # (100000,) mean 0.5, standard deviation 0.2, variance 0.04
+
+figure, axes = new_figure(1, 2, height=2.4, sharex=True)
+for axis, draws, mean, std, colour in [(axes[0, 0], noise, 0.0, 1.0, COLOURS["noise"]), (axes[0, 1], shifted, 0.5, 0.2, COLOURS["noisy"])]:
+    axis.hist(draws.numpy(), bins=200, range=(-4, 4), density=True, color=colour)
+    values = torch.linspace(-4, 4, 400)
+    axis.plot(values, (-((values - mean) ** 2) / (2 * std**2)).exp() / (std * math.sqrt(2 * math.pi)), color=INK, linewidth=1.2)
+    axis.set(xlabel="value", xlim=(-4, 4), title=rf"$\mathcal{{N}}({mean:g},\ {std:g}^2)$")
+axes[0, 0].set_ylabel("density")
+show(figure, "Histograms of 100,000 draws follow the black density: on the left the standard Gaussian, on the right the same draws stretched by 0.2 and shifted by 0.5.")
+
+for name, draws in [("noise", noise), ("0.5 + 0.2 noise", shifted)]:
+    print(f"{name:16s}  mean {draws.mean().abs():.2f}   standard deviation {draws.std():.2f}   variance {draws.var():.2f}")
+inside = [100 * (noise.abs() < k).float().mean() for k in (1, 2, 3)]
+print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*inside))
+
+# %% [markdown]
+# For an image, $\boldsymbol\epsilon \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$ means one draw for each pixel, independent of all others. The $\mathbf{I}$ (the identity matrix) says just that. In code it is `torch.randn(x.shape)`.
+#
+# **Symbols.** They are the paper's. Each role has one colour, in formulas and in pictures.
+#
+# | symbol | in code | meaning |
+# |---|---|---|
+# | $t = 0, \dots, T$ | `t`, `schedule.T` | time: 0 is the clean image, $T = 1000$ is noise |
+# | ${\color{#0072B2}{\mathbf{x}_0}}$ | `x_0` | a clean image, values in $[-1, 1]$, shape `(b, 1, h, w)`: `b` images, one grey channel |
+# | ${\color{#CC79A7}{\mathbf{x}_t}}$ | `x_t` | the noisy image at time $t$ |
+# | ${\color{#D55E00}{\boldsymbol\epsilon}}$ | `noise` | standard Gaussian noise, of the image's shape |
+# | ${\color{#009E73}{\boldsymbol\epsilon_\theta(\mathbf{x}_t, t)}}$ | `predicted_noise` | the network's guess of the noise; $\theta$ are its weights |
+# | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds |
+# | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | what one step, and what $t$ steps, leave of the image's power |
+# | $q$ | | the forward process, fixed: adds noise |
+# | ${\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
+# | ${\color{#009E73}{p_\theta}}$ | | the reverse process, learnt: removes noise |
+#
+# **Index equals $t$.** Arrays in code start at index 0, the paper's steps at $t = 1$. Here arrays have length $T+1$, so that `beta[t]` is the paper's $\beta_t$ and index 0 is the clean image. Lesson 01 has the table that translates to other libraries.
+#
+# **The map.** Each lesson builds one module. The equations are those of the paper.
+#
+# | lesson | you build | in the paper | in `minddpm` |
+# |---|---|---|---|
+# | [01 · Schedule](01_schedule.ipynb) | how much noise at which time | section 2 and 4 | `linear_schedule`, `cosine_schedule`, `Schedule` |
+# | [02 · Noising](02_noising.ipynb) | one step, and the jump to any $t$ | eq. 2, 4 | `forward_step`, `forward_diffusion`, `predict_x0`, `predict_noise` |
+# | [03 · Posterior](03_posterior.ipynb) | the true step back | eq. 6, 7 | `posterior`, `posterior_variance` |
+# | [04 · Loss](04_loss.ipynb) | the bound on the likelihood, and the simple loss in it | eq. 3, 5, 8-14 | `gaussian_kl`, `variational_bound`, `simple_loss` |
+# | [05 · U-Net](05_unet.ipynb) | the network | appendix B | `UNet`, `timestep_embedding` |
+# | [06 · Sampler](06_sampler.ipynb) | from noise to images | eq. 11, algorithm 2 | `reverse_step`, `sample` |
+# | [07 · Training](07_training.ipynb) | the weights | algorithm 1 | `train_step`, `train` |
+#
+# **How to use the notebooks.** Run the cells from top to bottom with Shift+Enter. Then change a number and run the cell again. Each lesson has the same ten parts. You write a function yourself before the package's version may be imported.
+# `assert` lines are the lesson's own checks: a wrong formula stops the notebook.
+
+# %% [markdown]
+# ## Rebuild it
+#
+# The loop that dissolved the cat, as a function. It has three lines.
+
+# %%
+def add_noise(x, betas, generator):
+    for beta in betas:
+        noise = torch.randn(x.shape, generator=generator)  # (b, 1, h, w) fresh for each step and pixel
+        x = math.sqrt(1 - beta) * x + math.sqrt(beta) * noise  # (b, 1, h, w) shrink, then add
+    return x  # (b, 1, h, w)
+
+
+again = add_noise(cat, betas, torch.Generator().manual_seed(0))  # (1, 1, 128, 128)
+assert torch.equal(again, kept[1000])  # the same seed gives the same noise
+
+# %% [markdown]
+# Why shrink the image before adding? Without it the pixel values would grow without end. Lesson 01 derives the factor $\sqrt{1-\beta}$; the first mistake below shows what happens without it.
+
+# %% [markdown]
+# ## By hand
+#
+# Images are stored as bytes from 0 to 255. The course maps them to $[-1, 1]$ by $x = \text{byte}/127.5 - 1$. Then take two steps with a large $\beta = 0.36$, from a pixel of 0.5, with the noise draws $-1$ and $0.5$.
+
+# %% tags=["worked-example"]
+print(f"bytes 0, 191, 255 are {0 / 127.5 - 1:.0f}, {191 / 127.5 - 1:.3f}, {255 / 127.5 - 1:.0f}")
+shrink, spread = math.sqrt(1 - 0.36), math.sqrt(0.36)
+print(f"factors  sqrt(0.64) = {shrink:.1f}   sqrt(0.36) = {spread:.1f}")
+x_1 = shrink * 0.5 + spread * -1
+print(f"step 1   {shrink:.1f} x 0.5 + {spread:.1f} x (-1) = {shrink * 0.5:.1f} - {spread:.1f} = {x_1:.1f}")
+x_2 = shrink * x_1 + spread * 0.5
+print(f"step 2   {shrink:.1f} x ({x_1:.1f}) + {spread:.1f} x 0.5 = {shrink * x_1:.2f} + {spread * 0.5:.2f} = {x_2:.2f}")
+
+assert [f"{shrink:.1f}", f"{spread:.1f}", f"{x_1:.1f}", f"{x_2:.2f}"] == ["0.8", "0.6", "-0.2", "0.14"]
+assert f"{191 / 127.5 - 1:.3f}" == "0.498" and cat.min() >= -1 and cat.max() <= 1
+
+# %% [markdown]
+# ## Believe it
+#
+# The claim: **whatever you start from, 1,000 steps leave the standard Gaussian.** Test it on the cat, on a black image and on a white one.
+#
+# With $n$ pixels, the mean of the result may miss 0 by a few standard errors of $1/\sqrt{n}$, and the standard deviation may miss 1 by a few of $1/\sqrt{2n}$. We allow four. On top, a trace of the start is left: the product of all the factors $\sqrt{1-\beta}$.
+
+# %%
+trace = math.prod(math.sqrt(1 - beta) for beta in betas)
+print(f"trace of the start: {trace:.4f}")
+generator = torch.Generator().manual_seed(4)
+for name, start in [("cat", cat), ("black", torch.full_like(cat, -1)), ("white", torch.full_like(cat, 1))]:
+    end, n = add_noise(start, betas, generator), cat.numel()  # (1, 1, 128, 128)
+    beyond = (end.abs() > 1).float().mean()
+    print(f"{name:6s} mean {abs(end.mean()):.1f}   std {end.std():.2f}   beyond 1: {100 * beyond:.0f}%")
+    assert abs(end.mean()) < 4 / math.sqrt(n) + trace
+    assert abs(end.std() - 1) < 4 / math.sqrt(2 * n) + trace
+    expected = 1 - math.erf(1 / math.sqrt(2))  # the Gaussian's share beyond one standard deviation, 31.7%
+    assert abs(beyond - expected) < 4 * math.sqrt(expected * (1 - expected) / n) + trace
+
+# %% [markdown]
+# The three ends cannot be told apart. That is what makes the way back possible: its starting point is known, whatever the image was.
+
+# %% [markdown]
+# ## Same as the package
+#
+# `minddpm` has the same step as a function, `forward_step`, and the same betas. 1,000 steps on random images, with the same seeds, must agree to $10^{-4}$.
+
+# %%
+from minddpm import forward_step, linear_schedule
+
+schedule = linear_schedule()
+assert torch.allclose(schedule.beta[1:], torch.tensor(betas, dtype=torch.float64), rtol=1e-5, atol=0)  # beta[0] is t = 0
+
+start = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(5)) * 2 - 1  # (4, 1, 16, 16)
+mine = add_noise(start, betas, torch.Generator().manual_seed(6))  # (4, 1, 16, 16)
+theirs, generator = start, torch.Generator().manual_seed(6)
+for t in range(1, schedule.T + 1):
+    theirs = forward_step(theirs, t, schedule, generator=generator)  # (4, 1, 16, 16)
+print("equal to 0.0001:", torch.allclose(mine, theirs, rtol=0, atol=1e-4))
+assert torch.allclose(mine, theirs, rtol=0, atol=1e-4)
+
+# %% [markdown]
+# ## Play
+#
+# **At which $t$ do you lose the cat?** Start at 1,000 and go down until you see it. Then start at 0 and go up until you lose it. Do you get the same number?
+
+# %%
+def draw(t):
+    x_t = add_noise(cat, betas[:t], torch.Generator().manual_seed(0))  # (1, 1, 128, 128)
+    figure, axes = new_figure(1, 2, height=2.8, width_ratios=[1, 1.5])
+    draw_image(axes[0, 0], x_t, f"$x_t$ at $t={t}$", COLOURS["noisy" if t else "clean"])
+    axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=COLOURS["noisy" if t else "clean"])
+    values = torch.linspace(-4, 4, 200)
+    axes[0, 1].plot(values, (-(values**2) / 2).exp() / math.sqrt(2 * math.pi), color=INK, linewidth=1.2)
+    axes[0, 1].text(1.7, 0.22, r"$\mathcal{N}(0, 1)$")
+    axes[0, 1].set(xlabel="pixel value", ylabel="density", ylim=(0, 1.2), xlim=(-4, 4))
+    return figure, f"The cat at t = {t}, and its pixel values against the standard Gaussian: their standard deviation is {x_t.std():.2f}."
+
+
+show(*draw(300))
+
+# %%
+play(draw, t=ipywidgets.IntSlider(value=300, min=0, max=1000, step=10))
+
+# %% [markdown]
+# On the way up you may hold on to it longer: you know what is there. A network has the same advantage. It has seen thousands of digits, and knows what to look for.
+
+# %% [markdown]
+# ## Mistakes people make
+#
+# **1. Adding noise without shrinking.** Each step adds its variance to what is there, and nothing takes it away. The values leave the range for good.
+
+# %%
+x_t, generator = cat, torch.Generator().manual_seed(7)
+for beta in betas:
+    x_t = x_t + math.sqrt(beta) * torch.randn(x_t.shape, generator=generator)
+print(f"standard deviation after 1,000 steps: {x_t.std():.1f}; expected {math.sqrt(float(cat.var()) + sum(betas)):.1f}, wanted 1")
+assert x_t.std() > 3
+
+# %% [markdown]
+# **2. Variance for standard deviation.** In $\mathcal{N}(0.5, 0.04)$ the second number is the variance. Code wants the standard deviation, 0.2. Lesson 02 meets this mistake again.
+
+# %%
+noise = torch.randn(100_000, generator=torch.Generator().manual_seed(8))
+right, wrong = 0.5 + math.sqrt(0.04) * noise, 0.5 + 0.04 * noise
+print(f"variance wanted 0.0400   with sqrt(0.04): {right.var():.3f}   with 0.04: {wrong.var():.4f}")
+assert abs(right.var() - 0.04) < 4 * 0.04 * math.sqrt(2 / len(noise)) and wrong.var() < 0.002
+
+figure, axes = new_figure(height=2)
+for draws, colour, name, x, y in [(wrong, GREY, "0.5 + 0.04 noise", 0.62, 8), (right, COLOURS["noisy"], "0.5 + 0.2 noise", 0.82, 1.4)]:
+    axes[0, 0].hist(draws.numpy(), bins=150, range=(-0.5, 1.5), density=True, color=colour, alpha=0.8)
+    axes[0, 0].text(x, y, name, color=colour)
+axes[0, 0].set(xlabel="value", ylabel="density")
+show(figure, "Taking the variance for the standard deviation leaves a spike a fifth as wide as it should be.")
+
+# %% [markdown]
+# **3. Thinking that the way back restores the image.** The reverse process does not know which image was destroyed. It starts from noise and arrives at *an* image. Here are the ends of four runs, the first of them shown above, and not picked. A run can fail to make a digit; lesson 07 measures how often.
+
+# %%
+samples = backward[0]  # (4, 1, 28, 28)
+known = torch.cat([load_mnist("train")[0], load_mnist("test")[0]])  # (5000, 1, 28, 28)
+difference = (samples[:, None] - known[None]).square().mean(dim=(2, 3, 4))  # (4, 5000) mean squared difference
+nearest = difference.min(dim=1)  # the known image that comes closest
+show(
+    image_grid(torch.cat([samples, known[nearest.indices]]), [f"run {k}" for k in range(1, 5)] + [f"nearest to {k}" for k in range(1, 5)], columns=8),
+    "Four noise images became four new images: none is the 3 of the upper strip, and none is a copy of its nearest neighbour among the 5,000 digits at hand.",
+)
+assert (samples - digit).square().mean(dim=(1, 2, 3)).min() > 0.05 and nearest.values.min() > 0.01
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. At $t = 1000$, about which share of the pixels lies outside $[-1, 1]$, the range of images?
+#
+# <details><summary>Answer</summary>
+# The share of a standard Gaussian beyond one standard deviation: 32%, as counted under Believe it. Pictures of noise show those pixels as plain black or white.
+# </details>
+#
+# 2. Each step of the worked example multiplies the pixel by 0.8. After how many steps is less than 1% of the start left?
+#
+# <details><summary>Answer</summary>
+# After 21: 0.8 to the power of 20 is 0.0115, and to the power of 21 it is 0.0092.
+# </details>
+#
+# 3. You are given the final noise image and all 1,000 noise images that were added. Could you restore the cat?
+#
+# <details><summary>Answer</summary>
+# Yes, up to rounding: take off the last noise, divide by the last factor, and so on. But nobody has the noise when generating. The network must guess it from the noisy image alone.
+# </details>
+
+# %%
+print(f"2. {0.8**20:.4f} after 20 steps, {0.8**21:.4f} after 21")
+noises, generator = [], torch.Generator().manual_seed(0)
+for _ in betas:
+    noises.append(torch.randn(cat.shape, dtype=torch.float32, generator=generator).double())
+x = kept[1000].double()
+for beta, noise in zip(reversed(betas), reversed(noises)):
+    x = (x - math.sqrt(beta) * noise) / math.sqrt(1 - beta)
+print(f"3. restored to within 0.01 of the cat: {bool((x - cat).abs().max() < 0.01)}")
+assert 0.8**21 < 0.01 < 0.8**20 and (x - cat).abs().max() < 0.01
+
+# %% [markdown]
+# **Next:** [01 · Schedule](01_schedule.ipynb) asks how much noise each step should add.
