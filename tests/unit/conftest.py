@@ -5,7 +5,7 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# before the first import of the package: afterwards the hook would change nothing, and test_worked_examples says so
+# before the first import of the package: afterwards the hook would change nothing, and test_bad_input says so
 install_import_hook("minddpm", "beartype.beartype")
 
 hypothesis.settings.register_profile("course", max_examples=25, deadline=None, derandomize=True, database=None)

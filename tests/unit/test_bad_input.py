@@ -3,7 +3,10 @@
 Shape checking, which refuses most of it first in the other unit tests, is off here: users do not have it.
 """
 
+import importlib
+import inspect
 import math
+import typing
 
 import jaxtyping
 import numpy as np
@@ -73,6 +76,21 @@ def test_the_hook_checks_shapes_elsewhere_and_not_here():
             forward_step(X, 1, SCHEDULE, wrong)
     finally:
         jaxtyping.config.update("jaxtyping_disable", True)
+
+
+@pytest.mark.parametrize("room", ["schedule", "noising", "posterior", "loss", "sampler", "unet", "training"])
+def test_every_annotation_can_be_read(room):
+    """One that cannot be resolved is silently not checked."""
+    module, checked = importlib.import_module(f"minddpm.{room}"), 0
+    for thing in vars(module).values():
+        if getattr(thing, "__module__", "") != module.__name__ or hasattr(thing, "_fields"):  # tuples are not checked
+            continue
+        for member in vars(thing).values() if isinstance(thing, type) else [thing]:
+            function = getattr(member, "fget", getattr(member, "__func__", member))
+            if inspect.isfunction(function):
+                typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+                checked += 1
+    assert checked >= 4
 
 
 # t

@@ -137,6 +137,18 @@ def test_an_epoch_shows_each_image_once_and_the_next_in_another_order():
     assert first != second
 
 
+def test_every_step_draws_anew(images):
+    drawn = []
+
+    def remember(batch, generator):
+        drawn.append(torch.randn(3, generator=generator).tolist())
+        return batch
+
+    for _ in train(network(), images, SCHEDULE, steps=6, batch_size=4, augment=remember):  # three epochs
+        pass
+    assert len({tuple(draw) for draw in drawn}) == 6
+
+
 def test_every_step_yields_where_training_stands(images):
     states = [
         (state.step, state.loss, state.learning_rate)
