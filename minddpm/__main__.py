@@ -114,7 +114,8 @@ def held_out_loss(model: UNet, images: Float[Tensor, "n 1 28 28"], schedule: Sch
 
 def run_sample(options: argparse.Namespace) -> None:
     """Draw digits and write them as a grid, ten to a row."""
-    check_folder(options.out)
+    if not options.out.parent.is_dir():  # refused now, before minutes are spent on what goes into it
+        raise FileNotFoundError(f"wanted an existing folder to write {options.out.name} in, got {options.out.parent}")
     formats = FigureCanvasBase.get_supported_filetypes()
     if options.out.suffix.lower().removeprefix(".") not in formats:
         raise ValueError(f"--out must end in one of .{', .'.join(sorted(formats))}, got {options.out}")
@@ -126,7 +127,7 @@ def run_sample(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Draw digits, keeping each batch, and measure them beside real ones."""
-    check_folder(options.samples)
+    options.samples.parent.mkdir(parents=True, exist_ok=True)
     settings = {name: getattr(options, name) for name in ("seed", "batch", "variance")}
     model, schedule, _ = load(options.checkpoint)
     weights = b"".join(value.numpy().tobytes() for value in [*model.state_dict().values(), schedule.beta])
@@ -162,12 +163,6 @@ def draw(model: UNet, schedule: Schedule, count: int, seed: int, variance: str) 
     """Draw digits under a progress bar."""
     generator = torch.Generator().manual_seed(seed)
     return sample(model, (count, 1, 28, 28), schedule, variance=VARIANCES[variance], generator=generator, progress=True)
-
-
-def check_folder(path: Path) -> None:
-    """Refuse a file in a folder that is not there, before minutes are spent on what goes into it."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"wanted an existing folder to write {path.name} in, got {path.parent}")
 
 
 def integer(least: int) -> Callable[[str], int]:
@@ -216,13 +211,16 @@ def build_parser() -> argparse.ArgumentParser:
     add(trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full"))
     add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
     trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+
     sampler = command("sample", run_sample)
     sampler.add_argument("--out", type=Path, required=True, help="picture to write, such as digits.png")
     add(sampler, "--count", 100, "how many digits", type=integer(1))
+
     evaluator = command("evaluate", run_evaluate)
     add(evaluator, "--samples", Path("samples.npz"), "where digits are kept, to go on from or measure again", type=Path)
     add(evaluator, "--count", 1000, "how many digits", type=integer(2))
     add(evaluator, "--batch", 250, "digits drawn at once", type=integer(1))
+
     for drawer in (sampler, evaluator):
         shipped = ASSETS / "ddpm_mnist.safetensors"
         drawer.add_argument("--checkpoint", type=Path, default=shipped, help="weights (default: the shipped ones)")

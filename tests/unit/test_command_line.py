@@ -314,7 +314,7 @@ def test_a_picture_that_could_not_be_written_is_refused_before_sampling(tmp_path
 
 
 def test_evaluate_keeps_the_samples_and_prints_the_report(tmp_path, checkpoint, run):
-    samples = tmp_path / "kept.npz"
+    samples = tmp_path / "new" / "kept.npz"
     arguments = ("evaluate", "--checkpoint", checkpoint, "--samples", samples, "--count", 7, "--batch", 4, "--seed", 2)
     code, out, _ = run(*arguments)
     assert code == 0
