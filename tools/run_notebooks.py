@@ -1,7 +1,7 @@
 """Make each notebook from its text twin: build, run in a fresh kernel, store the outputs.
 
-    python tools/run_notebooks.py              # all of notebooks/py
-    python tools/run_notebooks.py 03 05        # those whose names begin so
+python tools/run_notebooks.py              # all of notebooks/py
+python tools/run_notebooks.py 03 05        # those whose names begin so
 """
 
 import sys
@@ -30,7 +30,9 @@ def run(twin: Path) -> float:
     """Run the twin's notebook, write it beside the others, return the seconds it took."""
     notebook = build(twin)
     start = time.perf_counter()
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}, record_timing=False).execute()
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}, record_timing=False
+    ).execute()
     notebook.metadata = build(twin).metadata
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # dead without its kernel
