@@ -107,7 +107,7 @@ def training_step_stages(model: Model, x_0: Tensor, schedule: Schedule, t: int, 
         (noise, r"noise $\epsilon$", "noise", r"$\mathcal{N}(0, 1)$" "\nfor each pixel"),
         (x_t, "$x_t$", "noisy", weights),
         (predicted_noise, "predicted noise", "network", r"$\epsilon_\theta(x_t, t)$"),
-        (error / largest * 2 - 1, r"$(\epsilon-\epsilon_\theta)^2$", "", f"black 0, white {largest:.2g}\n"),
+        (error / largest * 2 - 1, r"$(\epsilon-\epsilon_\theta)^2$", "", f"black 0, white {largest:.2g}"),
     ]
     figure, axis, below = stages(panels, below=0.5)
     for stage in (2, 3, 4):
@@ -153,11 +153,11 @@ def unet_diagram(model: UNet, image_shape: Sequence[int]) -> Figure:
     figure, axis = canvas(y + 0.45)
 
     def box(x: float, y: float, module: torch.nn.Module, filled: bool = False) -> None:
-        style = {"facecolor": COLOURS["network"] if filled else "white", "edgecolor": COLOURS["network"]}
-        axis.add_patch(Rectangle((x - wide / 2, y - high / 2), wide, high, linewidth=1.3, **style))
+        corner, edge = (x - wide / 2, y - high / 2), COLOURS["network"]
+        axis.add_patch(Rectangle(corner, wide, high, lw=1.3, edgecolor=edge, facecolor=edge if filled else "white"))
         axis.text(x, y, shapes[module], color="white" if filled else INK, fontsize=8, **CENTRE)
 
-    def words(x: float, y: float, text: str, colour: str = INK, **options: str) -> None:
+    def words(x: float, y: float, text: str, colour: str = INK, **options) -> None:
         axis.text(x, y, text, color=colour, fontsize=8, **CENTRE | options)
 
     x, roof = 0.45 + wide / 2, y

@@ -24,7 +24,7 @@ from minddpm.schedule import Schedule
 # Okabe & Ito's palette, readable with any colour vision; a role keeps its colour in every notebook and formula
 COLOURS = {"clean": "#0072B2", "noise": "#D55E00", "noisy": "#CC79A7", "network": "#009E73", "posterior": "#E69F00"}
 INK, GREY = "#222222", "#767676"
-CENTRE = {"ha": "center", "va": "center"}
+CENTRE: dict = {"ha": "center", "va": "center"}
 STYLE = {
     "figure.constrained_layout.use": True,
     "font.size": 9,
@@ -74,8 +74,8 @@ def show(figure: Figure, caption: str) -> None:
 
 def draw_image(axis: Axes, image: Tensor, title: str = "", colour: str = INK, limits=(-1.0, 1.0), **where) -> None:
     """Draw one grey image, black and white at the limits; on a canvas, extent=(left, right, bottom, top) in inches."""
-    pixels, aspect = image.detach().squeeze().cpu().numpy(), "auto" if where else "equal"
-    axis.imshow(pixels, "gray", vmin=limits[0], vmax=limits[1], interpolation="nearest", aspect=aspect, **where)
+    pixels, scale = image.detach().squeeze().cpu().numpy(), {"vmin": limits[0], "vmax": limits[1]}
+    axis.imshow(pixels, "gray", interpolation="nearest", aspect="auto" if where else "equal", **scale, **where)
     axis.set_axis_off()
     if title:
         axis.set_title(title, color=colour)
@@ -217,7 +217,7 @@ def true_and_learned_posterior(model: Model, x_0: Tensor, x_t: Tensor, t: int, s
     words = "learned − true\n" rf"black, white: $\pm{number(largest)}$"
     draw_image(pictures[2], difference, words, limits=(-largest, largest))
     for axis in pictures:
-        axis.plot(column, row, "s", markersize=7, markerfacecolor="none", markeredgecolor=COLOURS["noise"])
+        axis.plot(column, row, "s", color=COLOURS["noisy"], markersize=7, markerfacecolor="none")
     for name, gaussian, word, y in (("posterior", truth, "true", 0.9), ("network", learned, "learned", 0.77)):
         mean = float(gaussian.mean[0, 0, row, column])
         values = torch.linspace(mean - 4 * spread, mean + 4 * spread, 201)

@@ -32,7 +32,8 @@ def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
     try:
         signature.bind(**controls)
     except TypeError as error:
-        raise TypeError(f"controls must fit the arguments {signature} of draw, got {', '.join(controls)}: {error}") from None
+        names = ", ".join(controls)
+        raise TypeError(f"controls must fit the arguments {signature} of draw, got {names}: {error}") from None
 
     def picture() -> str:
         return to_html(*draw(**{name: control.value for name, control in controls.items()}))
