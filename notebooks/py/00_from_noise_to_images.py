@@ -107,17 +107,28 @@ show(
 noise = torch.randn(100_000, generator=torch.Generator().manual_seed(3))  # (100000,)
 shifted = 0.5 + 0.2 * noise  # (100000,) mean 0.5, standard deviation 0.2, variance 0.04
 
+
+def density(x, mean=0.0, std=1.0):
+    return torch.exp(-((x - mean) ** 2) / (2 * std**2)) / (std * math.sqrt(2 * math.pi))  # the formula above
+
+
+values = torch.linspace(-4, 4, 400)  # (400,)
 figure, axes = new_figure(1, 2, height=2.4, sharex=True)
-for axis, draws, mean, std, colour in [(axes[0, 0], noise, 0.0, 1.0, COLOURS["noise"]), (axes[0, 1], shifted, 0.5, 0.2, COLOURS["noisy"])]:
+for axis, draws, mean, std, colour in [
+    (axes[0, 0], noise, 0.0, 1.0, COLOURS["noise"]),
+    (axes[0, 1], shifted, 0.5, 0.2, COLOURS["noisy"]),
+]:
     axis.hist(draws.numpy(), bins=200, range=(-4, 4), density=True, color=colour)
-    values = torch.linspace(-4, 4, 400)
-    axis.plot(values, (-((values - mean) ** 2) / (2 * std**2)).exp() / (std * math.sqrt(2 * math.pi)), color=INK, linewidth=1.2)
+    axis.plot(values, density(values, mean, std), color=INK, linewidth=1.2)
     axis.set(xlabel="value", xlim=(-4, 4), title=rf"$\mathcal{{N}}({mean:g},\ {std:g}^2)$")
 axes[0, 0].set_ylabel("density")
-show(figure, "Histograms of 100,000 draws follow the black density: on the left the standard Gaussian, on the right the same draws stretched by 0.2 and shifted by 0.5.")
+show(
+    figure,
+    "Histograms of 100,000 draws follow the black density: on the left the standard Gaussian, on the right the same draws stretched by 0.2 and shifted by 0.5.",
+)
 
 for name, draws in [("noise", noise), ("0.5 + 0.2 noise", shifted)]:
-    print(f"{name:16s}  mean {draws.mean().abs():.2f}   standard deviation {draws.std():.2f}   variance {draws.var():.2f}")
+    print(f"{name:16s}  mean {draws.mean():.2f}   standard deviation {draws.std():.2f}   variance {draws.var():.2f}")
 inside = [100 * (noise.abs() < k).float().mean() for k in (1, 2, 3)]
 print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*inside))
 
@@ -160,6 +171,7 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # ## Rebuild it
 #
 # The loop that dissolved the cat, as a function. It has three lines.
+
 
 # %%
 def add_noise(x, betas, generator):
@@ -224,7 +236,7 @@ for name, start in [("cat", cat), ("black", torch.full_like(cat, -1)), ("white",
 from minddpm import forward_step, linear_schedule
 
 schedule = linear_schedule()
-assert torch.allclose(schedule.beta[1:], torch.tensor(betas, dtype=torch.float64), rtol=1e-5, atol=0)  # beta[0] is t = 0
+assert torch.allclose(schedule.beta[1:].float(), torch.tensor(betas), rtol=1e-5, atol=0)  # beta[0] belongs to t = 0
 
 start = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(5)) * 2 - 1  # (4, 1, 16, 16)
 mine = add_noise(start, betas, torch.Generator().manual_seed(6))  # (4, 1, 16, 16)
@@ -239,17 +251,18 @@ assert torch.allclose(mine, theirs, rtol=0, atol=1e-4)
 #
 # **At which $t$ do you lose the cat?** Start at 1,000 and go down until you see it. Then start at 0 and go up until you lose it. Do you get the same number?
 
+
 # %%
 def draw(t):
     x_t = add_noise(cat, betas[:t], torch.Generator().manual_seed(0))  # (1, 1, 128, 128)
+    colour = COLOURS["noisy" if t else "clean"]
     figure, axes = new_figure(1, 2, height=2.8, width_ratios=[1, 1.5])
-    draw_image(axes[0, 0], x_t, f"$x_t$ at $t={t}$", COLOURS["noisy" if t else "clean"])
-    axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=COLOURS["noisy" if t else "clean"])
-    values = torch.linspace(-4, 4, 200)
-    axes[0, 1].plot(values, (-(values**2) / 2).exp() / math.sqrt(2 * math.pi), color=INK, linewidth=1.2)
+    draw_image(axes[0, 0], x_t, f"$x_t$ at $t={t}$", colour)
+    axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=colour)
+    axes[0, 1].plot(values, density(values), color=INK, linewidth=1.2)
     axes[0, 1].text(1.7, 0.22, r"$\mathcal{N}(0, 1)$")
     axes[0, 1].set(xlabel="pixel value", ylabel="density", ylim=(0, 1.2), xlim=(-4, 4))
-    return figure, f"The cat at t = {t}, and its pixel values against the standard Gaussian: their standard deviation is {x_t.std():.2f}."
+    return figure, f"At t = {t} the pixels have a standard deviation of {x_t.std():.2f}; the standard Gaussian has 1."
 
 
 show(*draw(300))
@@ -269,7 +282,8 @@ play(draw, t=ipywidgets.IntSlider(value=300, min=0, max=1000, step=10))
 x_t, generator = cat, torch.Generator().manual_seed(7)
 for beta in betas:
     x_t = x_t + math.sqrt(beta) * torch.randn(x_t.shape, generator=generator)
-print(f"standard deviation after 1,000 steps: {x_t.std():.1f}; expected {math.sqrt(float(cat.var()) + sum(betas)):.1f}, wanted 1")
+expected = math.sqrt(float(cat.var()) + sum(betas))
+print(f"standard deviation after 1,000 steps: {x_t.std():.1f}; expected {expected:.1f}, wanted 1")
 assert x_t.std() > 3
 
 # %% [markdown]
@@ -282,7 +296,10 @@ print(f"variance wanted 0.0400   with sqrt(0.04): {right.var():.3f}   with 0.04:
 assert abs(right.var() - 0.04) < 4 * 0.04 * math.sqrt(2 / len(noise)) and wrong.var() < 0.002
 
 figure, axes = new_figure(height=2)
-for draws, colour, name, x, y in [(wrong, GREY, "0.5 + 0.04 noise", 0.62, 8), (right, COLOURS["noisy"], "0.5 + 0.2 noise", 0.82, 1.4)]:
+for draws, colour, name, x, y in [
+    (wrong, GREY, "0.5 + 0.04 noise", 0.62, 8),
+    (right, COLOURS["noisy"], "0.5 + 0.2 noise", 0.82, 1.4),
+]:
     axes[0, 0].hist(draws.numpy(), bins=150, range=(-0.5, 1.5), density=True, color=colour, alpha=0.8)
     axes[0, 0].text(x, y, name, color=colour)
 axes[0, 0].set(xlabel="value", ylabel="density")
@@ -296,8 +313,9 @@ samples = backward[0]  # (4, 1, 28, 28)
 known = torch.cat([load_mnist("train")[0], load_mnist("test")[0]])  # (5000, 1, 28, 28)
 difference = (samples[:, None] - known[None]).square().mean(dim=(2, 3, 4))  # (4, 5000) mean squared difference
 nearest = difference.min(dim=1)  # the known image that comes closest
+titles = [f"run {k}" for k in range(1, 5)] + [f"nearest to {k}" for k in range(1, 5)]
 show(
-    image_grid(torch.cat([samples, known[nearest.indices]]), [f"run {k}" for k in range(1, 5)] + [f"nearest to {k}" for k in range(1, 5)], columns=8),
+    image_grid(torch.cat([samples, known[nearest.indices]]), titles, columns=8),
     "Four noise images became four new images: none is the 3 of the upper strip, and none is a copy of its nearest neighbour among the 5,000 digits at hand.",
 )
 assert (samples - digit).square().mean(dim=(1, 2, 3)).min() > 0.05 and nearest.values.min() > 0.01

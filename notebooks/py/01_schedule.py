@@ -51,7 +51,10 @@ for row, (name, betas) in zip(axes, plans.items()):
             draw_image(row[column], x_t, f"t = {t}" if name == "too slow" else "")
             column += 1
     row[0].text(-0.12, 0.5, name, transform=row[0].transAxes, rotation=90, ha="center", va="center")
-show(figure, "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 50 and 950 steps change noise into noise; the linear schedule ends in noise and gets there gradually.")
+show(
+    figure,
+    "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 50 and 950 steps change noise into noise; the linear schedule ends in noise and gets there gradually.",
+)
 
 # %% [markdown]
 # Each failure has a cost.
@@ -122,6 +125,7 @@ show(figure, "Too slow, the digit is still there at t = 1000; too fast, it is go
 #
 # The numbers are kept in float64. A product of a thousand factors near 1 deserves it, and a thousand numbers cost nothing.
 
+
 # %%
 def linear_betas(T=1000, beta_start=1e-4, beta_end=0.02):
     return torch.linspace(beta_start, beta_end, T, dtype=torch.float64)  # (T,) beta_1 ... beta_T
@@ -145,6 +149,7 @@ def snr(alpha_bar):
 
 # %% [markdown]
 # Three helpers use a schedule. Training draws a time for each image. Generation walks from $T$ down to 1. And each image of a batch is multiplied by the number that belongs to its own time.
+
 
 # %%
 def sample_t(T, batch_size, generator):
@@ -189,7 +194,10 @@ axes[0, 1].plot([259, 500], alpha_bar[[259, 500]], "o", color=INK, markersize=4)
 axes[0, 2].set_yscale("log")
 axes[0, 2].text(330, 0.02, "linear", ha="right")
 axes[0, 2].text(560, 1.6, "cosine")
-show(figure, "The cosine schedule keeps more of the image until close to the end; the dots on the linear curve are t = 259, where half of the power is left, and t = 500.")
+show(
+    figure,
+    "The cosine schedule keeps more of the image until close to the end; the dots on the linear curve are t = 259, where half of the power is left, and t = 500.",
+)
 print("cosine keeps more up to t =", int((cosine_alpha_bar > alpha_bar).nonzero().max()))
 assert (cosine_alpha_bar > alpha_bar).sum() == 995 and cosine_alpha_bar[996] < alpha_bar[996]
 
@@ -201,9 +209,13 @@ assert (cosine_alpha_bar > alpha_bar).sum() == 995 and cosine_alpha_bar[996] < a
 # %% tags=["worked-example"]
 small_beta, small_alpha_bar = from_betas(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
 small_alpha = 1 - small_beta
-print(f"alpha      {small_alpha[1]:.1f}  {small_alpha[2]:.1f}  {small_alpha[3]:.1f}")
-print(f"alpha_bar  {small_alpha_bar[1]:.1f}  {small_alpha_bar[1]:.1f} x {small_alpha[2]:.1f} = {small_alpha_bar[2]:.2f}  {small_alpha_bar[2]:.2f} x {small_alpha[3]:.1f} = {small_alpha_bar[3]:.3f}")
-print(f"snr_3      {small_alpha_bar[3]:.3f} / {1 - small_alpha_bar[3]:.3f} = {snr(small_alpha_bar)[3]:.3f}")
+_, a_1, a_2, a_3 = small_alpha
+_, bar_1, bar_2, bar_3 = small_alpha_bar
+print(f"alpha_1, alpha_2, alpha_3   {a_1:.1f}, {a_2:.1f}, {a_3:.1f}")
+print(f"alpha_bar_1                 {bar_1:.1f}")
+print(f"alpha_bar_2                 {bar_1:.1f} x {a_2:.1f} = {bar_2:.2f}")
+print(f"alpha_bar_3                 {bar_2:.2f} x {a_3:.1f} = {bar_3:.3f}")
+print(f"snr_3                       {bar_3:.3f} / {1 - bar_3:.3f} = {snr(small_alpha_bar)[3]:.3f}")
 
 assert [f"{value:.1f}" for value in small_alpha] == ["1.0", "0.9", "0.8", "0.7"]
 assert [f"{value:.3f}" for value in small_alpha_bar] == ["1.000", "0.900", "0.720", "0.504"]
@@ -216,7 +228,8 @@ assert f"{snr(small_alpha_bar)[3]:.3f}" == "1.016"
 half = int((alpha_bar >= 0.5).nonzero().max())  # the last time with at least half of the power
 print(f"linear  beta_500 = {beta[500]:.4f}   alpha_bar_500 = {alpha_bar[500]:.4f}")
 print(f"cosine  beta_500 = {cosine_beta[500]:.4f}   alpha_bar_500 = {cosine_alpha_bar[500]:.4f}")
-print(f"linear  alpha_bar_{half} = {alpha_bar[half]:.4f}   alpha_bar_{half + 1} = {alpha_bar[half + 1]:.4f}   beta_{half} = {beta[half]:.4f}")
+print(f"linear  beta_{half} = {beta[half]:.4f}   alpha_bar_{half} = {alpha_bar[half]:.4f}")
+print(f"linear  beta_{half + 1} = {beta[half + 1]:.4f}   alpha_bar_{half + 1} = {alpha_bar[half + 1]:.4f}")
 print(f"amplitude at alpha_bar = 0.5: {math.sqrt(0.5):.3f}")
 print(f"alpha_bar one step before 0.5, with alpha = 0.99: 0.5 / 0.99 = {0.5 / 0.99:.5f}")
 
@@ -332,6 +345,7 @@ print("times drawn:", int(drawn.min()), "to", int(drawn.max()))
 #
 # Generation takes $T$ steps, so a small $T$ is tempting. **With $T = 100$ and the usual betas, what is wrong, and which `beta_end` repairs it?** Move the sliders until the digit on the right is gone.
 
+
 # %%
 def draw(T, beta_end):
     alpha_bar = package.linear_schedule(T, 1e-4, beta_end).alpha_bar
@@ -348,7 +362,7 @@ def draw(T, beta_end):
     axes[0, 0].text(0.52, float(cosine[T // 2]) + 0.02, "cosine", color=INK)
     axes[0, 0].set(xlabel="$t/T$", ylabel="share of power", xlim=(0, 1), ylim=(0, 1))
     draw_image(axes[0, 1], x_T, rf"$x_T$, $\overline{{\alpha}}_T=${alpha_bar[T]:.2g}", COLOURS["noisy"])
-    return figure, f"With T = {T} and beta_end = {beta_end:.3f}, a share of {alpha_bar[T]:.2g} of the image's power is left at the end."
+    return figure, f"With T = {T} and beta_end = {beta_end:.3f}, alpha_bar_T = {alpha_bar[T]:.2g} of the power is left."
 
 
 show(*draw(T=100, beta_end=0.02))
@@ -365,7 +379,8 @@ play(
 
 # %%
 for T, beta_end in [(1000, 0.02), (100, 0.02), (100, 0.2)]:
-    print(f"T = {T:4d}, beta_end = {beta_end:.2f}: alpha_bar_T = {package.linear_schedule(T, 1e-4, beta_end).alpha_bar[T]:.1g}")
+    left = package.linear_schedule(T, 1e-4, beta_end).alpha_bar[T]
+    print(f"T = {T:4d}, beta_end = {beta_end:.2f}: alpha_bar_T = {left:.1g}")
 assert package.linear_schedule(100, 1e-4, 0.02).alpha_bar[100] > 0.3
 assert package.linear_schedule(100, 1e-4, 0.2).alpha_bar[100] < 1e-4
 
@@ -391,7 +406,10 @@ for name, colour in [("sqrt(1 - beta)", COLOURS["noisy"]), ("1 - beta", GREY), (
 axes[0, 0].set(xlabel="$t$", ylabel="variance of a pixel", yscale="log", xlim=(0, 1000), ylim=(0.4, 13))
 axes[0, 0].set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
 axes[0, 0].minorticks_off()
-show(figure, "Only the factor sqrt(1 - beta) keeps the variance at 1; without a factor it grows elevenfold, with 1 - beta it sinks to a half.")
+show(
+    figure,
+    "Only the factor sqrt(1 - beta) keeps the variance at 1; without a factor it grows elevenfold, with 1 - beta it sinks to a half.",
+)
 
 # %% [markdown]
 # **2. `alpha_bar` is read one place off.** Zero-based arrays under one-based formulas do this. From the middle on the error hides. At the start it does not, and `alpha_bars[t - 1]` at `t = 0` is worst: Python wraps round to the last entry.
@@ -418,7 +436,7 @@ axes[0, 0].plot([500, 500], [cosine_alpha_bar[500], plain[500]], "o", color=INK,
 axes[0, 0].text(470, 0.42, f"squared: {cosine_alpha_bar[500]:.2f}", color=COLOURS["clean"], ha="right")
 axes[0, 0].text(530, 0.74, f"without the square: {plain[500]:.2f}", color=GREY)
 axes[0, 0].set(xlabel="$t$", ylabel=r"$\overline{\alpha}_t$")
-show(figure, f"At t = 500 the squared cosine leaves {cosine_alpha_bar[500]:.2f} of the power, the plain cosine {plain[500]:.2f}.")
+show(figure, "At t = 500 the squared cosine leaves about half of the power, the plain cosine about 70%.")
 assert abs(cosine_alpha_bar[500] - 0.5) < 0.01 and plain[500] > 0.69
 
 # %% [markdown]
@@ -426,7 +444,7 @@ assert abs(cosine_alpha_bar[500] - 0.5) < 0.01 and plain[500] > 0.69
 
 # %%
 wrong = torch.randint(0, 1000, (200_000,), generator=torch.Generator().manual_seed(6))
-print("drawn:", int(wrong.min()), "to", int(wrong.max()), "  needed:", min(schedule.steps()), "to", max(schedule.steps()))
+print(f"drawn: {wrong.min()} to {wrong.max()}   needed: {min(schedule.steps())} to {max(schedule.steps())}")
 assert set(schedule.steps()) - set(wrong.tolist()) == {1000} and 0 in wrong
 
 # %% [markdown]
@@ -452,7 +470,7 @@ assert set(schedule.steps()) - set(wrong.tolist()) == {1000} and 0 in wrong
 
 # %%
 doubled = from_betas(2 * linear_betas())[1]
-print(f"1. alpha_bar_1000 with doubled betas: {doubled[1000]:.2g}, the square of the old one: {alpha_bar[1000] ** 2:.2g}")
+print(f"1. alpha_bar_1000, betas doubled: {doubled[1000]:.2g}; the old one squared: {alpha_bar[1000] ** 2:.2g}")
 print(f"2. pixel variance of the digits: {load_mnist('train')[0].var():.1f}")
 print(f"3. alphas_cumprod[499] = {alpha_bars[499]:.2f}")
 assert 0.8 < doubled[1000] / alpha_bar[1000] ** 2 < 1
