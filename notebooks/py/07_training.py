@@ -1,0 +1,631 @@
+# %% [markdown]
+# # 07 · Training, and what comes out
+#
+# *You will*
+# - write the training step, the running average of the weights and the loop around them;
+# - check training against problems whose best possible loss is known;
+# - train a network for a minute, sample from it, and measure a network that trained for longer.
+#
+# *You need* the loss ([04 Loss](04_loss.ipynb)), the network ([05 U-Net](05_unet.ipynb)) and the sampler ([06 Sampler](06_sampler.ipynb)).
+#
+# *It takes* 25 minutes to read and about two minutes to run.
+
+# %%
+import copy
+import csv
+import math
+import time
+
+import torch
+from torch import nn
+
+from minddpm.checkpoints import load_pretrained
+from minddpm.data import ASSETS, load_mnist
+from minddpm.figures import COLOURS, GREY, draw_image, image_grid, new_figure, show, to_html
+from minddpm.noising import forward_diffusion, predict_x0
+from minddpm.sampler import sample
+from minddpm.schedule import linear_schedule
+from minddpm.unet import UNet, UNetConfig
+
+shipped, schedule, about = load_pretrained("mnist")
+shipped.requires_grad_(False)
+images, _ = load_mnist("train")  # (4500, 1, 28, 28), in [-1, 1]
+held_out, _ = load_mnist("test")  # (500, 1, 28, 28)
+
+# %% [markdown]
+# ## The idea in a picture
+#
+# A fresh network predicts no noise at all. So the clean image that it sees in $\color{#CC79A7}{\mathbf{x}_t}$ is $\mathbf{x}_t$ itself, only brighter. A trained network takes the
+# noise out. Between the two lies one number, the loss, and many thousand small steps that lower it. Below are the two networks' views of the same
+# eight digits, and the loss of the run that made the shipped weights.
+
+# %%
+torch.manual_seed(0)
+fresh = UNet().eval().requires_grad_(False)
+x_t, _ = forward_diffusion(held_out[:8], 300, schedule, generator=torch.Generator().manual_seed(7))
+t_300 = torch.full((8,), 300)
+views = {
+    "noisy, t = 300": x_t,
+    "fresh network": predict_x0(x_t, 300, fresh(x_t, t_300), schedule),
+    "trained network": predict_x0(x_t, 300, shipped(x_t, t_300), schedule),
+}
+figure, axes = new_figure(3, 9, height=2.5, width_ratios=[1.6] + [1] * 8)
+for row, (word, pictures) in enumerate(views.items()):
+    axes[row, 0].set_axis_off()
+    axes[row, 0].text(0, 0.5, word, color=COLOURS["network" if row else "noisy"], va="center", transform=axes[row, 0].transAxes)
+    for column in range(8):
+        draw_image(axes[row, column + 1], pictures[column])
+show(figure, "Asked for the clean image, a fresh network gives the noisy one back; the trained one has learned what digits look like.")
+
+# %%
+with (ASSETS / "ddpm_mnist_log.csv").open(newline="") as file:
+    log = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+seen = [row["images"] / 1000 for row in log]
+figure, axes = new_figure(1, 1, height=2.6)
+axes[0, 0].plot(seen, [row["loss"] for row in log], color=COLOURS["network"])
+axes[0, 0].plot(seen, [row["held_out_loss"] for row in log], color=COLOURS["clean"])
+axes[0, 0].text(seen[-1], log[-1]["loss"], " training digits", color=COLOURS["network"], va="top")
+axes[0, 0].text(seen[-1], log[-1]["held_out_loss"], " held-out digits", color=COLOURS["clean"], va="bottom")
+top = 1.15 * max(row["held_out_loss"] for row in log[1:])
+axes[0, 0].set(xlabel="thousands of images seen", ylabel="loss", xlim=(0, None), ylim=(0, top))
+show(figure, "The loss of the shipped run falls fast at first and then ever more slowly, on digits it trains on and on digits it never sees.")
+print(f"the shipped run: {about['step']:,} steps of {about['batch_size']} images")
+assert log[-1]["held_out_loss"] < log[0]["held_out_loss"]
+
+# %% [markdown]
+# ## The derivation
+#
+# Lesson 04 ended with the loss (eq. 14 of the paper):
+#
+# $$
+# L_{\text{simple}} = \mathbb{E}_{t, \mathbf{x}_0, \boldsymbol{\epsilon}} \left[ \left\| \color{#D55E00}{\boldsymbol{\epsilon}} - \color{#009E73}{\boldsymbol{\epsilon}_\theta}\left(\sqrt{\bar{\alpha}_t}\, \color{#0072B2}{\mathbf{x}_0} + \sqrt{1 - \bar{\alpha}_t}\, \color{#D55E00}{\boldsymbol{\epsilon}},\; t\right) \right\|^2 \right].
+# $$
+#
+# **From an expectation to a step.** You cannot compute this expectation. You can draw from it: a batch of clean images, one $t$ for each, noise for each. The mean over the batch
+# has the right expectation, and so has its gradient. Going a little against the gradient lowers the loss on average. That is **stochastic gradient descent**, and with
+# these draws it is algorithm 1 of the paper:
+#
+# 1. take a batch $\color{#0072B2}{\mathbf{x}_0}$ of clean images;
+# 2. draw $t$ uniformly from $1, \ldots, T$, one for each image;
+# 3. draw $\color{#D55E00}{\boldsymbol{\epsilon}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$;
+# 4. step along $-\nabla_\theta \|\color{#D55E00}{\boldsymbol{\epsilon}} - \color{#009E73}{\boldsymbol{\epsilon}_\theta}(\mathbf{x}_t, t)\|^2$; repeat.
+#
+# Here the norm is divided by the number of pixels. That scales the gradient and moves no minimum. The step itself is Adam's, which gives each weight its own step size.
+#
+# **The running average.** A step taken from 64 random draws is a noisy step. The weights jitter around where they are heading. So keep a second set of
+# weights, which follows the first slowly. This is the **exponential moving average** (EMA), with a decay $d$ just below 1 (section 4 of the paper uses 0.9999):
+#
+# $$
+# \bar{\theta}_n = d\, \bar{\theta}_{n-1} + (1 - d)\, \theta_n = (1 - d) \sum_{k=1}^{n} d^{\,n-k}\, \theta_k + d^{\,n}\, \theta_0.
+# $$
+#
+# The weights of the last $1/(1-d)$ steps count most. The last term is the random start. It fades slowly if $d$ is near 1. So begin with a smaller decay: $d_n = \min\left(d, \frac{1 + n}{10 + n}\right)$ at update $n = 0, 1, \ldots$
+#
+# **The step size.** It rises from near 0 to its peak, because the first gradients are wild, and falls to 0 like half a cosine, so that the jitter dies out at the end.
+#
+# **What loss can you hope for?** Not 0. Many pairs of image and noise give the same $\mathbf{x}_t$, and the best prediction is their mean, $\mathbb{E}[\boldsymbol{\epsilon} | \mathbf{x}_t]$. What is left is the variance of
+# the noise given $\mathbf{x}_t$. For pixels from $\mathcal{N}(m, s^2)$ it has a closed form. The variance of $\epsilon$ is 1, that of $x_t$ is $\bar{\alpha}_t s^2 + 1 - \bar{\alpha}_t$, and their covariance is $\sqrt{1 - \bar{\alpha}_t}$. So
+#
+# $$
+# \operatorname{var}(\epsilon | x_t) = 1 - \frac{1 - \bar{\alpha}_t}{\bar{\alpha}_t s^2 + 1 - \bar{\alpha}_t} = \frac{\bar{\alpha}_t s^2}{\bar{\alpha}_t s^2 + 1 - \bar{\alpha}_t}.
+# $$
+#
+# At small $t$ it is near 1: such faint noise cannot be told from the data. At large $t$ it is near 0: $x_t$ *is* the noise, nearly. The prediction $\hat{\epsilon} = x_t$ alone then errs by only
+# $\bar{\alpha}_t\, \mathbb{E}x_0^2 + (1 - \sqrt{1 - \bar{\alpha}_t})^2$. A small loss at large $t$ is no merit.
+
+# %% [markdown]
+# ## Rebuild it
+#
+# Algorithm 1, one step.
+
+# %%
+def rebuilt_train_step(model, x_0, optimizer, schedule, generator):
+    t = schedule.sample_t(len(x_0), generator=generator)  # (b,), one time for each image, from 1..T
+    noise = torch.randn(x_0.shape, generator=generator)  # (b, 1, 28, 28), standard normal
+    x_t, _ = forward_diffusion(x_0, t, schedule, noise)  # (b, 1, 28, 28)
+    predicted_noise = model(x_t, t)  # (b, 1, 28, 28)
+    loss = (noise - predicted_noise).square().mean()  # ()
+    optimizer.zero_grad()  # gradients add up unless cleared
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+# %% [markdown]
+# The running average.
+
+# %%
+class RebuiltEMA:
+    def __init__(self, model, decay=0.999):
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay, self.updates = decay, 0
+
+    def update(self, model):
+        d = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for average, weight in zip(self.model.parameters(), model.parameters()):
+            average.copy_(d * average + (1 - d) * weight.detach())
+        self.updates += 1
+
+
+# %% [markdown]
+# The step size, and the loop. Each pass over the images goes in a new order. Each step has a seed of its own, so that a run can be stopped and taken up again.
+
+# %%
+def rebuilt_rate(step, steps):
+    rise = min(500, steps // 10)
+    if step < rise:
+        return (step + 1) / rise
+    return (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2
+
+
+def rebuilt_train(model, images, schedule, steps, batch_size, learning_rate, seed=0):
+    optimizer = torch.optim.Adam(model.parameters())
+    average, generator = RebuiltEMA(model), torch.Generator()
+    for step in range(steps):
+        epoch, batch = divmod(step, len(images) // batch_size)
+        order = torch.randperm(len(images), generator=generator.manual_seed(seed * 1_000_003 + epoch))
+        x_0 = images[order[batch * batch_size : (batch + 1) * batch_size]]  # (b, 1, 28, 28)
+        generator.manual_seed(seed * 1_000_003 + 500_000_000 + step)
+        optimizer.param_groups[0]["lr"] = learning_rate * rebuilt_rate(step, steps)
+        loss = rebuilt_train_step(model, x_0, optimizer, schedule, generator)
+        average.update(model)
+        yield loss, average
+
+
+# %% [markdown]
+# ## By hand
+#
+# One gradient step of a network with a single weight: $\hat{\epsilon} = w\, x_t$. Take the pixel of lesson 02: $x_0 = 0.8$, noise 0.3, $\bar{\alpha}_t = 0.5$, hence
+# $x_t = 0.778$. Start at $w = 0.2$, with step size 0.1. The derivative of $(w x_t - \epsilon)^2$ by $w$ is $2\, (w x_t - \epsilon)\, x_t$.
+
+# %% tags=["worked-example"]
+x_pixel = math.sqrt(0.5) * 0.8 + math.sqrt(0.5) * 0.3
+predicted = 0.2 * x_pixel
+loss = (predicted - 0.3) ** 2
+gradient = 2 * (predicted - 0.3) * x_pixel
+new_w = 0.2 - 0.1 * gradient
+new_loss = (new_w * x_pixel - 0.3) ** 2
+print(f"x_t = {x_pixel:.3f}, predicted {predicted:.4f}, loss {loss:.4f}")
+print(f"gradient {gradient:.4f}, new w {new_w:.4f}, new loss {new_loss:.4f}")
+assert (round(x_pixel, 3), round(predicted, 4), round(loss, 4)) == (0.778, 0.1556, 0.0209)
+assert (round(gradient, 4), round(new_w, 4), round(new_loss, 4)) == (-0.2247, 0.2225, 0.0161)
+
+w = torch.tensor(0.2, requires_grad=True)
+(w * x_pixel - 0.3).square().backward()
+assert abs(w.grad.item() - gradient) < 1e-6, "automatic differentiation agrees"
+
+# %% [markdown]
+# Two updates of an average with decay 0.9. It starts at 0.5; the weight is 0.7, then 0.6.
+
+# %% tags=["worked-example"]
+first = 0.9 * 0.5 + 0.1 * 0.7
+second = 0.9 * first + 0.1 * 0.6
+print(f"0.9 * 0.5 + 0.1 * 0.7 = {first:.3f}")
+print(f"0.9 * {first:.3f} + 0.1 * 0.6 = {second:.3f}")
+assert (round(first, 3), round(second, 3)) == (0.52, 0.528)
+assert abs(second - (0.1 * (0.9 * 0.7 + 0.6) + 0.9**2 * 0.5)) < 1e-12, "the sum in the derivation"
+
+# %% [markdown]
+# The average forgets slowly. After 250 steps with decay 0.999, the random start still has this share of it; with the smaller decay of the first steps, this.
+
+# %%
+kept = math.prod(min(0.999, (1 + n) / (10 + n)) for n in range(250))
+print(f"share of the start after 250 updates: {0.999**250:.2f} with a fixed decay, {kept:.0e} with the rising one")
+assert kept < 1e-6 < 0.7 < 0.999**250
+
+# %% [markdown]
+# ## Believe it
+#
+# **Known minimum.** Pixels from $\mathcal{N}(0.5, 0.3^2)$, and 50 steps of noise. First the formula against a fit: draw 100,000 pairs of $x_t$ and noise, and fit the best line by
+# least squares. Its loss must lie within 4 standard errors of the closed form.
+
+# %%
+m, s = 0.5, 0.3
+toy = linear_schedule(50, 0.002, 0.4)
+best = (toy.alpha_bar * s**2 / (toy.alpha_bar * s**2 + 1 - toy.alpha_bar))[1:]  # (50,), t = 1..50
+generator = torch.Generator().manual_seed(7)
+for t in (1, 5, 10, 20, 50):
+    x_0 = m + s * torch.randn(100_000, generator=generator, dtype=torch.float64)
+    x_toy, noise = forward_diffusion(x_0, t, toy, generator=generator)
+    design = torch.stack([x_toy, torch.ones_like(x_toy)], dim=1)  # (100000, 2)
+    line = torch.linalg.lstsq(design, noise[:, None]).solution  # (2, 1)
+    squares = (noise - (design @ line)[:, 0]).square()
+    print(f"t = {t:>2}: least squares {squares.mean():.3f}, closed form {best[t - 1]:.3f}")
+    assert abs(squares.mean() - best[t - 1]) < 4 * squares.std() / math.sqrt(len(squares))
+
+
+# %% [markdown]
+# Now training. The tiny model has a line of its own for each $t$. Run the training step above, and compare its exact expected loss with the minimum.
+
+# %%
+class Lines(nn.Module):
+    def __init__(self, T):
+        super().__init__()
+        self.slope, self.shift = nn.Parameter(torch.zeros(T + 1)), nn.Parameter(torch.zeros(T + 1))
+
+    def forward(self, x_t, t):
+        return self.slope[t] * x_t + self.shift[t]  # (b,)
+
+
+def excess(model):
+    """The expected loss of the lines, less the least possible, on average over t = 1..T."""
+    slope, shift = model.slope.detach().double()[1:], model.shift.detach().double()[1:]
+    root, rest = toy.alpha_bar[1:].sqrt(), 1 - toy.alpha_bar[1:]
+    spread = toy.alpha_bar[1:] * s**2 + rest
+    loss = 1 - 2 * slope * rest.sqrt() + slope**2 * spread + (slope * root * m + shift) ** 2
+    return (loss - best).mean().item()
+
+
+def fit_lines(steps=1500, rate=lambda step: 0.03 * rebuilt_rate(step, 1500), train_step=rebuilt_train_step):
+    model, generator = Lines(toy.T), torch.Generator().manual_seed(7)
+    optimizer, average = torch.optim.Adam(model.parameters()), RebuiltEMA(model, 0.99)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate(step)
+        train_step(model, m + s * torch.randn(512, generator=generator), optimizer, toy, generator)
+        average.update(model)
+    return model, average.model
+
+
+lines, _ = fit_lines()
+print(f"least possible loss {best.mean():.3f}; before training {excess(Lines(toy.T)):.3f} above it")
+print("after training less than 0.002 above it:", excess(lines) < 0.002)
+assert 0 <= excess(lines) < 0.002
+
+# %% [markdown]
+# Training finds the minimum that algebra gives. So the step is right, and what a network misses is a matter of the network and of time.
+
+# %% [markdown]
+# ## Same as the package
+#
+# From equal weights and equal seeds: one step, the average, and a short run of the whole loop. Then a run that is stopped and taken up again.
+
+# %%
+from minddpm.training import EMA, TrainState, train, train_step, warm_cosine
+
+
+def close(a, b):
+    return all(torch.allclose(x, y, atol=2e-5) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+small = UNetConfig(channels=(8, 16))
+torch.manual_seed(7)
+start = UNet(small)
+for parameter in start.parameters():  # away from zero, so that every weight has a gradient
+    nn.init.normal_(parameter, std=0.1)
+
+yours, theirs = copy.deepcopy(start), copy.deepcopy(start)
+optimizers = [torch.optim.SGD(model.parameters(), lr=0.01) for model in (yours, theirs)]
+averages = RebuiltEMA(yours, 0.9), EMA(theirs, 0.9)
+for step in range(3):
+    batch = images[8 * step : 8 * step + 8]
+    seeds = [torch.Generator().manual_seed(step) for _ in range(2)]
+    a = rebuilt_train_step(yours, batch, optimizers[0], schedule, seeds[0])
+    b = train_step(theirs, batch, optimizers[1], schedule, generator=seeds[1])
+    averages[0].update(yours)
+    averages[1].update(theirs)
+    assert abs(a - b) < 1e-5 and close(yours, theirs) and close(averages[0].model, averages[1].model)
+assert not close(theirs, start) and not close(averages[1].model, theirs)
+
+assert all(abs(warm_cosine(step, 300) - rebuilt_rate(step, 300)) < 1e-12 for step in range(300))
+
+pixels = m + s * torch.randn(40, generator=torch.Generator().manual_seed(7))
+options = dict(steps=12, batch_size=8, learning_rate=1e-2)
+yours, theirs = Lines(toy.T), Lines(toy.T)
+for loss, average in rebuilt_train(yours, pixels, toy, **options):
+    pass
+for state in train(theirs, pixels, toy, **options):
+    if state.step == 5:
+        saved = {name: value.clone() for name, value in state.tensors().items()}
+assert isinstance(state, TrainState) and (state.step, state.images_seen) == (12, 96)
+assert abs(loss - state.loss) < 1e-5 and close(yours, theirs) and close(average.model, state.average.model)
+assert not close(theirs, Lines(toy.T))
+
+for again in train(Lines(toy.T), pixels, toy, resume=saved, **options):
+    pass
+assert close(again.model, state.model) and close(again.average.model, state.average.model)
+print("step, average, step size, loop, and a run taken up again: equal")
+
+
+# %% [markdown]
+# ### A minute of training
+#
+# Now train the real network, with the package's `train`, on the 4,500 digits. The picture is drawn again every 25 steps. The held-out loss is
+# measured twice: with the weights as they are, and with their running average.
+
+# %%
+spread_t = torch.linspace(1, 1000, 100).long()  # a hundred held-out digits, each at its own time
+spread_x, spread_noise = forward_diffusion(held_out[:100], spread_t, schedule, generator=torch.Generator().manual_seed(7))
+
+
+@torch.inference_mode()
+def held_out_loss(model):
+    was_training = model.training
+    loss = (model.eval()(spread_x, spread_t) - spread_noise).square().mean().item()
+    model.train(was_training)
+    return loss
+
+
+def draw_live(losses, checks):
+    figure, axes = new_figure(1, 1, height=2.8)
+    axes[0, 0].plot(range(1, len(losses) + 1), losses, ".", color=GREY, markersize=3)
+    steps = [step for step, _, _ in checks]
+    for place, colour, word in ((1, COLOURS["noise"], "held-out, weights"), (2, COLOURS["network"], "held-out, average")):
+        axes[0, 0].plot(steps, [check[place] for check in checks], color=colour)
+        axes[0, 0].text(0.97, 0.94 - 0.1 * place, word, color=colour, ha="right", transform=axes[0, 0].transAxes)
+    axes[0, 0].text(0.97, 0.94, "each step's batch", color=GREY, ha="right", transform=axes[0, 0].transAxes)
+    axes[0, 0].set(yscale="log", xlabel="step", ylabel="loss", xlim=(0, 250), ylim=(0.02, 1.3))
+    caption = "The loss starts at 1 and falls within a few hundred steps to less than a tenth; single batches scatter."
+    return {"text/html": to_html(figure, caption), "text/plain": caption}
+
+
+# %% tags=["nbval-ignore-output"]
+from IPython.display import display
+
+torch.manual_seed(7)
+live = UNet()
+losses, checks = [], [(0, held_out_loss(live), held_out_loss(live))]
+began = time.perf_counter()
+picture = display(draw_live(losses, checks), raw=True, display_id=True)
+for state in train(live, images, schedule, steps=250, batch_size=64, learning_rate=2.5e-3):
+    losses.append(state.loss)
+    if state.step % 25 == 0:
+        checks.append((state.step, held_out_loss(live), held_out_loss(state.average.model)))
+        picture.update(draw_live(losses, checks), raw=True)
+print(f"{state.images_seen:,} images in {time.perf_counter() - began:.0f} s, held-out loss {checks[-1][2]:.3f}")
+
+# %%
+print("first loss:", round(losses[0], 1), "- held-out loss at the end below 0.1:", checks[-1][2] < 0.1)
+assert abs(losses[0] - 1) < 0.05, "a fresh network predicts 0, and noise has variance 1"
+assert checks[-1][2] < 0.1
+
+# %% [markdown]
+# What does the sampler make of it?
+
+# %%
+minute = sample(state.average.model, (10, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(2020))
+show(image_grid(minute), "After a minute of training the sampler gives strokes on a dark ground, few of them digits.")
+
+# %% [markdown]
+# ### After longer training
+#
+# The package ships weights that saw far more images, with small random turns and stretches of them. Here are their first 20 samples from one seed. Nobody picked.
+
+# %%
+drawn = sample(shipped, (20, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(2020))
+show(image_grid(drawn), "Twenty samples of the shipped network, seed 2020, none left out: most are digits that you can read.")
+assert drawn.abs().max() <= 1
+
+# %% [markdown]
+# **The loss over $t$**, on 100 held-out digits. Two predictions that need no network stand beside it. The first says $\hat{\boldsymbol{\epsilon}} = \mathbf{x}_t$. The second is the best *linear* one, fitted to the
+# training digits: for each principal direction of the digits, with variance $\lambda$, the closed form of the derivation applies with $s^2 = \lambda$.
+
+# %%
+grid = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 400, 500, 600, 700, 800, 900, 1000]
+with torch.inference_mode():
+    generator = torch.Generator().manual_seed(7)
+    rows = []
+    for t in grid:
+        x, noise = forward_diffusion(held_out[:100], t, schedule, generator=generator)
+        rows.append((shipped(x, torch.full((100,), t)) - noise).square().mean((1, 2, 3)))
+    per_image = torch.stack(rows)  # (17, 100), times by images
+network_loss = dict(zip(grid, per_image.mean(1).tolist()))
+
+variances = torch.linalg.eigvalsh(images.flatten(1).double().T.cov()).clamp(min=0)  # (784,)
+power = images.double().square().mean()
+linear, copying = {}, {}
+for t in range(1, 1001):
+    alpha_bar = schedule.alpha_bar[t]
+    linear[t] = (alpha_bar * variances / (alpha_bar * variances + 1 - alpha_bar)).mean().item()
+    copying[t] = (alpha_bar * power + (1 - (1 - alpha_bar).sqrt()) ** 2).item()
+
+for t in (10, 100, 300, 500, 1000):
+    print(f"t = {t:>4}: predict x_t {copying[t]:.4f}, best line {linear[t]:.4f}, network {network_loss[t]:.4f}")
+assert all(network_loss[t] < linear[t] < copying[t] for t in (10, 20, 50, 100, 200, 300, 400, 500))
+assert network_loss[1000] < 0.01, "at t = 1000 the noise lies open"
+
+figure, axes = new_figure(1, 1, height=2.9)
+for values, colour, word in ((copying, GREY, "predict x_t"), (linear, COLOURS["posterior"], "best linear"), (network_loss, COLOURS["network"], "network")):
+    axes[0, 0].plot(list(values), list(values.values()), color=colour)
+axes[0, 0].text(150, 1.3 * copying[150], "predict x_t", color=GREY)
+axes[0, 0].text(360, 1.25 * linear[360], "best linear", color=COLOURS["posterior"])
+axes[0, 0].text(160, 0.5 * network_loss[150], "network", color=COLOURS["network"], ha="right")
+axes[0, 0].set(yscale="log", xlabel="time t", ylabel="squared error per pixel", xlim=(0, 1000))
+show(figure, "The network errs less than the best linear prediction over most of the times; near t = 1000 the noise lies open, and plain formulas do as well or better.")
+
+# %% [markdown]
+# **The metrics.** A small classifier, trained on the real digits, judges the samples. The *Fréchet distance* compares the mean and covariance of its features on two sets of images:
+# 0 for equal ones, larger for less alike. It depends on how many images there are, so the report also gives that of as many real digits. Twenty are few. Read the
+# ratio as rough. `python -m minddpm evaluate` measures many.
+
+# %% tags=["nbval-ignore-output"]
+from minddpm.metrics import digit_report
+
+report, minute_report = digit_report(drawn), digit_report(minute)
+print(report)
+print(f"\nafter a minute of training: {100 * minute_report.images.confident:.0f}% of 10 samples are sure")
+
+# %%
+print("more than half of the shipped network's samples are sure digits:", report.images.confident > 0.5)
+assert report.images.confident > 0.5
+assert report.images.frechet < 3 * report.drawn_frechet, "real digits, as many, set the scale"
+
+# %% [markdown]
+# **Has it learned the training digits by heart?** Put each sample beside its nearest training image. A copy would look the same, with a distance near 0. The distance of a held-out
+# digit to its nearest training image is what two different digits have.
+
+# %%
+def nearest(pictures):
+    distance, index = torch.cdist(pictures.flatten(1), images.flatten(1)).min(dim=1)  # (n, 784), (4500, 784) -> two of (n,)
+    return distance, index
+
+
+distance, index = nearest(drawn[:10])
+held_distance, _ = nearest(held_out)
+pairs = torch.cat([drawn[:10], images[index]])
+titles = [f"{d:.1f}" for d in distance] + [""] * 10
+figure = image_grid(pairs, titles)
+show(figure, "Above, samples with their distance; below, the nearest training digit of each: alike in kind, different in every stroke.")
+print("no sample is within half the distance that 99% of held-out digits keep:", bool(nearest(drawn)[0].min() > 0.5 * held_distance.quantile(0.01)))
+assert nearest(drawn)[0].min() > 0.5 * held_distance.quantile(0.01)
+
+# %% [markdown]
+# ## Play
+#
+# **The loss is smallest near $t = 1000$. Does the network know most about the digit there?** Move $t$, and compare the loss with the image that the network sees.
+
+# %%
+import ipywidgets
+
+from minddpm.widgets import play
+
+
+def draw_time(t=700):
+    x, noise = forward_diffusion(held_out[:3], t, schedule, generator=torch.Generator().manual_seed(7))
+    predicted = shipped(x, torch.full((3,), t))
+    estimate = predict_x0(x, t, predicted, schedule).clamp(-1, 1)
+    figure, axes = new_figure(3, 4, height=3.6, width_ratios=[1, 1, 1, 2.6])
+    for column in range(3):
+        draw_image(axes[0, column], held_out[column], "clean" if column == 0 else "", COLOURS["clean"])
+        draw_image(axes[1, column], x[column], "$x_t$" if column == 0 else "", COLOURS["noisy"], limits=(-2, 2))
+        draw_image(axes[2, column], estimate[column], r"$\hat x_0$" if column == 0 else "", COLOURS["network"])
+    for row in (1, 2):
+        axes[row, 3].remove()
+    axis = axes[0, 3]
+    axis.set_subplotspec(axis.get_gridspec()[:, 3])
+    axis.plot(grid, list(network_loss.values()), color=COLOURS["network"])
+    axis.axvline(t, color=COLOURS["noisy"], linewidth=1)
+    axis.set(yscale="log", xlabel="time t", ylabel="squared error of the noise")
+    return figure, f"At t = {t}: the clean digits, the noisy ones, and what the network sees behind the noise."
+
+
+show(*draw_time())
+play(draw_time, t=ipywidgets.IntSlider(700, 1, 1000))
+
+# %% [markdown]
+# It does not. At large $t$ the error of the noise is tiny, and the image is a blur or worse, since a tiny error of the noise is a large one of $\hat{\mathbf{x}}_0$. In numbers:
+
+# %%
+image_error = {t: network_loss[t] * ((1 - schedule.alpha_bar[t]) / schedule.alpha_bar[t]).item() for t in grid}
+for t in (10, 100, 500, 700):
+    print(f"t = {t:>3}: squared error of the noise {network_loss[t]:.4f}, of the image {image_error[t]:.4f}")
+assert network_loss[10] > network_loss[100] > network_loss[500] > network_loss[700]
+assert image_error[10] < image_error[100] < image_error[500] < image_error[700]
+
+# %% [markdown]
+# ## Mistakes people make
+#
+# **1. Sampling from the last weights.** With a constant step size the weights never settle. The lines show by how much they stay above the least possible loss, and how much less their average does.
+
+# %%
+jittery, averaged = fit_lines(rate=lambda step: 0.03)
+print(f"above the least possible loss: weights {excess(jittery):.4f}, average {excess(averaged):.4f}")
+assert excess(averaged) < 0.5 * excess(jittery)
+
+
+# %% [markdown]
+# **2. Drawing $t$ from $0, \ldots, T-1$** with arrays in which $t = 0$ is the clean image. Then $\mathbf{x}_0$ holds no noise, yet the network is asked for it. And $t = T$ never
+# comes up, where the sampler starts.
+
+# %%
+class FromZero:
+    """The toy schedule with the wrong draw."""
+
+    T, alpha_bar, index = toy.T, toy.alpha_bar, toy.index
+
+    def sample_t(self, batch_size, generator):
+        return torch.randint(0, self.T, (batch_size,), generator=generator)
+
+
+def from_zero_step(model, x_0, optimizer, schedule, generator):
+    return rebuilt_train_step(model, x_0, optimizer, FromZero(), generator)
+
+
+off, _ = fit_lines(train_step=from_zero_step)
+print(f"slope learned at t = T: {off.slope[toy.T]:.2f} (trained rightly: {lines.slope[toy.T]:.2f})")
+assert off.slope[toy.T] == 0 and abs(lines.slope[toy.T] - 1) < 0.1
+
+# %% [markdown]
+# **3. One $t$ for the whole batch.** The gradient is still right on average, but it scatters more. Draw 2,000 batches of 32 from the table of errors above, in both ways.
+
+# %%
+generator = torch.Generator().manual_seed(7)
+who = torch.randint(0, 100, (2000, 32), generator=generator)
+own = torch.randint(0, len(grid), (2000, 32), generator=generator)
+one = torch.randint(0, len(grid), (2000, 1), generator=generator).expand(2000, 32)
+scatter = {"a time for each image": per_image[own, who].mean(1), "one time for all": per_image[one, who].mean(1)}
+for word, values in scatter.items():
+    print(f"{word:<22} mean {values.mean():.2f}, standard deviation {values.std():.3f}")
+ratio = scatter["one time for all"].std() / scatter["a time for each image"].std()
+print(f"ratio {ratio:.0f}; the square root of 32 is {math.sqrt(32):.1f}")
+assert 4 < ratio < 7
+
+figure, axes = new_figure(1, 1, height=2.0)
+for (word, values), colour in zip(scatter.items(), (COLOURS["network"], COLOURS["noise"])):
+    axes[0, 0].hist(values.numpy(), bins=60, range=(0, 0.6), color=colour, alpha=0.7)
+    axes[0, 0].text(0.99, 0.8 if word.startswith("a") else 0.6, word, color=colour, ha="right", transform=axes[0, 0].transAxes)
+axes[0, 0].set(xlabel="loss of a batch", yticks=[])
+show(figure, "With a time for each image, batches agree on the loss; with one time for all, a batch tells you mostly which time it drew.")
+
+# %% [markdown]
+# **4. Measuring in training mode.** Dropout switches activations off at random while training. A network measured like that looks worse than it is, and differently each
+# time. The shipped configuration has no dropout, and GroupNorm has no such mode. With dropout the mistake shows.
+
+# %%
+dropping = UNet(UNetConfig(dropout=0.2)).requires_grad_(False)
+dropping.load_state_dict(shipped.state_dict())
+torch.manual_seed(7)
+modes = {}
+for word, model in (("no dropout", shipped), ("dropout 0.2", dropping)):
+    modes[word] = [(model.train(mode)(spread_x, spread_t) - spread_noise).square().mean().item() for mode in (False, True)]
+    print(f"{word:<12} eval mode {modes[word][0]:.2f}, train mode {modes[word][1]:.2f}")
+shipped.eval()
+assert modes["no dropout"][0] == modes["no dropout"][1]
+assert modes["dropout 0.2"][1] > 1.2 * modes["dropout 0.2"][0]
+
+
+# %% [markdown]
+# **5. Uniform noise.** `rand` for `randn`: numbers between 0 and 1. The loss looks better from the first step. The samples do not.
+
+# %%
+def uniform_step(model, x_0, optimizer, schedule, generator):
+    t = schedule.sample_t(len(x_0), generator=generator)
+    noise = torch.rand(x_0.shape, generator=generator)  # the mistake
+    x_t, _ = forward_diffusion(x_0, t, schedule, noise)
+    loss = (noise - model(x_t, t)).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+uniform, _ = fit_lines(train_step=uniform_step)
+first = torch.rand(images[:100].shape, generator=torch.Generator().manual_seed(7)).square().mean()
+print(f"first loss {first:.2f} in place of 1.00")
+samples = {}
+for word, model in (("normal noise", lines), ("uniform noise", uniform)):
+    samples[word] = sample(model, (20_000,), toy, clip=False, generator=torch.Generator().manual_seed(7))
+    print(f"trained on {word:<14} samples have mean {samples[word].mean():.2f}, std {samples[word].std():.2f}; the data {m}, {s}")
+assert abs(first - 1 / 3) < 0.01
+assert abs(samples["normal noise"].mean() - m) < 0.05 and abs(samples["normal noise"].std() / s - 1) < 0.1
+assert abs(samples["uniform noise"].mean() - m) > 0.1
+
+# %% [markdown]
+# ## Check yourself
+#
+# <details><summary>Your loss is 0.03 and does not fall any more. Is training stuck?</summary>
+#
+# Perhaps it is done. The least possible loss is not 0: it is the variance of the noise given the noisy image. And samples go on improving while the loss falls by amounts that
+# you can hardly see, because most of the loss comes from small t.
+# </details>
+#
+# <details><summary>Why is the average of the weights measured in a copy of the model, and not put back into the model that trains?</summary>
+#
+# The next gradient belongs to the weights that were used. Training would start over from the average at each step, and the average would follow itself.
+# </details>
+#
+# <details><summary>The nearest training image of a sample is at distance 0.1. What do you conclude?</summary>
+#
+# The sample is a copy. Two different digits are much further apart: compare with the distances of held-out digits.
+# </details>
+#
+# **Next:** you have rebuilt the whole of DDPM. What the predicted noise has to do with the slope of the data's log density, how to sample in 50 steps, and how to ask for a digit of your choice, are the subjects of the lessons after this one.
