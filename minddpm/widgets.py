@@ -35,18 +35,19 @@ def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
         names = ", ".join(controls)
         raise TypeError(f"controls must fit the arguments {signature} of draw, got {names}: {error}") from None
 
-    def picture() -> str:
-        return to_html(*draw(**{name: control.value for name, control in controls.items()}))
+    def picture() -> tuple[Figure, str]:
+        return draw(**{name: control.value for name, control in controls.items()})
 
     def update(_change: Any) -> None:
-        panel.value = picture()
+        panel.value = to_html(*picture())
 
-    panel = ipywidgets.HTML(picture())
+    figure, caption = picture()
+    panel = ipywidgets.HTML(to_html(figure, caption))
     for name, control in controls.items():
         control.description = control.description or name
         control.continuous_update = False
         control.observe(update, names="value")
     box = ipywidgets.VBox([*controls.values(), panel])
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    words = f"Move: {', '.join(controls)}"
+    words = f"{caption} (In a running notebook, move: {', '.join(controls)}.)"
     display({"application/vnd.jupyter.widget-view+json": view, "text/html": panel.value, "text/plain": words}, raw=True)

@@ -63,7 +63,7 @@ def test_the_output_reads_without_a_frontend(shown):
     named = ipywidgets.Dropdown(options=["digit"], description="picture")
     play(draw_level, level=level, name=named)
     (bundle,) = bundles
-    assert bundle["text/plain"] == "Move: level, name"
+    assert bundle["text/plain"] == "A line to 3 for the digit. (In a running notebook, move: level, name.)"
     assert bundle["text/html"] == panels[0].value
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
     assert (level.description, named.description) == ("level", "picture")
@@ -76,7 +76,7 @@ def test_plain_ipython_prints_the_words(capsys):
         play(draw_level, level=ipywidgets.IntSlider(value=3))
     finally:
         InteractiveShell.clear_instance()
-    assert capsys.readouterr().out.strip() == "Move: level"
+    assert capsys.readouterr().out.strip() == "A line to 3 for the digit. (In a running notebook, move: level.)"
 
 
 @pytest.mark.parametrize(
