@@ -231,7 +231,7 @@ def digit_report(images: Float[Tensor, "n 1 28 28"], progress: bool = False) -> 
     - confident: the share of images to which the classifier gives one digit with more than 0.9 probability.
     - class_counts: by the classifier. Of 1,000 digits drawn evenly a class has 100 give or take 9.5, so that even then
       the rarest has only about 3/4 of the commonest.
-    - frechet: to the train split, on the classifier's features. The held-out digits' is the floor: not 0, as they are few.
+    - frechet: to the train split, on classifier features. That of held-out digits is the floor: not 0, as they are few.
     - drawn_frechet: the floor matched to these images. The bias falls with their number, and it is about half as large
       for the held-out digits, 50 of each class, as for images whose classes fall as they may. So here n real digits
       are drawn at random from the train split and compared with the rest, on average; at most half of it (split_half).
