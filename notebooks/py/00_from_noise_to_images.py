@@ -8,7 +8,7 @@
 #
 # **You need** Python, a little PyTorch, and to have met the Gaussian (the normal distribution) before.
 #
-# **It takes** 15 minutes to read and 30 seconds to run.
+# **It takes** 20 minutes to read and 25 seconds to run.
 
 # %%
 import math
@@ -265,9 +265,6 @@ def draw(t):
     return figure, f"At t = {t} the pixels have a standard deviation of {x_t.std():.2f}; the standard Gaussian has 1."
 
 
-show(*draw(300))
-
-# %%
 play(draw, t=ipywidgets.IntSlider(value=300, min=0, max=1000, step=10))
 
 # %% [markdown]

@@ -8,7 +8,7 @@
 #
 # **You need** the noising loop of [00 · From noise to images](00_from_noise_to_images.ipynb).
 #
-# **It takes** 20 minutes to read and 8 seconds to run.
+# **It takes** 25 minutes to read and 12 seconds to run.
 
 # %%
 import math
@@ -365,9 +365,6 @@ def draw(T, beta_end):
     return figure, f"With T = {T} and beta_end = {beta_end:.3f}, alpha_bar_T = {alpha_bar[T]:.2g} of the power is left."
 
 
-show(*draw(T=100, beta_end=0.02))
-
-# %%
 play(
     draw,
     T=ipywidgets.IntSlider(value=100, min=10, max=1000, step=10),
