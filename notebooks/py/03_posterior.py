@@ -1,26 +1,30 @@
 # %% [markdown]
 # # 03 · Posterior
 #
-# *You will*
+# **You will**
 # - see why the step back from $x_t$ to $x_{t-1}$ cannot be computed from $x_t$ alone,
 # - derive the step back for a known clean image $x_0$ (equations 6 and 7 of Ho et al. 2020) and rebuild it,
 # - check it against a method that knows no formula, and meet the two variances that a reverse step may use.
 #
-# *You need* [01 · Schedule](01_schedule.ipynb) for $\beta_t$, $\alpha_t$ and $\bar\alpha_t$,
+# **You need** [01 · Schedule](01_schedule.ipynb) for $\beta_t$, $\alpha_t$ and $\bar\alpha_t$,
 # and [02 · Noising](02_noising.ipynb) for one forward step and the jump.
 #
-# *It takes* 25 minutes to read and about 20 seconds to run.
+# **It takes** 25 minutes to read and about 10 seconds to run.
 
 # %%
 import math
 
+import ipywidgets
+import matplotlib
 import torch
 
 from minddpm import Schedule, forward_diffusion, forward_step, linear_schedule
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
-from minddpm.figures import COLOURS, INK, new_figure, show, true_and_learned_posterior
+from minddpm.figures import COLOURS, INK, STYLE, new_figure, show, true_and_learned_posterior
 from minddpm.widgets import play
+
+matplotlib.rcParams.update(STYLE)
 
 # %% [markdown]
 # ## The idea in a picture
@@ -46,7 +50,7 @@ figure, ((left, right),) = new_figure(1, 2, height=2.9)
 left.plot(x_2[:4500], x_1[:4500], ".", color=COLOURS["noisy"], markersize=2, alpha=0.5)
 left.axvspan(0.06, 0.14, color=INK, alpha=0.25, linewidth=0)
 left.set(xlabel="$x_2$", ylabel="$x_1$")
-left.set_title("4,500 of the chains, and the slot", fontsize=9)
+left.set_title("4,500 of the chains, and the slot")
 bins = torch.linspace(-2, 2, 81).numpy()
 for chosen, colour, style in ((slot, "noisy", "stepfilled"), (dark, "posterior", "step"), (bright, "posterior", "step")):
     right.hist(x_1[chosen].numpy(), bins, color=COLOURS[colour], histtype=style, linewidth=1.8, alpha=0.45 if chosen is slot else 1)
@@ -135,7 +139,7 @@ for axis, (title, schedule) in zip(axes, steps.items()):
     axis.fill_between(grid, mixture, color=COLOURS["noisy"], alpha=0.45, linewidth=0)
     axis.plot(grid, bell, "--", color=INK, linewidth=1)
     axis.set(xlabel="$x_{t-1}$", ylim=(0, None))
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title)
 axes[0].set_ylabel("density")
 axes[0].text(-0.5, 0.68, "$q(x_{t-1} \\mid x_t)$", color=COLOURS["noisy"])
 axes[0].text(1.4, 0.33, "Gaussian of\nequal mean\nand variance")
@@ -201,9 +205,9 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # $$\tilde\mu_t({\color{#CC79A7}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}\,{\color{#0072B2}{x_0}} + \frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}\,{\color{#CC79A7}{x_t}} \tag{7}$$
 #
-# Together they are the posterior:
+# Together they are the posterior. For all pixels of an image at once (bold letters are images):
 #
-# $$q(x_{t-1} \mid x_t, x_0) = \mathcal N\big(x_{t-1};\ {\color{#E69F00}{\tilde\mu_t(x_t, x_0)}},\ {\color{#E69F00}{\tilde\beta_t}}\, I\big) \tag{6}$$
+# $$q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#E69F00}{\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \mathbf{x}_0)}},\ {\color{#E69F00}{\tilde\beta_t}}\, \mathbf{I}\big) \tag{6}$$
 #
 # ### At $t = 1$
 #
@@ -215,7 +219,7 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # When you generate, there is no $x_0$ to be given. The network stands in for it. The learned reverse step is a Gaussian too:
 #
-# $$p_\theta(x_{t-1} \mid x_t) = \mathcal N\big(x_{t-1};\ {\color{#009E73}{\mu_\theta(x_t, t)}},\ \sigma_t^2 I\big)$$
+# $$p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#009E73}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}},\ \sigma_t^2 \mathbf{I}\big)$$
 #
 # The network looks at $x_t$ and $t$ and predicts the noise. From the noise you get an estimate of $x_0$ ([notebook 02](02_noising.ipynb)).
 # That estimate takes the place of $x_0$ in $\tilde\mu_t$. For $\sigma_t^2$ the paper uses $\beta_t$ or $\tilde\beta_t$; you will compare them below.
@@ -275,7 +279,7 @@ assert abs(coef_x0 - 1) < 1e-12 and coef_xt == 0 and posterior_variance(1, linea
 # %% [markdown]
 # ## By hand
 #
-# The guide's example: $\alpha_t = 0.99$, $\bar\alpha_t = 0.5$, $\bar\alpha_{t-1} = 0.505$, $\beta_t = 0.01$, a clean pixel $x_0 = 0.8$ and a noisy one $x_t = 0.6$.
+# The example of the guide that this course grew from: $\alpha_t = 0.99$, $\bar\alpha_t = 0.5$, $\bar\alpha_{t-1} = 0.505$, $\beta_t = 0.01$, a clean pixel $x_0 = 0.8$ and a noisy one $x_t = 0.6$.
 # Do it with a pocket calculator first.
 
 # %% tags=["worked-example"]
@@ -324,7 +328,7 @@ print(f"there the weights are {real_x0:.4f} and {real_xt:.4f}")
 assert real_x0 < 0.0142 and real_xt > 0.985  # a smaller step leans on x_t even more
 
 # %% [markdown]
-# The weight of $x_0$ is small, yet it is not idle. One step in a thousand corrects the image a little towards $x_0$; all of them together carry it there.
+# The weight of $x_0$ is small, yet it is not idle. Each step corrects the image a little towards $x_0$; all thousand together carry it there.
 
 # %% [markdown]
 # ## Believe it
@@ -446,10 +450,10 @@ def three_bells(t, x_0, x_t=0.6):
     figure, ((axis,),) = new_figure(height=2.5)
     for row, (name, (bell, colour)) in enumerate(bells.items()):
         axis.fill_between(line, bell / bell.max(), color=colour, alpha=0.25, linewidth=0)
-        axis.plot(line, bell / bell.max(), color=colour)
+        axis.plot(line, bell / bell.max(), "--" if name == "likelihood" else "-", color=colour, zorder=3 if name == "likelihood" else 2)
         axis.text(-1.55, 0.95 - 0.13 * row, name, color=colour)
     axis.set(xlabel="$x_{t-1}$", yticks=[], ylim=(0, 1.05), xlim=(-1.6, 1.6))
-    axis.set_title(f"$t$ = {t},  $x_0$ = {x_0:.1f},  $x_t$ = {x_t}", fontsize=9)
+    axis.set_title(f"$t$ = {t},  $x_0$ = {x_0:.1f},  $x_t$ = {x_t}")
     weight = package.posterior_coefficients(t, linear)[0].item()
     caption = f"At t = {t} the posterior mean is {mean.item():.3f}; it moves by {weight:.4f} when x_0 moves by 1."
     return figure, caption
@@ -459,8 +463,6 @@ show(*three_bells(2, 0.8))
 show(*three_bells(500, 0.8))
 
 # %%
-import ipywidgets
-
 play(
     three_bells,
     t=ipywidgets.SelectionSlider(options=[2, 3, 5, 10, 20, 50, 100, 200, 500, 1000], value=5),
@@ -512,7 +514,7 @@ for column, (name, wrong) in enumerate(mistakes.items()):
     for axis, true, curve in ((axes[0, column], true_mean, mean), (axes[1, column], true_std, std)):
         axis.plot(true, color=COLOURS["posterior"], linewidth=3)
         axis.plot(curve, "--", color=INK, linewidth=1.4)
-    axes[0, column].set_title(name, fontsize=9)
+    axes[0, column].set_title(name)
     axes[1, column].set(xlabel="$t$", xlim=(1000, 0), xticks=[750, 500, 250])
     print(f"{name:<22} mean and std at t = 500: {mean[500]:.3f}, {std[500]:.3f}   at t = 0: {mean[0]:.3f}, {std[0]:.3f}")
 print(f"{'right':<22} mean and std at t = 500: {true_mean[500]:.3f}, {true_std[500]:.3f}   at t = 0: {true_mean[0]:.3f}, {true_std[0]:.3f}")
@@ -563,4 +565,4 @@ print(f"variance for std        noise times {tilde:.4f}")
 # The exact variance is beta tilde, which is smaller. The samples are noisier than the forward process at the same t. The ratio plot says where it matters: near the clean end, where beta tilde is well below beta.
 # </details>
 #
-# Next: [04 · Loss](04_loss.ipynb) asks how far the network's Gaussian is from this one, and turns the answer into a training loss.
+# **Next:** [04 · Loss](04_loss.ipynb) asks how far the network's Gaussian is from this one, and turns the answer into a training loss.
