@@ -564,7 +564,6 @@ def draw_told(told=200):
     return figure, f"Told t = {told} for digits at t = 200, the network errs by {loss:.2f} per pixel."
 
 
-show(*draw_told())
 play(draw_told, told=ipywidgets.IntSlider(200, 1, 1000, description="told t"))
 with torch.inference_mode():
     copy = F.cosine_similarity(network(x_t, torch.full((8,), 1000)).flatten(), x_t.flatten(), dim=0)

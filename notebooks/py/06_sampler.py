@@ -314,7 +314,7 @@ lengths = [50, 100, 200, 500, 1000, 2000]
 for name, variance, colour in (("beta", beta_variance, COLOURS["noise"]), ("beta tilde", posterior_variance, COLOURS["posterior"])):
     ratios = [exact_end(linear_schedule(T, 0.1 / T, 20 / T), variance, s)[1] / s for T in lengths]
     axes[0, 0].plot(lengths, ratios, color=colour, marker="o", markersize=4)
-    axes[0, 0].text(53, ratios[0] + (0 if name == "beta" else 0.02), name, color=colour, ha="left", va="bottom")
+    axes[0, 0].text(105, ratios[1], name, color=colour, ha="left", va="bottom" if name == "beta" else "top")
     assert abs(ratios[-1] - 1) < abs(ratios[0] - 1), "more steps, smaller error"
 axes[0, 0].axhline(1, color=GREY, linewidth=1)
 axes[0, 0].set(xscale="log", xlabel="number of steps T", ylabel="std of samples / std of data", xticks=lengths, xticklabels=lengths)
@@ -446,7 +446,6 @@ def draw_moment(t=400):
     return figure, f"At t = {t}: above, what the sampler holds; below, the clean digits that the network sees behind it."
 
 
-show(*draw_moment())
 play(draw_moment, t=ipywidgets.IntSlider(400, 0, 1000))
 assert distance[1000] > distance[400] > distance[100] > distance[0] == 0
 
@@ -534,7 +533,8 @@ with torch.inference_mode():
 last = moments[1]
 noisy_end = finished[:2] + schedule.beta[1].sqrt().float() * noise  # the right run, with the noise of t = 1 left in
 columns = {"right": finished[:2]} | dict(zip(names, x)) | {"noise at the end": noisy_end}
-titles = [name if row == 0 else "" for row in range(2) for name in columns]
+short = {"variance for std": "var. for std", "noise at the end": "end noise"}
+titles = [short.get(name, name) if row == 0 else "" for row in range(2) for name in columns]
 figure = image_grid(torch.cat([images[row : row + 1] for row in range(2) for images in columns.values()]), titles, columns=len(columns))
 show(figure, "Right, beta tilde and unclipped give digits; variance for std gives plain strokes, the wrong order leaves noise; noise at the end is too faint to see.")
 
@@ -559,7 +559,7 @@ figure, axes = new_figure(1, 4, height=1.9)
 for column, (images, word) in enumerate(((finished, "right"), (noisy_end, "noise at the end"))):
     for row in range(2):
         draw_image(axes[0, 2 * column + row], images[row], word if row == 0 else "", limits=(-1.03, -0.93))
-show(figure, "The same digits with the greys near black stretched tenfold or more: noise at the last step leaves a grain on the whole background.")
+show(figure, "The same digits with the greys near black stretched tenfold or more: noise at the last step leaves a stronger grain on the whole background.")
 grain = (noisy_end - finished[:2]).std() * 127.5
 print(f"standard deviation of the grain: {grain:.1f} of 255 grey levels")
 assert abs(grain - 1.275) < 0.1, "sqrt(beta_1) = 0.01 on a range of 2"
