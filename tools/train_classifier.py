@@ -104,10 +104,12 @@ def main() -> None:
     metadata = {"epochs": options.epochs, "seed": options.seed, "held_out_accuracy": accuracy}
     save_file(model.state_dict(), options.out, {name: str(value) for name, value in metadata.items()})
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB after {options.epochs} epochs, {seconds:.0f} s")
-    print(f"held-out digits: {accuracy:.1%} right; more than {SURE} sure of {sure.double().mean():.1%}, "
-          f"of which {right[sure].double().mean():.1%} right; "
-          f"mean probability {probabilities.amax(1).mean():.3f}; "
-          f"cross-entropy {F.nll_loss(probabilities.log(), labels):.4f}")
+    print(
+        f"held-out digits: {accuracy:.1%} right; more than {SURE} sure of {sure.double().mean():.1%}, "
+        f"of which {right[sure].double().mean():.1%} right; "
+        f"mean probability {probabilities.amax(1).mean():.3f}; "
+        f"cross-entropy {F.nll_loss(probabilities.log(), labels):.4f}"
+    )
 
 
 if __name__ == "__main__":
