@@ -45,7 +45,7 @@ def run(package: Path, notebook: str, last: int | None = None) -> dict:
     command = [sys.executable, str(HERE / "first_wrong_cell.py"), str(ROOT / "notebooks" / f"{notebook}.ipynb")]
     command += [str(last)] if last else []
     environment = os.environ | {"PYTHONPATH": str(package), "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
