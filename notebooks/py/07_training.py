@@ -35,7 +35,7 @@ held_out, _ = load_mnist("test")  # (500, 1, 28, 28)
 # %% [markdown]
 # ## The idea in a picture
 #
-# A fresh network predicts no noise at all. So the clean image that it sees in $\color{#CC79A7}{\mathbf{x}_t}$ is $\mathbf{x}_t$ itself, only brighter. A trained network takes the
+# A fresh network predicts no noise at all. So the clean image that it sees in ${\color{#CC79A7}{\mathbf{x}_t}}$ is $\mathbf{x}_t$ itself, only brighter. A trained network takes the
 # noise out. Between the two lies one number, the loss, and many thousand small steps that lower it. Below are the two networks' views of the same
 # eight digits, and the loss of the run that made the shipped weights.
 
@@ -79,17 +79,17 @@ assert log[-1]["held_out_loss"] < log[0]["held_out_loss"]
 # Lesson 04 ended with the loss (eq. 14 of the paper):
 #
 # $$
-# L_{\text{simple}} = \mathbb{E}_{t, \mathbf{x}_0, \boldsymbol{\epsilon}} \left[ \left\| \color{#D55E00}{\boldsymbol{\epsilon}} - \color{#009E73}{\boldsymbol{\epsilon}_\theta}\left(\sqrt{\bar{\alpha}_t}\, \color{#0072B2}{\mathbf{x}_0} + \sqrt{1 - \bar{\alpha}_t}\, \color{#D55E00}{\boldsymbol{\epsilon}},\; t\right) \right\|^2 \right].
+# L_{\text{simple}} = \mathbb{E}_{t, \mathbf{x}_0, \boldsymbol{\epsilon}} \left[ \left\| {\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}\left(\sqrt{\bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1 - \bar{\alpha}_t}\, {\color{#D55E00}{\boldsymbol{\epsilon}}},\; t\right) \right\|^2 \right].
 # $$
 #
 # **From an expectation to a step.** You cannot compute this expectation. You can draw from it: a batch of clean images, one $t$ for each, noise for each. The mean over the batch
 # has the right expectation, and so has its gradient. Going a little against the gradient lowers the loss on average. That is **stochastic gradient descent**, and with
 # these draws it is algorithm 1 of the paper:
 #
-# 1. take a batch $\color{#0072B2}{\mathbf{x}_0}$ of clean images;
+# 1. take a batch ${\color{#0072B2}{\mathbf{x}_0}}$ of clean images;
 # 2. draw $t$ uniformly from $1, \ldots, T$, one for each image;
-# 3. draw $\color{#D55E00}{\boldsymbol{\epsilon}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$;
-# 4. step along $-\nabla_\theta \|\color{#D55E00}{\boldsymbol{\epsilon}} - \color{#009E73}{\boldsymbol{\epsilon}_\theta}(\mathbf{x}_t, t)\|^2$; repeat.
+# 3. draw ${\color{#D55E00}{\boldsymbol{\epsilon}}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$;
+# 4. step along $-\nabla_\theta \|{\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\|^2$; repeat.
 #
 # Here the norm is divided by the number of pixels. That scales the gradient and moves no minimum. The step itself is Adam's, which gives each weight its own step size.
 #
