@@ -619,10 +619,12 @@ figure, axes = new_figure(1, 1, height=2.5)
 axes[0, 0].barh(blocks[::-1], [100 * (forgotten[name] - 1) for name in blocks[::-1]], color=COLOURS["network"])
 axes[0, 0].set(xlabel="rise of the error when this block is not told the time, in %")
 show(figure, f"Forgetting the time in one block costs most in {worst}.")
-assert min(forgotten.values()) > 0.98 and forgotten[worst] > 1.1
+assert worst in ("encoder_28", "decoder_28") and forgotten[worst] > 1.5
+assert all(0.98 < forgotten[name] < 1.1 for name in ("encoder_7", "middle_in", "middle_out", "decoder_7"))
 
 # %% [markdown]
-# A single block is easily forgotten, since the others still know the time. The error rises, but nothing breaks.
+# The time matters most where the image is large. At 7 × 7 a block can do without it, since the others still know it. The network was trained with
+# all of them told.
 
 # %% [markdown]
 # **3. The skips come in the wrong order.** The last map that the encoder made is the first that the decoder needs. Taken in the order of
