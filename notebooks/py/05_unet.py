@@ -8,7 +8,7 @@
 #
 # *You need* the jump to $\mathbf{x}_t$ ([02 Noising](02_noising.ipynb)) and the loss ([04 Loss](04_loss.ipynb)).
 #
-# *It takes* 25 minutes to read and about 30 seconds to run.
+# *It takes* 25 minutes to read and about 20 seconds to run.
 
 # %%
 import torch
