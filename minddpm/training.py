@@ -132,8 +132,7 @@ def train(
 ) -> Iterator[TrainState]:
     """Train a model, yielding the state after every step: `for state in train(...)` may plot, save or stop.
 
-    Each epoch visits the images in an order of its own; each step has its own seed, so a resumed run repeats exactly
-    (but for dropout, which draws from PyTorch's global source).
+    Each epoch visits the images in an order of its own; each step has its own seed, so a resumed run repeats exactly.
 
     Args:
         model: predicts the noise from x_t and t; changed in place.

@@ -46,17 +46,15 @@ class UNetConfig:
         blocks: residual blocks at each resolution, on the way down and on the way up.
         time_dim: length of the time embedding, even.
         groups: groups of each GroupNorm; divides every width.
-        dropout: share of activations dropped in each residual block during training, in [0, 1).
 
     Raises: ValueError for a setting outside its range.
     """
 
     image_channels: int = 1
-    channels: Sequence[int] = (16, 40, 80)
+    channels: Sequence[int] = (16, 48, 96)
     blocks: int = 1
     time_dim: int = 64
     groups: int = 8
-    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -68,8 +66,6 @@ class UNetConfig:
             )
         if self.time_dim < 2 or self.time_dim % 2:
             raise ValueError(f"time_dim must be even and positive, got {self.time_dim}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
 
 
 def zero_init(layer: nn.Module) -> nn.Module:
@@ -88,7 +84,6 @@ class ResidualBlock(nn.Module):
         self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(4 * config.channels[0], out_channels)
         self.norm_out = nn.GroupNorm(config.groups, out_channels)
-        self.dropout = nn.Dropout(config.dropout)
         self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
@@ -97,7 +92,7 @@ class ResidualBlock(nn.Module):
     ) -> Float[Tensor, "b out h w"]:
         h = self.conv_in(F.silu(self.norm_in(x)))
         h = h + self.time(time_features)[:, :, None, None]
-        h = self.conv_out(self.dropout(F.silu(self.norm_out(h))))
+        h = self.conv_out(F.silu(self.norm_out(h)))
         return self.shortcut(x) + h
 
 

@@ -22,21 +22,20 @@ def build(twin: Path) -> nbformat.NotebookNode:
     notebook = jupytext.read(twin)
     for place, cell in enumerate(notebook.cells):
         cell.id = f"cell-{place:02d}"
+        cell.metadata.pop("lines_to_next_cell", None)  # of the twin's layout
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     return notebook
 
 
-def run(twin: Path) -> float:
-    """Run the twin's notebook, write it beside the others, return the seconds it took."""
-    notebook = build(twin)
-    start = time.perf_counter()
+def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
+    """Run a notebook in a fresh kernel, keeping what it displays and not when; return the seconds it took."""
+    metadata, start = notebook.metadata.copy(), time.perf_counter()
     NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": FOLDER}}, record_timing=False
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": folder}}, record_timing=False
     ).execute()
-    notebook.metadata = build(twin).metadata
+    notebook.metadata = metadata
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # dead without its kernel
-    nbformat.write(notebook, FOLDER / f"{twin.stem}.ipynb")
     return time.perf_counter() - start
 
 
@@ -44,4 +43,6 @@ if __name__ == "__main__":
     twins = sorted((FOLDER / "py").glob("*.py"))
     for twin in twins:
         if not sys.argv[1:] or any(twin.name.startswith(name) for name in sys.argv[1:]):
-            print(f"{twin.stem}: {run(twin):.0f} s", flush=True)
+            notebook = build(twin)
+            print(f"{twin.stem}: {execute(notebook, FOLDER):.0f} s", flush=True)
+            nbformat.write(notebook, FOLDER / f"{twin.stem}.ipynb")

@@ -474,4 +474,6 @@ assert 0.8 < doubled[1000] / alpha_bar[1000] ** 2 < 1
 assert torch.equal(alpha_bars[499], alpha_bar[500])
 
 # %% [markdown]
+# **Exercises:** [01 · Schedule](../exercises/01_schedule.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+#
 # **Next:** [02 · Noising](02_noising.ipynb) uses $\bar\alpha_t$ to jump from a clean image to any time at once.

@@ -425,27 +425,6 @@ for noise in (shared, single):
         raise AssertionError("noise of another shape was let in")
 
 # %% [markdown]
-# **5. Images in 0 to 255.** The noise has standard deviation 1. Against pixels that reach 255 it is nothing, and the end of the forward process is not noise.
-
-# %%
-bytes_ = ((digit + 1) * 127.5).round()  # 0 ... 255
-noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(11))
-for name, picture in [("-1 ... 1", digit), ("0 ... 255", bytes_)]:
-    x_t = forward_diffusion(picture, 500, schedule, noise)
-    together = torch.corrcoef(torch.stack([x_t.flatten(), picture.flatten()]))[0, 1]
-    print(f"{name:10s}  at t = 500: std {x_t.std():4.1f}, correlation with the clean digit {together:.2f}")
-assert forward_diffusion(bytes_, 500, schedule, noise).std() > 20
-try:
-    package.forward_diffusion(bytes_.to(torch.uint8), 500, schedule)
-except TypeError as error:
-    print(f"TypeError: {error}")
-else:
-    raise AssertionError("integer images were let in")
-
-# %% [markdown]
-# The package refuses integer images. It cannot know that a float image in 0 to 255 is meant to be in $[-1, 1]$: that check is yours.
-
-# %% [markdown]
 # ## Check yourself
 #
 # 1. You jump to $t = 400$ and then take one step to $t = 401$. Is that the same as jumping to $t = 401$?
@@ -465,6 +444,12 @@ else:
 # <details><summary>Answer</summary>
 # By 0.01 times sqrt(1 - alpha_bar) / sqrt(alpha_bar), about 0.01 x 157 = 1.57: more than the way from grey to white. At t = 10 it would be 0.0004. Early predictions of the clean image are rough, which is why generation does not jump back but takes small steps.
 # </details>
+#
+# 4. Someone converts images of 0 to 255 to floating point and forgets to map them to $[-1, 1]$. What goes wrong, and where?
+#
+# <details><summary>Answer</summary>
+# The noise has standard deviation 1, and the formulas give no error. Against pixels that reach 255 this noise is faint for most of the way, so the digit can be read where it should long be hidden. The package refuses integer images. It cannot know what a floating-point image is meant to be: that check is yours.
+# </details>
 
 # %%
 for t in (10, 1000):
@@ -473,4 +458,6 @@ for t in (10, 1000):
 print("average t:", sum(schedule.steps()) / schedule.T)
 
 # %% [markdown]
+# **Exercises:** [02 · Noising](../exercises/02_noising.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+#
 # **Next:** [03 · Posterior](03_posterior.ipynb) asks for the way back: given $\mathbf{x}_t$ and $\mathbf{x}_0$, where was the image one step earlier?

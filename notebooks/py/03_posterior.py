@@ -565,4 +565,6 @@ print(f"variance for std        noise times {tilde:.4f}")
 # The exact variance is beta tilde, which is smaller. The samples are noisier than the forward process at the same t. The ratio plot says where it matters: near the clean end, where beta tilde is well below beta.
 # </details>
 #
+# **Exercises:** [03 · Posterior](../exercises/03_posterior.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+#
 # **Next:** [04 · Loss](04_loss.ipynb) asks how far the network's Gaussian is from this one, and turns the answer into a training loss.

@@ -199,11 +199,11 @@ class RebuiltUNet(nn.Module):
         super().__init__()
         self.time = nn.Sequential(nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU())
         self.stem = nn.Conv2d(1, 16, 3, padding=1)
-        self.encoder_28, self.encoder_14, self.encoder_7 = RebuiltBlock(16, 16), RebuiltBlock(40, 40), RebuiltBlock(80, 80)
-        self.down_14, self.down_7 = nn.Conv2d(16, 40, 3, stride=2, padding=1), nn.Conv2d(40, 80, 3, stride=2, padding=1)
-        self.middle_in, self.attention, self.middle_out = RebuiltBlock(80, 80), RebuiltAttention(80), RebuiltBlock(80, 80)
-        self.decoder_7, self.decoder_14, self.decoder_28 = RebuiltBlock(160, 80), RebuiltBlock(80, 40), RebuiltBlock(32, 16)
-        self.up_14, self.up_28 = nn.Conv2d(80, 40, 1), nn.Conv2d(40, 16, 1)
+        self.encoder_28, self.encoder_14, self.encoder_7 = RebuiltBlock(16, 16), RebuiltBlock(48, 48), RebuiltBlock(96, 96)
+        self.down_14, self.down_7 = nn.Conv2d(16, 48, 3, stride=2, padding=1), nn.Conv2d(48, 96, 3, stride=2, padding=1)
+        self.middle_in, self.attention, self.middle_out = RebuiltBlock(96, 96), RebuiltAttention(96), RebuiltBlock(96, 96)
+        self.decoder_7, self.decoder_14, self.decoder_28 = RebuiltBlock(192, 96), RebuiltBlock(96, 48), RebuiltBlock(32, 16)
+        self.up_14, self.up_28 = nn.Conv2d(96, 48, 1), nn.Conv2d(48, 16, 1)
         self.norm = nn.GroupNorm(8, 16)
         self.out = nn.Conv2d(16, 1, 3, padding=1)
         nn.init.zeros_(self.out.weight)  # the first prediction is 0
@@ -213,12 +213,12 @@ class RebuiltUNet(nn.Module):
     def forward(self, x_t, t):
         time = self.time(rebuilt_embedding(t, 64))  # (b,) -> (b, 64)
         skip_28 = self.encoder_28(self.stem(x_t), time)  # (b, 1, 28, 28) -> (b, 16, 28, 28)
-        skip_14 = self.encoder_14(self.down_14(skip_28), time)  # (b, 40, 14, 14)
-        skip_7 = self.encoder_7(self.down_7(skip_14), time)  # (b, 80, 7, 7)
-        h = self.middle_out(self.attention(self.middle_in(skip_7, time)), time)  # (b, 80, 7, 7)
-        h = self.decoder_7(self.join(h, skip_7), time)  # (b, 160, 7, 7) -> (b, 80, 7, 7)
-        h = F.interpolate(self.up_14(h), scale_factor=2.0)  # (b, 40, 14, 14): each pixel becomes four
-        h = self.decoder_14(self.join(h, skip_14), time)  # (b, 80, 14, 14) -> (b, 40, 14, 14)
+        skip_14 = self.encoder_14(self.down_14(skip_28), time)  # (b, 48, 14, 14)
+        skip_7 = self.encoder_7(self.down_7(skip_14), time)  # (b, 96, 7, 7)
+        h = self.middle_out(self.attention(self.middle_in(skip_7, time)), time)  # (b, 96, 7, 7)
+        h = self.decoder_7(self.join(h, skip_7), time)  # (b, 192, 7, 7) -> (b, 96, 7, 7)
+        h = F.interpolate(self.up_14(h), scale_factor=2.0)  # (b, 48, 14, 14): each pixel becomes four
+        h = self.decoder_14(self.join(h, skip_14), time)  # (b, 96, 14, 14) -> (b, 48, 14, 14)
         h = F.interpolate(self.up_28(h), scale_factor=2.0)  # (b, 16, 28, 28)
         h = self.decoder_28(self.join(h, skip_28), time)  # (b, 32, 28, 28) -> (b, 16, 28, 28)
         return self.out(F.silu(self.norm(h)))  # (b, 1, 28, 28)
@@ -285,12 +285,12 @@ assert abs(F.conv2d(patch[None, None], weight[None, None], torch.tensor([0.1])).
 # second block of the decoder, by hand: two norms, two convolutions, the time layer, the shortcut.
 
 # %% tags=["worked-example"]
-norms = 2 * 80 + 2 * 40
-convolutions = (9 * 80 + 1) * 40 + (9 * 40 + 1) * 40
-time_layer = (64 + 1) * 40
-shortcut = (80 + 1) * 40
+norms = 2 * 96 + 2 * 48
+convolutions = (9 * 96 + 1) * 48 + (9 * 48 + 1) * 48
+time_layer = (64 + 1) * 48
+shortcut = (96 + 1) * 48
 print(norms, "+", convolutions, "+", time_layer, "+", shortcut, "=", norms + convolutions + time_layer + shortcut)
-assert (norms, convolutions, time_layer, shortcut) == (240, 43280, 2600, 3240)
+assert (norms, convolutions, time_layer, shortcut) == (288, 62304, 3120, 4656)
 assert norms + convolutions + time_layer + shortcut == parts["decoder_14"]
 
 # %% [markdown]
@@ -319,14 +319,14 @@ show(figure, "The likeness of two embeddings falls with the distance of their ti
 
 # %%
 attention = network.attention
-x = torch.randn(1, 80, 7, 7, generator=generator)
-q, k, v = attention.query_key_value(attention.norm(x))[0].flatten(1).T.split(80, dim=1)  # three of (49, 80)
-slow = torch.zeros(49, 80)
+x = torch.randn(1, 96, 7, 7, generator=generator)
+q, k, v = attention.query_key_value(attention.norm(x))[0].flatten(1).T.split(96, dim=1)  # three of (49, 96)
+slow = torch.zeros(49, 96)
 for place in range(49):
-    scores = [math.exp(float(q[place] @ k[other]) / math.sqrt(80)) for other in range(49)]
+    scores = [math.exp(float(q[place] @ k[other]) / math.sqrt(96)) for other in range(49)]
     for other in range(49):
         slow[place] += scores[other] / sum(scores) * v[other]
-slow = x + attention.out(slow.T.reshape(1, 80, 7, 7))
+slow = x + attention.out(slow.T.reshape(1, 96, 7, 7))
 assert torch.allclose(attention(x), slow, atol=1e-4)
 print("the loop agrees:", torch.allclose(attention(x), slow, atol=1e-4))
 
@@ -640,7 +640,7 @@ print(f"error at t = 200: {right:.2f} with the halves as trained, {'more than 0.
 assert wrong > 0.3 > right
 
 try:
-    network.join(torch.zeros(1, 80, 7, 7), torch.zeros(1, 16, 28, 28))
+    network.join(torch.zeros(1, 96, 7, 7), torch.zeros(1, 16, 28, 28))
 except RuntimeError as problem:
     print("first made, first used: PyTorch raises", type(problem).__name__)
 
@@ -683,5 +683,7 @@ with torch.inference_mode():
 #
 # It was told 500 for every image. At that time it was told the truth.
 # </details>
+#
+# **Exercises:** [05 · U-Net](../exercises/05_unet.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #
 # **Next:** [06 Sampler](06_sampler.ipynb) puts the network in a loop, and digits come out.

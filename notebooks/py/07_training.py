@@ -354,8 +354,8 @@ def draw_live(losses, checks):
         axes[0, 0].plot(steps, [check[place] for check in checks], color=colour)
         axes[0, 0].text(0.97, 0.94 - 0.1 * place, word, color=colour, ha="right", transform=axes[0, 0].transAxes)
     axes[0, 0].text(0.97, 0.94, "each step's batch", color=GREY, ha="right", transform=axes[0, 0].transAxes)
-    axes[0, 0].set(yscale="log", xlabel="step", ylabel="loss", xlim=(0, 200), ylim=(0.02, 1.3))
-    caption = "The loss starts at 1 and falls within a few hundred steps to less than a tenth; single batches scatter."
+    axes[0, 0].set(yscale="log", xlabel="step", ylabel="loss", xlim=(0, 150), ylim=(0.02, 1.3))
+    caption = "The loss starts at 1 and falls within a hundred steps to less than a tenth; single batches scatter."
     return {"text/html": to_html(figure, caption), "text/plain": caption}
 
 
@@ -367,7 +367,7 @@ live = UNet()
 losses, checks = [], [(0, held_out_loss(live), held_out_loss(live))]
 began = time.perf_counter()
 picture = display(draw_live(losses, checks), raw=True, display_id=True)
-for state in train(live, images, schedule, steps=200, batch_size=64, learning_rate=2.5e-3):
+for state in train(live, images, schedule, steps=150, batch_size=64, learning_rate=2.5e-3):
     losses.append(state.loss)
     if state.step % 25 == 0:
         checks.append((state.step, held_out_loss(live), held_out_loss(state.average.model)))
@@ -569,24 +569,7 @@ axes[0, 0].set(xlabel="loss of a batch", yticks=[])
 show(figure, "With a time for each image, batches agree on the loss; with one time for all, a batch tells you mostly which time it drew.")
 
 # %% [markdown]
-# **4. Measuring in training mode.** Dropout switches activations off at random while training. A network measured like that looks worse than it is, and differently each
-# time. The shipped configuration has no dropout, and GroupNorm has no such mode. With dropout the mistake shows.
-
-# %%
-dropping = UNet(UNetConfig(dropout=0.2)).requires_grad_(False)
-dropping.load_state_dict(shipped.state_dict())
-torch.manual_seed(7)
-modes = {}
-for word, model in (("no dropout", shipped), ("dropout 0.2", dropping)):
-    modes[word] = [(model.train(mode)(spread_x, spread_t) - spread_noise).square().mean().item() for mode in (False, True)]
-    print(f"{word:<12} eval mode {modes[word][0]:.2f}, train mode {modes[word][1]:.2f}")
-shipped.eval()
-assert modes["no dropout"][0] == modes["no dropout"][1]
-assert modes["dropout 0.2"][1] > 1.2 * modes["dropout 0.2"][0]
-
-
-# %% [markdown]
-# **5. Uniform noise.** `rand` for `randn`: numbers between 0 and 1. The loss looks better from the first step. The samples do not.
+# **4. Uniform noise.** `rand` for `randn`: numbers between 0 and 1. The loss looks better from the first step. The samples do not.
 
 # %%
 def uniform_step(model, x_0, optimizer, schedule, generator):
@@ -629,5 +612,7 @@ assert abs(samples["uniform noise"].mean() - m) > 0.1
 #
 # The sample is a copy. Two different digits are much further apart: compare with the distances of held-out digits.
 # </details>
+#
+# **Exercises:** [07 · Training](../exercises/07_training.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #
 # **Next:** you have rebuilt the whole of DDPM. What the predicted noise has to do with the slope of the data's log density, how to sample in 50 steps, and how to ask for a digit of your choice, are the subjects of the lessons after this one.

@@ -170,13 +170,6 @@ def test_every_normalisation_is_a_group_norm():
     assert len(norms) == 2 * len(blocks_of(network)) + 2  # two a block, one for attention, one at the end
 
 
-def test_dropout_works_in_training_only(images):
-    network = awake(dataclasses.replace(SMALL, dropout=0.5))
-    assert torch.equal(network(images, TIMES), network(images, TIMES))
-    network.train()
-    assert not torch.equal(network(images, TIMES), network(images, TIMES))
-
-
 def test_the_config_is_frozen_and_builds_the_same_network_again():
     network = UNet(SMALL)
     with pytest.raises(dataclasses.FrozenInstanceError):
