@@ -1,6 +1,7 @@
 # make lab        open the course in JupyterLab
 # make test       all that CI checks
 # make notebooks  run every lesson again from its text twin, and store its outputs
+# make exercises  run every solution again from its text twin, and make the exercises from it
 # The first of them makes .venv; afterwards none needs the network.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/installed
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
 
-.PHONY: lab test notebooks clean
+.PHONY: lab test notebooks exercises clean
 
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) notebooks/00_from_noise_to_images.ipynb
@@ -23,6 +24,9 @@ test: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tools/run_notebooks.py
+
+exercises: $(INSTALLED)
+	$(BIN)/python tools/build_exercises.py
 
 clean:
 	rm -rf $(VENV)

@@ -1,4 +1,4 @@
-"""The command line: python -m minddpm {train, sample, evaluate}."""
+"""The command line: python -m minddpm {train, sample, evaluate, check, progress, grade, nbgrader-course}."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from minddpm.checkpoints import ASSETS, load, load_training, save, write_whole
+from minddpm.classroom.commands import add_commands
 from minddpm.data import digest, jitter, load_mnist
 from minddpm.figures import image_grid
 from minddpm.loss import simple_loss
@@ -194,10 +195,10 @@ def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
-    parser = argparse.ArgumentParser(prog="python -m minddpm", description="Train, sample and judge a DDPM of digits.")
-    commands = parser.add_subparsers(required=True, metavar="{train,sample,evaluate}")
+    parser = argparse.ArgumentParser(prog="python -m minddpm", description="Train and judge a DDPM; check exercises.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[[argparse.Namespace], int | None]) -> argparse.ArgumentParser:
         parser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
         parser.set_defaults(run=run)
         return parser
@@ -226,21 +227,21 @@ def build_parser() -> argparse.ArgumentParser:
         drawer.add_argument("--checkpoint", type=Path, default=shipped, help="weights (default: the shipped ones)")
         add(drawer, "--seed", 0, "of the noise", type=integer(0))
         add(drawer, "--variance", "beta", "of a reverse step", choices=VARIANCES)
+    add_commands(command, add, integer)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns: 0; 2 after an error, told in one line; 130 when stopped by Ctrl-C."""
+    """Run a command. Returns: 0, or 1 where answers are wrong; 2 after an error, told in one line; 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"\n{str(stop) or 'stopped'}", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,0 +1,179 @@
+"""Contain a submission: a process of its own with limits, under bubblewrap where that is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minddpm.classroom import wire
+
+ROOM = ("child.py", "outcome.py", "wire.py")  # all that a submission may see of the package
+SYSTEM = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/lib32",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/alternatives",
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use.
+
+    Args:
+        timeout: seconds in all.
+        memory: megabytes of each process.
+        cell: seconds of one cell, and of one call.
+        processes: how many, threads included.
+        disk: megabytes in its temporary folder.
+    """
+
+    timeout: int = 60
+    memory: int = 4096
+    cell: int = 20
+    processes: int = 64
+    disk: int = 64
+
+    def resources(self) -> dict[str, int]:
+        """The limits that the process sets itself before it runs anything of the submission."""
+        return {
+            "RLIMIT_AS": self.memory * 2**20,
+            "RLIMIT_FSIZE": self.disk * 2**20,
+            "RLIMIT_CPU": self.timeout + 5,
+            "RLIMIT_NPROC": self.processes,
+            "RLIMIT_CORE": 0,
+        }
+
+
+class Lost(Exception):
+    """The submission's process does not answer as it should; the message says how."""
+
+
+def bubblewrap() -> str | None:
+    """The path of bubblewrap, if it is installed and can make a sandbox here."""
+    path = shutil.which("bwrap")
+    if path is None:
+        return None
+    tried = subprocess.run([path, "--unshare-all", "--ro-bind", "/", "/", "true"], capture_output=True)
+    return path if tried.returncode == 0 else None
+
+
+def walls(bwrap: str, room: Path, disk: int) -> list[str]:
+    """The command in front of Python's that leaves it a read-only system, an empty folder, and nothing else."""
+    package = Path(__file__).parents[1]
+    prefixes = {Path(path).resolve() for path in (sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"))}
+    seen = [path for path in SYSTEM if Path(path).exists()]
+    seen += [str(path) for path in prefixes if not any(str(path).startswith(f"{folder}/") for folder in seen)]
+    command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    for path in seen:
+        command += ["--ro-bind", path, path]
+    if any(package.is_relative_to(path) for path in seen):
+        command += ["--tmpfs", str(package)]
+    command += ["--proc", "/proc", "--dev", "/dev", "--size", str(disk * 2**20), "--tmpfs", "/tmp"]
+    for name, value in environment("/tmp").items():
+        command += ["--setenv", name, value]
+    return [*command, "--ro-bind", str(room), "/room", "--remount-ro", "/", "--chdir", "/tmp"]
+
+
+def environment(home: str) -> dict[str, str]:
+    """All of the environment that a submission gets."""
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    return {"HOME": home, "TMPDIR": home, "PATH": path, "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+
+
+@contextlib.contextmanager
+def prepared_room() -> Iterator[Path]:
+    """A folder with the few files that the child needs."""
+    with tempfile.TemporaryDirectory(prefix="minddpm-room-") as folder:
+        for name in ROOM:
+            shutil.copy(Path(__file__).with_name(name), folder)
+        yield Path(folder)
+
+
+def listed(reply: dict[str, Any], name: str) -> list[Any]:
+    """A list in an answer, of at most 20 things; empty where there is none."""
+    value = reply.get(name)
+    return value[:20] if isinstance(value, list) else []
+
+
+class Running:
+    """A submission whose cells have been run, ready for calls."""
+
+    def __init__(
+        self, room: Path, cells: Sequence[tuple[int, str]], limits: Limits, bwrap: str | None, deadline: float
+    ) -> None:
+        self.deadline, self.limits = deadline, limits
+        self.folder = tempfile.TemporaryDirectory(prefix="minddpm-submission-", ignore_cleanup_errors=True)
+        self.channel, theirs = socket.socketpair()
+        python = [sys.executable, "-I", "-B"]
+        if bwrap:
+            command = [*walls(bwrap, room, limits.disk), *python, "/room/child.py", str(theirs.fileno())]
+        else:
+            command = [*python, str(room / "child.py"), str(theirs.fileno())]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder.name,
+            env=environment(self.folder.name),
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+        self.attempts: list[str] = []
+        try:
+            order = {"cells": list(cells), "seconds": limits.cell, "limits": limits.resources()}
+            self.errors = [str(error)[:400] for error in listed(self.exchange(order)[0], "errors")]
+        except BaseException:  # who could not make it cannot close it
+            self.close()
+            raise
+
+    def exchange(self, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> tuple[dict[str, Any], list[Any]]:
+        """Send a message and wait for its answer.
+
+        Raises: Lost where there is none, or another.
+        """
+        number = secrets.token_hex(8)
+        try:
+            self.channel.settimeout(max(self.deadline - time.monotonic(), 0.01))
+            wire.send(self.channel, {**message, "id": number}, arrays)
+            reply, values = wire.receive(self.channel, self.deadline)
+        except TimeoutError:
+            raise Lost(f"it took over {self.limits.timeout} s in all") from None
+        except (EOFError, OSError):
+            raise Lost("its process ended before it was asked everything") from None
+        except wire.Unreadable:
+            raise Lost("what it answered is no answer") from None
+        if reply.get("id") != number:
+            raise Lost("it answered what it was not asked")
+        self.attempts = [str(attempt)[:200] for attempt in listed(reply, "attempts")]
+        return reply, values
+
+    def close(self) -> None:
+        """End the process, and all that it started."""
+        self.channel.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.folder.cleanup()

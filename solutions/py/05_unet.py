@@ -1,0 +1,206 @@
+# %% [markdown]
+# # Exercises 05 · U-Net
+#
+# Lesson 05 built the network that names the noise in $\mathbf{x}_t$: an image goes down to a small map and up again, skips carry the details across, and
+# every block is told the time $t$. Here you write the three parts that are easily built wrong, put them together, and predict how the result begins.
+#
+# Read [05 · U-Net](../notebooks/05_unet.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
+# new inputs each time, so a number copied from its message does not help.
+
+# %%
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minddpm.classroom import ask, beside, check
+
+STUDENT = ""  # your name: the numbers that you work out by hand depend on it
+### BEGIN SOLUTION
+STUDENT = "Ada Lovelace"
+### END SOLUTION
+
+# %% [markdown]
+# ## 1. The time as a vector
+#
+# Turn each time into a vector. `t` has the shape `(b,)` and is floating point; `dim` is an even number. Return the shape `(b, dim)`, one row for each time: all
+# sines, then all cosines.
+#
+# **In words.** Take `dim / 2` clocks, each with one hand. The first hand turns by 1 radian a step. Each other hand is slower than the one before it, always by the
+# same factor. The factor is such that one more hand, after the last, would turn by 1/10000 of a radian a step. At each time write down the sine of every hand's angle, then
+# the cosine of every hand's angle, the fastest hand first in both.
+#
+# <details><summary>Hint</summary>
+#
+# Print the speeds of the hands first. For <code>dim = 8</code> they are 1, 0.1, 0.01 and 0.001. A column of $b$ times and a row of speeds multiply to a table of angles.
+# </details>
+
+
+# %%
+def timestep_embedding(t, dim):
+    ### BEGIN SOLUTION
+    half = dim // 2
+    frequency = 10_000.0 ** (-torch.arange(half) / half)  # (dim/2,), from 1 down
+    angle = t[:, None] * frequency  # (b, 1) * (dim/2,) -> (b, dim/2)
+    return torch.cat([angle.sin(), angle.cos()], dim=1)  # (b, dim)
+    ### END SOLUTION
+
+
+# %%
+check("05.timestep_embedding", timestep_embedding)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [Rebuild it](../notebooks/05_unet.ipynb).
+#
+# ## 2. Tell the block the time
+#
+# In every block, a layer turns the time into one number for each channel. `h` has the shape `(b, c, height, width)`: $c$ maps for each image. `time_features` has the shape
+# `(b, c)`. Return the maps with the time in them, in the shape of `h`.
+#
+# **In words.** Go through the images, and through the maps of each. Take the one number that belongs to this image and this map. Add it at every place of the map.
+#
+# <details><summary>Hint</summary>
+#
+# PyTorch matches shapes from the right, and stretches sides of length 1. So the features as they are meet the height and the width. If those happen to equal $b$ and $c$,
+# there is no error, only a wrong sum. The check tries that case.
+# </details>
+
+
+# %%
+def add_time(h, time_features):
+    ### BEGIN SOLUTION
+    return h + time_features[:, :, None, None]  # (b, c, height, width) + (b, c, 1, 1)
+    ### END SOLUTION
+
+
+# %%
+check("05.add_time", add_time)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [The derivation](../notebooks/05_unet.ipynb), *Where the time enters*.
+#
+# ## 3. Hand over the details
+#
+# A skip hands the encoder's maps to the decoder. `h`, the decoder's, has the shape `(b, c1, height, width)`, and `skip`, the encoder's, `(b, c2, height, width)`. Return the shape
+# `(b, c1 + c2, height, width)`, with `h` first.
+#
+# **In words.** For each image, lay down the maps of `h` in their order, and after them the maps of `skip` in theirs. No number changes. What to make of
+# the two is left to the next convolution.
+#
+# <details><summary>Hint</summary>
+#
+# Of the four sides, three stay as they are. Find the one that grows, and its place in the shape.
+# </details>
+
+
+# %%
+def join_skip(h, skip):
+    ### BEGIN SOLUTION
+    return torch.cat([h, skip], dim=1)  # (b, c1, height, width) and (b, c2, height, width) -> (b, c1 + c2, height, width)
+    ### END SOLUTION
+
+
+# %%
+check("05.join_skip", join_skip)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [Rebuild it](../notebooks/05_unet.ipynb).
+#
+# ## 4. A number by hand
+#
+# A join has no weights of its own. But it brings more channels to the convolution that follows, and every one of them costs weights.
+
+# %%
+ask("05.by_hand", STUDENT)
+
+# %%
+by_hand = None  # your number
+### BEGIN SOLUTION
+pairs = 56 * 20  # each channel that goes out looks at each that comes in
+weights = 3 * 3 * pairs
+by_hand = weights + 20  # and has one bias
+### END SOLUTION
+
+# %%
+check("05.by_hand", by_hand, student=STUDENT)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [By hand](../notebooks/05_unet.ipynb).
+#
+# ## 5. Put together
+#
+# Below is the smallest network that has all three parts: one block that is told the time, one halving, one skip. It uses your functions. Do not run it yet.
+# First predict. Choose a letter, then run the two cells.
+
+# %%
+ask("05.predict")
+
+# %%
+prediction = ""  # "A", "B", "C" or "D"
+### BEGIN SOLUTION
+prediction = "C"
+### END SOLUTION
+
+# %%
+check("05.predict", prediction)
+
+# %% [markdown]
+# Was your prediction right? Here are five such networks, each with other random weights, and their first losses. The second line asks them for noise from `rand` in place of `randn`. What the images are
+# does not matter here, so they are random too.
+
+
+# %%
+class SmallUNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.time = nn.Linear(32, 16)
+        self.stem = nn.Conv2d(1, 16, 3, padding=1)
+        self.down = nn.Conv2d(16, 24, 3, stride=2, padding=1)
+        self.mix = nn.Conv2d(24 + 16, 16, 3, padding=1)
+        self.out = nn.Conv2d(16, 1, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x_t, t):
+        time_features = self.time(timestep_embedding(t, 32).float())  # (b, 16)
+        skip = F.silu(add_time(self.stem(x_t), time_features))  # (b, 16, 28, 28)
+        h = F.interpolate(F.silu(self.down(skip)), scale_factor=2.0)  # (b, 24, 14, 14) -> (b, 24, 28, 28)
+        return self.out(F.silu(self.mix(join_skip(h, skip))))  # (b, 1, 28, 28)
+
+
+torch.manual_seed(5)
+images, times = 2 * torch.rand(100, 1, 28, 28) - 1, torch.full((100,), 300.0)
+networks = [SmallUNet() for _ in range(5)]
+lines = []
+for word, noise in (("randn", torch.randn(100, 1, 28, 28)), ("rand ", torch.rand(100, 1, 28, 28))):
+    with torch.inference_mode():
+        predictions = [network(0.6 * images + 0.8 * noise, times) for network in networks]
+    losses = [(predicted - noise).square().mean().item() for predicted in predictions]
+    lines.append(f"noise from {word}: first losses " + " ".join(f"{loss:.2f}" for loss in losses))
+print("\n".join(lines))
+
+# %% [markdown]
+# A loss that is known before training is a test. If the first one that you see is another, look for the mistake before you train. The second line shows what one such mistake looks like.
+#
+# ## Stretch: which times look alike
+#
+# Not graded. How much is the embedding of each time like that of $t = 500$? Return the inner product of the two, divided by `dim / 2`, for $t = 1, \ldots, 1000$: the shape
+# `(1000,)`. Do it without building any embedding: the lesson shows what the inner product is, and on what alone it depends.
+
+
+# %%
+def likeness_to_500(dim):
+    ### BEGIN SOLUTION
+    distance = torch.arange(1, 1001) - 500  # (1000,)
+    frequency = 10_000.0 ** (-torch.arange(dim // 2, dtype=torch.float64) / (dim // 2))  # (dim/2,)
+    return torch.cos(distance[:, None] * frequency).mean(dim=1)  # (1000, dim/2) -> (1000,)
+    ### END SOLUTION
+
+
+# %%
+beside("05.stretch", likeness_to_500)
+
+# %% [markdown]
+# The peak tells $t = 500$ from its neighbours, and the slopes tell near times from far ones. Which hands make the peak, and which the slopes? Average over the fast half alone,
+# then over the slow half, and draw again.
+#
+# **Next:** [the exercises of lesson 06](06_sampler.ipynb), after [06 · Sampler](../notebooks/06_sampler.ipynb).

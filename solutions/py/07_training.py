@@ -1,0 +1,161 @@
+# %% [markdown]
+# # Exercises 07 · Training
+#
+# Lesson 07 trained the network: draw a time and noise for each image, lower the loss a little, repeat, and keep a running average of the weights. Here you write what the
+# network is shown and what it should answer, see where that task is easy, and write the average.
+#
+# Read [07 · Training](../notebooks/07_training.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
+# new inputs each time, so a number copied from its message does not help.
+
+# %%
+import torch
+
+from minddpm.classroom import ask, beside, check
+
+STUDENT = ""  # your name: the numbers that you work out by hand depend on it
+### BEGIN SOLUTION
+STUDENT = "Ada Lovelace"
+### END SOLUTION
+
+# %% [markdown]
+# ## 1. Question and answer
+#
+# Make one batch of the training set: what the network is shown, and what it should answer. `x_0`, the clean images, and `noise` have the shape `(b, 1, height, width)`. `alpha_bars` has the
+# shape `(T,)` and begins with $\bar{\alpha}_1$. `t` has the shape `(b,)`, one integer in $1, \ldots, T$ for each image. Return the two, the network's input first, both in the shape of `x_0`.
+#
+# **In words.** Take the images one by one. Look up the level of this image's own time. Jump there from the clean image, with the noise that is given, as in lesson 02. That is
+# the input. Beside it lay what the loss of lesson 04 compares the network's output with.
+#
+# <details><summary>Hint</summary>
+#
+# Two mistakes raise no error in most batches: the wrong entry of <code>alpha_bars</code>, and levels along the wrong axis. To see them, take $t = T$ for one image, and as many images as an image has columns.
+# </details>
+
+
+# %%
+def training_pair(x_0, alpha_bars, t, noise):
+    ### BEGIN SOLUTION
+    level = alpha_bars[t - 1][:, None, None, None]  # (b, 1, 1, 1)
+    x_t = level.sqrt() * x_0 + (1 - level).sqrt() * noise  # (b, 1, height, width)
+    return x_t, noise
+    ### END SOLUTION
+
+
+# %%
+check("07.training_pair", training_pair)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [The derivation](../notebooks/07_training.ipynb).
+#
+# ## 2. Where is the task easy?
+#
+# Not all of these pairs are equally hard. Before you run the cell below, predict. Choose a letter, then run the next two.
+
+# %%
+ask("07.predict")
+
+# %%
+prediction = ""  # "A", "B", "C" or "D"
+### BEGIN SOLUTION
+prediction = "C"
+### END SOLUTION
+
+# %%
+check("07.predict", prediction)
+
+# %% [markdown]
+# Was your prediction right? Lesson 07 has the curve for digits, under *Play*. Here is the simplest case, with your pairs. The images are pixels from $\mathcal{N}(0, 0.5^2)$, and the network is one weight for each $t$: it
+# answers $w\, x_t$. For such data nothing does better. The best weight is found by least squares, once to name the noise, once to name the clean pixel.
+
+# %%
+torch.manual_seed(7)
+images, noise = 0.5 * torch.randn(1000, 1, 10, 10), torch.randn(1000, 1, 10, 10)
+alpha_bars = (1 - torch.linspace(0.0001, 0.02, 1000)).cumprod(0)  # the linear schedule of lesson 01
+
+
+def least_error(x, wanted):
+    """The mean squared error of the best multiple of x."""
+    return (wanted - (x * wanted).sum() / (x * x).sum() * x).square().mean().item()
+
+
+lines = []
+for t in (1, 50, 200, 500, 1000):
+    x_t, target = training_pair(images, alpha_bars, torch.full((1000,), t), noise)
+    lines.append(f"t = {t:>4}: loss {least_error(x_t, target):.5f}, squared error of the clean pixel {least_error(x_t, images):.5f}")
+print("\n".join(lines))
+
+# %% [markdown]
+# The clean pixels have the variance 0.25. An error of as much means that nothing is known of them. So a loss says little unless you know its $t$.
+#
+# ## 3. A number by hand
+#
+# Now the running average of the weights. The decay says how much of the old average stays.
+
+# %%
+ask("07.by_hand", STUDENT)
+
+# %%
+by_hand = None  # your number
+### BEGIN SOLUTION
+after_first = 0.8 * 0.9 + 0.2 * 1.3
+by_hand = 0.8 * after_first + 0.2 * 2.6
+### END SOLUTION
+
+# %%
+check("07.by_hand", by_hand, student=STUDENT)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [By hand](../notebooks/07_training.ipynb).
+#
+# ## 4. The running average
+#
+# Write one update, for any number of weights at once. `average` and `value` are tensors of one shape, whatever it is: the average so far, and the weights after the latest step. `decay` is a number from 0 to 1.
+# Return the new average, in the same shape.
+#
+# **In words.** For each weight, imagine a bag with 1,000 slips of paper. The average so far stands on all of them. With a decay of 0.9, leave 900 slips as they are, and write the new value on the other
+# 100. The new average is the mean of what stands on the 1,000 slips. For another decay, leave another number.
+#
+# <details><summary>Hint</summary>
+#
+# Test the ends. With decay 1 nothing changes; with decay 0 only the new value is left. And where the average equals the value already, no decay may move it. Return a new tensor: the arguments stay as they are.
+# </details>
+
+
+# %%
+def ema_update(average, value, decay):
+    ### BEGIN SOLUTION
+    return decay * average + (1 - decay) * value  # any shape
+    ### END SOLUTION
+
+
+# %%
+check("07.ema_update", ema_update)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [Rebuild it](../notebooks/07_training.ipynb).
+#
+# ## Stretch: an average that forgets its start
+#
+# Not graded. Smooth the noisy loss of a training run. `values` has the shape `(n,)`. The average starts at the first value, and that is the first entry of your result. Each later value is one update, counted
+# $k = 0, 1, \ldots$, with the decay of the lesson that rises from small to `decay`: $\min\left(\text{decay}, \frac{1 + k}{10 + k}\right)$. Return the average after each, in the shape `(n,)`.
+
+
+# %%
+def running_average(values, decay):
+    ### BEGIN SOLUTION
+    average = values[0]
+    averages = [average]
+    for k, value in enumerate(values[1:]):
+        average = ema_update(average, value, min(decay, (1 + k) / (10 + k)))
+        averages.append(average)
+    return torch.stack(averages)
+    ### END SOLUTION
+
+
+# %%
+beside("07.stretch", running_average)
+
+# %% [markdown]
+# Draw it once more with `decay` at every update. Where do the two curves part, and which of them lies nearer to the values themselves?
+#
+# These are the last exercises of the course so far. [07 · Training](../notebooks/07_training.ipynb) ends with questions that you can answer without a computer.

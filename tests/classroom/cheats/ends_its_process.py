@@ -1,0 +1,4 @@
+# ends its process
+# %%
+import os
+os._exit(0)

@@ -1,0 +1,4 @@
+# loops
+# %% answer
+def posterior_variance(*args):
+    while True: pass

@@ -1,0 +1,3 @@
+# loops in a cell
+# %% after
+while True: pass

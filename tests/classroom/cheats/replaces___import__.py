@@ -1,0 +1,4 @@
+# replaces __import__
+# %%
+import builtins
+builtins.__import__ = lambda *a, **k: None

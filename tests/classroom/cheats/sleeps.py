@@ -1,0 +1,4 @@
+# sleeps
+# %% after
+import time
+time.sleep(10**6)

@@ -1,0 +1,20 @@
+"""A folder of submissions."""
+
+import pytest
+from handed_in import notebook
+
+
+@pytest.fixture
+def hand_in(tmp_path):
+    """Writes submissions: hand_in(student=cells, ...) gives their folder."""
+
+    def write(**students):
+        for student, cells in students.items():
+            folder = tmp_path / "in" / student
+            folder.mkdir(parents=True)
+            content = cells if isinstance(cells, (str, bytes)) else notebook(cells)
+            data = content if isinstance(content, bytes) else content.encode()
+            (folder / "03_posterior.ipynb").write_bytes(data)
+        return tmp_path / "in"
+
+    return write
