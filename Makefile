@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALLED := $(VENV)/installed
+TESTABLE := $(VENV)/testable
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
 
@@ -16,16 +17,16 @@ ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container on
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) notebooks/00_from_noise_to_images.ipynb
 
-test: $(INSTALLED)
+test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-notebooks: $(INSTALLED)
+notebooks: $(TESTABLE)
 	$(BIN)/python tools/run_notebooks.py
 
-exercises: $(INSTALLED)
+exercises: $(TESTABLE)
 	$(BIN)/python tools/build_exercises.py
 
 clean:
@@ -40,5 +41,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 		echo "$(PYTHON) cannot make environments: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $(INSTALLED)
+
+$(TESTABLE): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $(TESTABLE)

@@ -28,6 +28,7 @@ from minddpm.data import digest, jitter, load_mnist
 from minddpm.figures import image_grid
 from minddpm.loss import simple_loss
 from minddpm.metrics import digit_report
+from minddpm.options import add, integer, positive
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import Schedule, linear_schedule
@@ -35,6 +36,7 @@ from minddpm.training import TrainState, train
 from minddpm.unet import UNet
 
 VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
+AUGMENTS = {"jitter": jitter, "none": None}
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -42,7 +44,11 @@ def run_train(options: argparse.Namespace) -> None:
     checkpoint, log = options.out / "checkpoint.safetensors", options.out / "log.csv"
     images, held_out = (load_mnist(split, options.source)[0] for split in ("train", "test"))
     knobs = {name: getattr(options, name) for name in ("seed", "steps", "batch_size", "learning_rate")}
-    settings = knobs | {"source": options.source, "data_sha256": digest(images)}
+    schedule = linear_schedule()
+    torch.manual_seed(options.seed)
+    model = load(options.start)[0].train().requires_grad_() if options.start else UNet()
+    settings = knobs | {"source": options.source, "data_sha256": digest(images), "augment": options.augment}
+    settings["start_sha256"] = fingerprint(model, schedule) if options.start else None
     last: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}
     tensors = None
     if options.resume:
@@ -55,9 +61,8 @@ def run_train(options: argparse.Namespace) -> None:
         return
     rows = log_rows(log, last["step"])
     write_whole(log, "".join(rows).encode())  # a folder that cannot be written shows now, not at the first checkpoint
-    started, schedule = time.perf_counter() - last["seconds"], linear_schedule()
-    torch.manual_seed(options.seed)
-    training = train(UNet(), images, schedule, augment=jitter, resume=tensors, **knobs)
+    started = time.perf_counter() - last["seconds"]
+    training = train(model, images, schedule, augment=AUGMENTS[options.augment], resume=tensors, **knobs)
     try:
         for state, loss in at_checkpoints(training, last, options.steps, options.every):
             average, seconds = cast(UNet, state.average.model), time.perf_counter() - started
@@ -131,8 +136,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     options.samples.parent.mkdir(parents=True, exist_ok=True)
     settings = {name: getattr(options, name) for name in ("seed", "batch", "variance")}
     model, schedule, _ = load(options.checkpoint)
-    weights = b"".join(value.numpy().tobytes() for value in [*model.state_dict().values(), schedule.beta])
-    settings["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    settings["weights_sha256"] = fingerprint(model, schedule)
     images = kept_samples(options.samples, settings) if options.samples.exists() else torch.empty(0, 1, 28, 28)
     try:
         while (start := len(images)) < options.count:
@@ -147,6 +151,12 @@ def run_evaluate(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; {start} digits are kept in {options.samples}") from None
     print(digit_report(images[: options.count], progress=True))
+
+
+def fingerprint(model: UNet, schedule: Schedule) -> str:
+    """The SHA-256 of weights and schedule."""
+    weights = b"".join(value.numpy().tobytes() for value in [*model.state_dict().values(), schedule.beta])
+    return hashlib.sha256(weights).hexdigest()
 
 
 def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n 1 28 28"]:
@@ -166,33 +176,6 @@ def draw(model: UNet, schedule: Schedule, count: int, seed: int, variance: str) 
     return sample(model, (count, 1, 28, 28), schedule, variance=VARIANCES[variance], generator=generator, progress=True)
 
 
-def integer(least: int) -> Callable[[str], int]:
-    """Make a reader of an option that is an integer, at least `least`."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) < 2**32:
-            raise argparse.ArgumentTypeError(f"must be an integer from {least} to {2**32 - 1}, got {text!r}")
-        return int(text)
-
-    return read
-
-
-def positive(text: str) -> float:
-    """Read an option that is a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
-    return value
-
-
-def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **kind: Any) -> None:
-    """Add an option whose help tells its default."""
-    command.add_argument(name, default=default, help=f"{what} (default: %(default)s)", **kind)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     parser = argparse.ArgumentParser(prog="python -m minddpm", description="Train and judge a DDPM; check exercises.")
@@ -210,6 +193,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(trainer, "--learning-rate", 2.5e-3, "its peak, after a warm-up and before a cosine", type=positive)
     add(trainer, "--seed", 0, "of the first weights, the order, the times and the noise", type=integer(0))
     add(trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full"))
+    add(trainer, "--augment", "jitter", "turn and stretch each digit a little, or not", choices=AUGMENTS)
+    trainer.add_argument("--start", type=Path, help="checkpoint whose weights to begin with (default: fresh ones)")
     add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
     trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
 
@@ -227,7 +212,7 @@ def build_parser() -> argparse.ArgumentParser:
         drawer.add_argument("--checkpoint", type=Path, default=shipped, help="weights (default: the shipped ones)")
         add(drawer, "--seed", 0, "of the noise", type=integer(0))
         add(drawer, "--variance", "beta", "of a reverse step", choices=VARIANCES)
-    add_commands(command, add, integer)
+    add_commands(command)
     return parser
 
 

@@ -24,7 +24,7 @@ from traitlets.config import Config
 from minddpm.classroom.bank import BANK
 
 SOLUTIONS, EXERCISES = ROOT / "solutions", ROOT / "exercises"
-STUB = "...  # your answer"
+STUB = "pass  # your answer"
 STEPS = (LockCells, ClearSolutions, ClearHiddenTests, ClearOutput, CheckCellMetadata, ComputeChecksums)
 CONFIG = Config(ClearSolutions={"code_stub": {"python": STUB}})
 

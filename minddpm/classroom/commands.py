@@ -12,6 +12,7 @@ from minddpm.classroom.grader import Graded, grade, grade_submission
 from minddpm.classroom.nbgrader_course import lay_out_course
 from minddpm.classroom.sandbox import Limits, bubblewrap, prepared_room
 from minddpm.classroom.submission import Broken, read_submission
+from minddpm.options import add, integer
 
 
 def graded_here(path: Path) -> Graded:
@@ -81,9 +82,7 @@ def run_nbgrader_course(options: argparse.Namespace) -> None:
     print(f"next, in {options.folder}: nbgrader generate_assignment {copies[0].stem}")
 
 
-def add_commands(
-    command: Callable[..., argparse.ArgumentParser], add: Callable[..., None], integer: Callable[[int], Callable]
-) -> None:
+def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the classroom's commands to the parser."""
     checker = command("check", run_check)
     checker.add_argument("notebook", type=Path, help="such as exercises/03_posterior.ipynb")

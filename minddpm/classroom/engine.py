@@ -82,13 +82,14 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     place = min(failing, key=lambda index: size(cases[index]))  # the one that is easiest to read
     problem = problems[place]
     mistake = known_mistake(exercise, cases, outcomes)
-    lines = [f"{exercise.name}: {problem}.", "", *comparison(exercise, cases[place], outcomes[place])]
+    numbers = "\n".join(comparison(exercise, cases[place], outcomes[place]))
     computed = outcomes[place].value is not None
     if mistake is None:
-        return Verdict(False, "\n".join(lines), summary=problem, computed=computed)
+        message = f"{exercise.name}: {problem}.\n\n{numbers}"
+        return Verdict(False, message, summary=problem, computed=computed)
     explanation = explain(exercise, mistake)
-    lines += ["", f"A known mistake: {mistake.name}.", explanation]
-    return Verdict(False, "\n".join(lines), mistake.name, problem, explanation, computed)
+    message = f"{exercise.name}: {problem}.\n\nA known mistake: {mistake.name}. {explanation}\n\n{numbers}"
+    return Verdict(False, message, mistake.name, problem, explanation, computed)
 
 
 def unwritten(question: Question) -> Verdict:
@@ -174,6 +175,9 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         number = float(answer)
     except (TypeError, ValueError, OverflowError):
         words = f"wanted a number, got {reprlib.repr(answer)}"
+        return Verdict(False, f"{question.name}: {words}.", summary=words)
+    if not student.strip():
+        words = "the numbers are those of a name, and none is given"
         return Verdict(False, f"{question.name}: {words}.", summary=words)
     values = question.values_for(student)
     if abs(number - question.answer(**values)) <= ALLOWED:

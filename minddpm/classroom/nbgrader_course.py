@@ -24,7 +24,7 @@ c.CourseDirectory.course_id = "minddpm"
 c.CourseDirectory.db_url = f"sqlite:///{{course.with_name(course.name + '-gradebook.db').as_posix()}}"
 
 # the stub that stands in the exercises of the repository too
-c.ClearSolutions.code_stub = {{"python": "...  # your answer"}}
+c.ClearSolutions.code_stub = {{"python": "pass  # your answer"}}
 
 c.Execute.timeout = {timeout}  # seconds of one cell: a loop without end costs them for each cell that runs into it
 c.Execute.interrupt_on_timeout = True  # the cells after it still count

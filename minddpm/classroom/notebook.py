@@ -17,16 +17,28 @@ from minddpm.figures import COLOURS
 from minddpm.figures import show as show_figure
 
 
-class CheckFailed(AssertionError):
+class Told:
+    """An error that a notebook tells in one line, without the checker's own code."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return [f"{type(self).__name__}: {str(self).partition(chr(10))[0]}"]
+
+
+class CheckFailed(Told, AssertionError):
     """A wrong answer. `mistake` is the name of the known mistake, or None."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.message)
         self.mistake = verdict.mistake
 
-    def _render_traceback_(self) -> list[str]:
-        """What IPython shows below the card: its first line, and none of the checker's own."""
-        return [f"CheckFailed: {str(self).partition(chr(10))[0]}"]
+
+class WrongName(Told, ValueError):
+    """A name that no question has, or a student's name that is missing."""
+
+
+class NoFunction(Told, TypeError):
+    """Something else where a function is to be checked."""
 
 
 def find(name: str) -> Question:
@@ -36,7 +48,7 @@ def find(name: str) -> Question:
     """
     if name not in BANK:
         near = difflib.get_close_matches(str(name), BANK, n=3, cutoff=0.4) or list(BANK)
-        raise ValueError(f"wanted the name of an exercise, such as {', '.join(near)}, got {name!r}")
+        raise WrongName(f"wanted the name of an exercise, such as {', '.join(near)}, got {name!r}")
     return BANK[name]
 
 
@@ -55,7 +67,7 @@ def check(name: str, answer: Any, *, student: str = "", seed: int | None = None)
     question = find(name)
     if isinstance(question, Exercise):
         if not callable(answer):
-            raise TypeError(f"{name} wants the function itself, as in check({name!r}, {name[3:]}), got {answer!r}")
+            raise NoFunction(f"{name} wants the function itself, as in check({name!r}, {name[3:]}), got {answer!r}")
         fresh = secrets.randbits(32) if seed is None else seed
         verdict = judge(question, lambda args: call_here(answer, args), fresh)
     else:
@@ -78,11 +90,11 @@ def ask(name: str, student: str = "") -> None:
     question = find(name)
     if isinstance(question, HandNumber):
         if not student.strip():
-            raise ValueError(f"{name} has numbers of your own: give your name, as in ask({name!r}, 'Ada')")
+            raise WrongName(f"{name} has numbers of your own: give your name, as in STUDENT = 'Ada Lovelace'")
         show("?", question.question.format(**question.values_for(student)), COLOURS["clean"])
     elif isinstance(question, Choice):
         options = [f"{letter}  {text}" for letter, text in question.options.items()]
-        show("?", "\n".join([question.question, *options]), COLOURS["clean"])
+        show("?", question.question + "\n\n" + "\n".join(options), COLOURS["clean"])
     else:
         show("?", f"{name}({', '.join(question.arguments)}) gives {question.gives}", COLOURS["clean"])
 
@@ -93,7 +105,7 @@ def beside(name: str, answer: Callable[..., Any]) -> None:
     Raises: ValueError for an unknown name.
     """
     if name not in STRETCHES:
-        raise ValueError(f"wanted one of {', '.join(STRETCHES)}, got {name!r}")
+        raise WrongName(f"wanted one of {', '.join(STRETCHES)}, got {name!r}")
     question = STRETCHES[name]
     yours, target = drawn(question.picture, answer, question.target)
     alike = yours.value is not None and same(target, yours, 1e-3)
@@ -135,9 +147,15 @@ def show(sign: str, message: str, colour: str) -> None:
 
 def card(sign: str, message: str, colour: str) -> str:
     """A message as a box with a coloured edge."""
-    first, _, rest = message.partition("\n")
-    body = (
-        f'<pre style="margin:6px 0 0; white-space:pre-wrap">{html.escape(rest.strip())}</pre>' if rest.strip() else ""
-    )
+    first, *others = message.split("\n\n")
+    body = "".join(paragraph(text) for text in others)
     style = f"border-left:4px solid {colour}; padding:6px 12px; margin:4px 0"
     return f'<div style="{style}"><b style="color:{colour}">{sign}</b> {html.escape(first)}{body}</div>'
+
+
+def paragraph(text: str) -> str:
+    """A part of a message: words that wrap, or several lines that are set one below the other."""
+    if "\n" not in text:
+        return f'<div style="margin-top:6px">{html.escape(text)}</div>'
+    style = "margin:6px 0 0; white-space:pre-wrap; word-break:normal; overflow-wrap:anywhere; line-height:1.3"
+    return f'<pre style="{style}">{html.escape(text)}</pre>'

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from minddpm.classroom import wire
+from minddpm.classroom import seccomp, wire
 
 ROOM = ("child.py", "outcome.py", "wire.py")  # all that a submission may see of the package
 SYSTEM = (
@@ -42,7 +42,7 @@ class Limits:
 
     Args:
         timeout: seconds in all.
-        memory: megabytes of each process.
+        memory: megabytes of the process; under bubblewrap there is but one.
         cell: seconds of one cell, and of one call.
         processes: how many, threads included.
         disk: megabytes in its temporary folder.
@@ -92,7 +92,7 @@ def walls(bwrap: str, room: Path, disk: int) -> list[str]:
     command += ["--proc", "/proc", "--dev", "/dev", "--size", str(disk * 2**20), "--tmpfs", "/tmp"]
     for name, value in environment("/tmp").items():
         command += ["--setenv", name, value]
-    return [*command, "--ro-bind", str(room), "/room", "--remount-ro", "/", "--chdir", "/tmp"]
+    return [*command, "--ro-bind", str(room), "/room", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
 
 
 def environment(home: str) -> dict[str, str]:
@@ -125,9 +125,12 @@ class Running:
         self.deadline, self.limits = deadline, limits
         self.folder = tempfile.TemporaryDirectory(prefix="minddpm-submission-", ignore_cleanup_errors=True)
         self.channel, theirs = socket.socketpair()
-        python = [sys.executable, "-I", "-B"]
+        python, passed = [sys.executable, "-I", "-B"], [theirs.fileno()]
         if bwrap:
-            command = [*walls(bwrap, room, limits.disk), *python, "/room/child.py", str(theirs.fileno())]
+            rule = seccomp.descriptor()
+            filtered = [] if rule is None else ["--seccomp", str(rule)]
+            passed += [] if rule is None else [rule]
+            command = [*walls(bwrap, room, limits.disk), *filtered, *python, "/room/child.py", str(theirs.fileno())]
         else:
             command = [*python, str(room / "child.py"), str(theirs.fileno())]
         self.process = subprocess.Popen(
@@ -137,10 +140,12 @@ class Running:
             stderr=subprocess.DEVNULL,
             cwd=self.folder.name,
             env=environment(self.folder.name),
-            pass_fds=[theirs.fileno()],
+            pass_fds=passed,
             start_new_session=True,
         )
         theirs.close()
+        for file in passed[1:]:
+            os.close(file)
         self.attempts: list[str] = []
         try:
             order = {"cells": list(cells), "seconds": limits.cell, "limits": limits.resources()}

@@ -20,7 +20,8 @@ FOLDER = Path(__file__).with_name("cheats")
 HARMLESS = (
     "redefines_check patches_IPython returns_a_lying_object imports_the_reference imports_the_package "
     "walks_the_stack remembers_inputs loops loops_in_a_cell sleeps prints_1_GB allocates_100_GB "
-    "raises_SystemExit writes_files recurses kills_its_parent"
+    "raises_SystemExit writes_files recurses kills_its_parent forks_and_forks_again starts_a_program "
+    "fills_memory_outside_its_process reads_the_answer_in_a_thread ends_its_process_when_called"
 ).split()
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from minddpm.classroom import CheckFailed, ask, beside, check
+from minddpm.classroom import CheckFailed, ask, beside, check, engine, notebook
 from minddpm.classroom.bank import BANK
 
 
@@ -90,11 +90,18 @@ def test_an_error_keeps_the_students_own_line():
     assert "outcome.py" not in text
 
 
-def test_a_loop_without_end_is_said(monkeypatch):
-    from minddpm.classroom import engine
+def test_a_loop_without_end_is_interrupted_and_said(monkeypatch):
+    def looping(T):
+        while True:
+            pass
 
-    monkeypatch.setattr(engine, "SECONDS", -1)
-    assert "it took over" in str(failure("06.steps", lambda T: list(range(T, 0, -1))))
+    monkeypatch.setattr(notebook, "SECONDS", 1)
+    assert "it took over 1 s; look for a loop that does not end" in str(failure("06.steps", looping))
+
+
+def test_an_answer_that_is_slow_at_every_call_is_said(monkeypatch):
+    monkeypatch.setattr(engine, "SECONDS", 0)
+    assert "it took over 0 s; a check asks" in str(failure("06.steps", lambda T: list(range(T, 0, -1))))
 
 
 def test_wrong_use_is_refused():
@@ -104,6 +111,7 @@ def test_wrong_use_is_refused():
         check("06.steps", [3, 2, 1])
     with pytest.raises(ValueError, match="give your name"):
         ask("03.by_hand")
+    assert "none is given" in str(failure("03.by_hand", 0.1))
     with pytest.raises(ValueError, match=r"wanted one of 01\.stretch"):
         beside("03.posterior_variance", lambda: None)
 
@@ -124,7 +132,10 @@ def test_in_ipython_the_message_is_a_card_and_the_traceback_one_line():
         "from IPython.core.interactiveshell import InteractiveShell as S\n"
         "s = S.instance()\n"
         "s.run_cell('from minddpm.classroom import check')\n"
-        "s.run_cell('check(\"03.posterior_variance\", lambda b, a, p: b)')\n"
+        "from IPython.utils.capture import capture_output\n"
+        "with capture_output() as shown:\n"
+        "    s.run_cell('check(\"03.posterior_variance\", lambda b, a, p: b)')\n"
+        "print(shown.outputs[0].data['text/html'], shown.stdout)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", timeout=120)
     shown = done.stdout

@@ -61,7 +61,7 @@ def test_an_exercise_holds_stubs_and_no_outputs(exercise):
     assert "BEGIN SOLUTION" not in text
     answers = [cell for cell in exercise.cells if cell.metadata.get("nbgrader", {}).get("solution")]
     assert len(answers) >= 5
-    assert all("...  # your answer" in cell.source for cell in answers)
+    assert all("pass  # your answer" in cell.source for cell in answers)
     assert all(not cell.outputs and cell.execution_count is None for cell in exercise.cells if "outputs" in cell)
 
 

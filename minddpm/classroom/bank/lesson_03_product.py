@@ -8,11 +8,11 @@ from minddpm.classroom.exercise import Case, Exercise, Inputs, Mistake
 
 def bell_cases(draw: Inputs):
     for what, n in (("a few pairs", draw.integer(3, 6)), ("one pair", 1), ("more pairs", 8)):
-        mean_1, mean_2 = draw.uniform(-2, 2, 2, n)
+        mean_1, mean_2 = draw.uniform(-2.0, 2.0, 2, n)
         var_1, var_2 = draw.uniform(0.2, 1.8, 2, n)
         yield Case(what, (mean_1, var_1, mean_2, var_2))
     yield Case("one is far narrower", (row(0.5).float(), row(0.01).float(), row(-1.0).float(), row(2.0).float()))
-    yield Case("float64", tuple(draw.uniform(0.3, 2, 4).double() for _ in range(4)))
+    yield Case("float64", tuple(draw.uniform(0.3, 2.0, 4).double() for _ in range(4)))
 
 
 def product(mean_1, var_1, mean_2, var_2):

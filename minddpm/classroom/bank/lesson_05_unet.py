@@ -30,7 +30,7 @@ def time_cases(draw: Inputs):
     for what, b, dim in (("a few times", 4, 8), ("one time", 1, 16), ("as many times as entries", 6, 6)):
         yield Case(what, (torch.tensor([float(draw.integer(1, 1000)) for _ in range(b)]), dim))
     yield Case("t = 0, t = 1 and t = 1000", (torch.tensor([0.0, 1.0, 1000.0]), 32))
-    yield Case("float64, fractions", (draw.uniform(1, 100, 3).double(), 10))
+    yield Case("float64, fractions", (draw.uniform(1.0, 100.0, 3).double(), 10))
 
 
 TIME = (torch.tensor([100.0], dtype=torch.float64), 4)

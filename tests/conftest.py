@@ -1,4 +1,4 @@
-"""The unit tests run with every shape and type in the package's signatures enforced (jaxtyping, beartype)."""
+"""The tests run with every shape and type in the package's signatures enforced (jaxtyping, beartype)."""
 
 import hypothesis
 import pytest

@@ -1,0 +1,74 @@
+"""JupyterLab as a student opens it: a server on a copy of the course, and a page of a real browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IDLE = "window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The address of a JupyterLab that serves copies of notebooks/ and exercises/."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name in ("notebooks", "exercises"):
+        shutil.copytree(ROOT / name, folder / "course" / name)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"),
+            *("--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
+            f"--ServerApp.root_dir={folder / 'course'}",
+        ],
+        env={**os.environ, **own, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, "JupyterLab ended"
+                time.sleep(0.5)
+        else:
+            raise AssertionError("JupyterLab did not answer within two minutes")
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def open_notebook(server):
+    """Opens a notebook in a fresh page, its kernel idle: open_notebook("exercises/03_posterior.ipynb")."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+
+        def open_page(path):
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
+            page.set_default_timeout(120_000)
+            page.goto(f"{server}/lab/tree/{path}?reset")
+            page.wait_for_function(IDLE)
+            return page
+
+        yield open_page
+        browser.close()

@@ -1,0 +1,84 @@
+"""A learner's way through JupyterLab: run a lesson, move its slider; answer an exercise wrongly, then rightly."""
+
+STUB = "pass  # your answer"
+WRONG = "return beta_t"
+RIGHT = "return (1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta_t"
+NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+CELLS = f"{NOTEBOOK}.content.model.sharedModel.cells"
+DONE = f"""() => {NOTEBOOK}.context.sessionContext.session.kernel.status === 'idle' &&
+    {CELLS}.filter(c => c.cell_type === 'code' && c.source.trim()).every(c => c.execution_count)"""
+
+
+def run_all(page):
+    """Run every cell, errors or not, and wait for the last."""
+    page.evaluate(f"() => {{ for (const c of {CELLS}) if (c.cell_type === 'code') c.execution_count = null }}")
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
+
+def run_cell(page, text):
+    """Run the first code cell that holds the text, and wait until the kernel is done with it."""
+    page.evaluate(
+        f"""text => {{
+            const notebook = {NOTEBOOK}.content, cells = {CELLS};
+            window.place = cells.findIndex(c => c.cell_type === 'code' && c.source.includes(text));
+            cells[window.place].execution_count = null;
+            notebook.activeCellIndex = window.place;
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }}""",
+        text,
+    )
+    page.wait_for_function(f"() => {CELLS}[window.place].execution_count")
+
+
+def write(page, name, answer):
+    """Put an answer in place of what stands below the head of a function."""
+    page.evaluate(
+        f"""([name, answer]) => {{
+            const cell = {CELLS}.find(c => c.cell_type === 'code' && c.source.startsWith(`def ${{name}}(`));
+            cell.setSource(cell.source.split('\\n')[0] + '\\n    ' + answer);
+        }}""",
+        [name, answer],
+    )
+
+
+def answer(page, name, text):
+    """Write a function, run it and its check."""
+    write(page, name, text)
+    run_cell(page, f"def {name}(")
+    run_cell(page, f'check("03.{name}"')
+
+
+def test_an_exercise_is_answered_wrongly_and_then_rightly(open_notebook):
+    page = open_notebook("exercises/03_posterior.ipynb")
+    run_cell(page, "from minddpm.classroom import")
+    run_cell(page, 'check("03.posterior_variance"')
+    page.get_by_text("NameError").first.wait_for()
+
+    answer(page, "posterior_variance", STUB)
+    card = page.get_by_text("03.posterior_variance: not written yet.").first
+    card.wait_for()
+
+    answer(page, "posterior_variance", WRONG)
+    mistake = page.get_by_text("A known mistake: beta for beta tilde.")
+    mistake.wait_for()
+    assert "must be [0]; yours is [0.1]" in mistake.inner_text()
+    assert "engine.py" not in page.locator(".jp-Notebook").inner_text()
+
+    answer(page, "posterior_variance", RIGHT)
+    page.get_by_text("03.posterior_variance: right, on").wait_for()
+    assert mistake.count() == 0
+
+
+def test_a_lesson_runs_from_top_to_bottom_and_its_slider_redraws(open_notebook):
+    page = open_notebook("notebooks/01_schedule.ipynb")
+    run_all(page)
+    page.wait_for_function(DONE)
+    outputs = page.evaluate(f"() => {CELLS}.flatMap(c => c.outputs ?? []).map(o => o.output_type)")
+    assert "error" not in outputs
+    slider = page.locator(".widget-slider .noUi-handle").first
+    picture = page.locator(".widget-html img").first
+    before = picture.get_attribute("src"), picture.get_attribute("alt")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("src => document.querySelector('.widget-html img').src !== src", arg=before[0])
+    assert picture.get_attribute("alt") != before[1]  # the sentence follows the picture

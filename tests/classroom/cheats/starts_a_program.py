@@ -1,0 +1,4 @@
+# starts a program
+# %%
+import subprocess
+subprocess.run(['touch', VICTIM])
