@@ -17,11 +17,12 @@ ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container on
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) notebooks/00_from_noise_to_images.ipynb
 
+test: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 notebooks: $(TESTABLE)
 	$(BIN)/python tools/run_notebooks.py

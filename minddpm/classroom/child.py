@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import importlib.abc
 import inspect
 import linecache
@@ -27,6 +28,7 @@ from wire import receive, send, unpack
 sys.path.pop(0)
 
 FOREVER = time.monotonic() + 10**9
+MAGIC = re.compile(r"^[ \t]*[%!?]|\?[ \t]*$|=[ \t]*[%!]", re.MULTILINE)
 
 
 class Submission:
@@ -56,7 +58,7 @@ class Submission:
         linecache.cache[name] = (len(source), None, source.splitlines(True), name)
         try:
             with limited(self.seconds):
-                code = compile(source, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                code = compile(plain(source), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 value = eval(code, self.namespace)
                 if inspect.iscoroutine(value):
                     asyncio.run(value)
@@ -78,6 +80,18 @@ class Shell:
 
     def __getattr__(self, name: str) -> Any:
         return ignore
+
+
+def plain(source: str) -> str:
+    """A cell without IPython's own syntax: magics become calls."""
+    if not MAGIC.search(source):
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        return TransformerManager().transform_cell(source)
+    except Exception:  # it will fail when it is run, with its own message
+        return source
 
 
 def ignore(*_args: Any, **_options: Any) -> None:
@@ -156,7 +170,8 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     order, _ = receive(channel, FOREVER)
     for limit, value in order["limits"].items():
-        resource.setrlimit(getattr(resource, limit), (value, value))
+        with contextlib.suppress(ValueError, OSError):  # not every system has every limit
+            resource.setrlimit(getattr(resource, limit), (value, value))
     submission = Submission(order["seconds"])
     stand_ins(submission)
     reported(submission)

@@ -127,8 +127,8 @@ def ask(question: Question, running: Running, seed: int, student: str) -> tuple[
 
 def akin(one: str, other: str) -> bool:
     """Whether two ways to write a student's name have a word in common."""
-    words, others = (set(re.findall(r"\w+", name.casefold())) for name in (one, other))
-    return bool(words & others)
+    a, b = one.casefold(), other.casefold()  # platforms run the words of a name together: adalovelace
+    return any(word in b for word in re.findall(r"[^\W_]+", a)) or any(word in a for word in re.findall(r"[^\W_]+", b))
 
 
 def grade(
@@ -194,6 +194,8 @@ def grade(
             tqdm(total=len(files), initial=len(files) - len(wanted), disable=not progress, unit="notebook")
         )
         file = stack.enter_context(results.open("a", encoding="utf-8"))
+        if results.stat().st_size:
+            file.write("\n")  # in case the last line was cut off
         try:
             for future in as_completed([pool.submit(one, path, root) for path, root in wanted]):
                 file.write(json.dumps(asdict(future.result())) + "\n")
@@ -201,6 +203,8 @@ def grade(
                 bar.update()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
+            for running in list(Running.all):  # else it would go on until the last of them has had its time
+                running.interrupt()
             raise
     now = set(keys.values())
     graded = sorted(

@@ -39,15 +39,20 @@ def write_report(out: Path, graded: Sequence[Graded], *, contained: bool) -> Non
     for result in graded:
         for line in lines_of(result):
             writer.writerow([harmless(cell) for cell in line])
-    write_whole(out / "grades.csv", table.getvalue().encode("utf-8"))
+    write_text(out / "grades.csv", table.getvalue())
     names: set[str] = set()
     for student, results in groupby(graded, key=lambda result: result.student):
-        name = re.sub(r"[^\w.-]+", "_", student).strip(".") or "student"
+        name = re.sub(r"[^\w.-]+", "_", student).strip(".")[:100] or "student"
         while name.casefold() in names:
             name += "_"
         names.add(name.casefold())
-        write_whole(out / "feedback" / f"{name}.html", feedback(student, list(results)).encode("utf-8"))
-    write_whole(out / "class.html", class_page(graded, contained).encode("utf-8"))
+        write_text(out / "feedback" / f"{name}.html", feedback(student, list(results)))
+    write_text(out / "class.html", class_page(graded, contained))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; characters that no encoding has, such as half a surrogate pair, are written as their numbers."""
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 def lines_of(result: Graded) -> Iterable[tuple]:

@@ -13,10 +13,11 @@ import sys
 import sysconfig
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -103,7 +104,12 @@ def environment(home: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def prepared_room() -> Iterator[Path]:
-    """A folder with the few files that the child needs."""
+    """A folder with the few files that the child needs.
+
+    Raises: OSError on Windows, where processes cannot be limited as here.
+    """
+    if os.name == "nt":
+        raise OSError("running submissions wants Linux or macOS, or Linux inside Windows (WSL), got Windows")
     with tempfile.TemporaryDirectory(prefix="minddpm-room-") as folder:
         for name in ROOM:
             shutil.copy(Path(__file__).with_name(name), folder)
@@ -119,10 +125,13 @@ def listed(reply: dict[str, Any], name: str) -> list[Any]:
 class Running:
     """A submission whose cells have been run, ready for calls."""
 
+    all: ClassVar[weakref.WeakSet[Running]] = weakref.WeakSet()
+
     def __init__(
         self, room: Path, cells: Sequence[tuple[int, str]], limits: Limits, bwrap: str | None, deadline: float
     ) -> None:
         self.deadline, self.limits = deadline, limits
+        Running.all.add(self)
         self.folder = tempfile.TemporaryDirectory(prefix="minddpm-submission-", ignore_cleanup_errors=True)
         self.channel, theirs = socket.socketpair()
         python, passed = [sys.executable, "-I", "-B"], [theirs.fileno()]
@@ -174,6 +183,12 @@ class Running:
             raise Lost("it answered what it was not asked")
         self.attempts = [str(attempt)[:200] for attempt in listed(reply, "attempts")]
         return reply, values
+
+    def interrupt(self) -> None:
+        """Have whoever waits for an answer see the process as lost, at once."""
+        self.deadline = 0.0
+        with contextlib.suppress(OSError):
+            self.channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the process, and all that it started."""

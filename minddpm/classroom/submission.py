@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -9,12 +10,11 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-
-from IPython.core.inputtransformer2 import TransformerManager
 
 LARGEST = 20 * 2**20  # bytes of a notebook
 UNZIPPED = 500 * 2**20  # bytes of notebooks that a zip may hold
@@ -22,8 +22,10 @@ LMS = re.compile(r"_\d+_assignsubmission_file.*$|_\d{4,}.*$")  # what learning p
 NAMED = re.compile(r"""["'](\d\d)\.[a-z_0-9]+["']""")
 LESSON = re.compile(r"(?:^|.*?[_\- ])?(\d\d)_[a-z]+", re.IGNORECASE)
 SUSPECT = re.compile(
-    r"^\s*(?:from\s+minddpm\.(?!classroom\s+import)\S+|from\s+minddpm\s+import|import\s+minddpm).*$", re.MULTILINE
+    r"^[ \t]*(?:from[ \t]+minddpm\.(?!classroom[ \t]+import)\S+|from[ \t]+minddpm[ \t]|import[ \t]+minddpm).*$",
+    re.MULTILINE,
 )
+UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error)  # of a zip
 
 
 class Broken(Exception):
@@ -76,22 +78,13 @@ def read_submission(path: Path, student: str, notebook: str) -> Submission:
     named = LESSON.match(Path(notebook).stem)
     lessons = sorted({*NAMED.findall(code), *([named[1]] if named else [])})
     remarks = [f"imports what the exercise asks for: {line.strip()[:80]}" for line in SUSPECT.findall(code)]
-    transformed = tuple((number, plain(source)) for number, source in enumerate(sources, 1))
-    return Submission(student, notebook, transformed, tuple(lessons), tuple(remarks))
+    return Submission(student, notebook, tuple(enumerate(sources, 1)), tuple(lessons), tuple(remarks))
 
 
 def source_of(cell: dict) -> str:
     """The source of a cell, which may be a string or a list of lines."""
     source = cell.get("source", "")
     return "".join(str(line) for line in source) if isinstance(source, list) else str(source)
-
-
-def plain(source: str) -> str:
-    """A cell without IPython's own syntax: magics become calls."""
-    try:
-        return TransformerManager().transform_cell(source)
-    except Exception:  # it will fail when it is run, with its own message
-        return source
 
 
 def student_of(path: Path, root: Path) -> str:
@@ -143,9 +136,11 @@ def unzipped(path: Path, folder: Path) -> Path:
                 if left < 0:
                     raise ValueError(f"wanted at most {UNZIPPED // 2**20} MB of notebooks in {path}, got more")
                 target = folder.joinpath(*parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(entry) as source, target.open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
+                # an entry that cannot be read leaves a file that is no notebook, and costs only its student
+                with contextlib.suppress(*UNREADABLE):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    with target.open("wb") as copy, archive.open(entry) as source:
+                        shutil.copyfileobj(source, copy)
     except zipfile.BadZipFile as error:
         raise ValueError(f"wanted a zip, got {path}: {error}") from error
     return folder

@@ -2,15 +2,22 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 
 import pytest
 from handed_in import HEAD, notebook, solved
 
 from minddpm.__main__ import main
+from minddpm.classroom.bank import BANK
 from minddpm.classroom.grader import grade
 from minddpm.classroom.sandbox import Limits
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions are run on Linux and macOS")
 LIMITS = Limits(timeout=60, cell=10)
 
 
@@ -113,6 +120,67 @@ def test_a_zip_as_a_learning_platform_exports_it(tmp_path):
     rows = graded(path, tmp_path / "out")
     assert {row["student"] for row in rows} == {"Ada Lovelace", "noetheremmy"}
     assert not (tmp_path.parent / "escaped.ipynb").exists()
+
+
+def test_an_entry_of_a_zip_that_cannot_be_read_costs_only_its_student(tmp_path):
+    path = tmp_path / "class.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ada/03_posterior.ipynb", notebook(solved()))
+        archive.writestr("ben/03_posterior.ipynb", notebook(solved()) + "  <- here")
+        archive.writestr("ben/03_posterior.ipynb/inside.ipynb", notebook(solved()))
+    path.write_bytes(path.read_bytes().replace(b"<- here", b"<- HERE"))  # its checksum is no longer right
+    rows = graded(path, tmp_path / "out")
+    assert by_exercise(rows, "ada")["03.posterior_variance"]["points"] == "2"
+    assert {row["points"] for row in rows if row["student"] == "ben"} == {"0"}
+
+
+def test_odd_characters_and_large_cells_cost_no_one_time(hand_in, tmp_path):
+    cells = solved()
+    folder = hand_in(
+        surrogate=[cells[0], "raise ValueError('\\ud800')", "x = '\ud800'", *cells[1:]],
+        blank=[*cells, "\n" * 5_000_000],
+        magics=[*cells, "%magic\n" * 5_000],
+        long=[*cells, "x = 1  # ?\n" * 200_000],
+    )
+    (folder / ("n" * 200)).mkdir()
+    (folder / ("n" * 200) / "03_posterior.ipynb").write_text(notebook(cells))
+    rows = graded(folder, tmp_path / "out")
+    for student in ("surrogate", "blank", "magics", "long", "n" * 200):
+        assert by_exercise(rows, student)["03.posterior_variance"]["points"] == "2", student
+
+
+def test_an_answer_that_ends_the_process_costs_only_itself(hand_in, tmp_path):
+    ending = "def posterior_coefficients(beta_t, alpha_bar_t, alpha_bar_prev):\n    import os\n    os._exit(0)\n"
+    rows = by_exercise(graded(hand_in(ada=solved(posterior_coefficients=ending)), tmp_path / "out"), "ada")
+    assert "its process ended" in rows["03.posterior_coefficients"]["remark"]
+    assert rows["03.posterior_coefficients"]["points"] == "0"
+    assert rows["03.posterior_variance"]["points"] == "2"
+
+
+def test_the_numbers_of_another_name_are_remarked(hand_in, tmp_path):
+    question = BANK["03.by_hand"]
+    number = question.answer(**question.values_for("Emmy Noether"))
+    cells = [*solved(), f"check('03.by_hand', {number!r}, student='Emmy Noether')"]
+    rows = graded(hand_in(emmy_noether=cells, ada=cells), tmp_path / "out")
+    remarks = {student: by_exercise(rows, student)["03.by_hand"] for student in ("emmy_noether", "ada")}
+    assert {row["points"] for row in remarks.values()} == {"1"}
+    assert "are those of 'Emmy Noether'" in remarks["ada"]["remark"]
+    assert "are those of" not in remarks["emmy_noether"]["remark"]
+
+
+def test_ctrl_c_ends_it_at_once_and_loses_nothing(hand_in, tmp_path):
+    stubborn = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n"
+    folder = hand_in(ada=solved(), ben=[stubborn], cleo=[stubborn])
+    command = [sys.executable, "-m", "minddpm", "grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    process = subprocess.Popen([*command, "--timeout", "500"], stderr=subprocess.PIPE, text=True)
+    results = tmp_path / "out" / "results.jsonl"
+    deadline = time.monotonic() + 120
+    while not (results.exists() and results.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert "go on with --resume" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert len(results.read_text().splitlines()) == 1
 
 
 def test_results_repeat_with_the_seed_and_resuming_loses_nothing(hand_in, tmp_path):

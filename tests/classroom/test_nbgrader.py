@@ -18,6 +18,7 @@ from minddpm.classroom.grader import grade
 from minddpm.classroom.nbgrader_course import lay_out_course
 from minddpm.classroom.sandbox import Limits
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions are run on Linux and macOS")
 ROOT = Path(__file__).parents[2]
 LESSON = "03_posterior"
 POINTS = {name: question.points for name, question in BANK.items() if name.startswith("03.")}
