@@ -164,7 +164,7 @@ def teach_again(rows: dict[str, list[Row]]) -> str:
 def mistakes_table(name: str, rows: Sequence[Row]) -> str:
     """One exercise: how many solved it, and who made which mistake how often."""
     solved = sum(row.points > 0 for row in rows)
-    counts = Counter(row.mistake or row.summary for row in rows if not row.points)
+    counts = Counter(row.mistake or row.summary.partition(", by as much as")[0] for row in rows if not row.points)
     lines = [
         f"<tr><td>{html.escape(what)}</td><td class=number>{count}</td></tr>"
         for what, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

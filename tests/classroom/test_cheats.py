@@ -21,7 +21,8 @@ HARMLESS = (
     "redefines_check patches_IPython returns_a_lying_object imports_the_reference imports_the_package "
     "walks_the_stack remembers_inputs loops loops_in_a_cell sleeps prints_1_GB allocates_100_GB "
     "raises_SystemExit writes_files recurses kills_its_parent forks_and_forks_again starts_a_program "
-    "fills_memory_outside_its_process reads_the_answer_in_a_thread ends_its_process_when_called"
+    "fills_memory_outside_its_process reads_the_answer_in_a_thread ends_its_process_when_called "
+    "shadows_the_package"
 ).split()
 
 
@@ -74,6 +75,8 @@ def test_no_cheat_earns_what_it_has_not_solved(hand_in, tmp_path, listener):
     assert len(cheats) >= 30
     facts = f"PORT = {port}\nVICTIM = {str(victim)!r}\nOUT = {str(out / 'grades.csv')!r}\n"
     folder = hand_in(**{name: [facts, *cells] for name, cells in cheats.items()}, zz_honest=solved())
+    for name in cheats:
+        (folder / name / "minddpm.py").write_text("raise SystemExit('a module that lies beside the notebook')")
     before = set(os.listdir(tmp_path))
     grade([folder], out, jobs=2, limits=LIMITS, seed=7, progress=False)
     earned, rows = points(out)
