@@ -93,6 +93,8 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
         "learning_rate": 2.5e-3,
         "source": "bundled",
         "data_sha256": digest(small["train"][0]),
+        "augment": "jitter",
+        "start_sha256": None,
         "step": 6,
         "images_seen": 24,
         "held_out_loss": pytest.approx(held_out, rel=1e-9),
@@ -105,8 +107,10 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
     assert all(math.isfinite(float(value)) for row in rows[1:] for value in row)
 
 
-def test_the_defaults_are_those_of_the_shipped_weights():
-    options = vars(command_line.build_parser().parse_args(["train", "--out", "runs/mnist", "--steps", "18000"]))
+def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights():
+    readme = (command_line.ASSETS / "README.md").read_text(encoding="utf-8")
+    *_, last = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
+    options = vars(command_line.build_parser().parse_args(last.split()))
     _, _, metadata = load(command_line.ASSETS / "ddpm_mnist.safetensors")
     settings = {name: metadata[name] for name in ("seed", "steps", "batch_size", "learning_rate", "source")}
     assert {name: options[name] for name in settings} == settings
@@ -136,6 +140,27 @@ def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(tmp_path, smal
         assert torch.equal(parts[name], value), name
     logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "parts")]
     assert [row.split(",")[:5] for row in logs[0]] == [row.split(",")[:5] for row in logs[1]]
+
+
+def test_a_run_may_begin_from_weights_and_leave_the_digits_as_they_are(tmp_path, small, run, monkeypatch):
+    run(*train_arguments(tmp_path / "first"))
+    start = tmp_path / "first" / "checkpoint.safetensors"
+    seen = []
+
+    def train(model, *arguments, **settings):
+        seen.append(({name: value.clone() for name, value in model.state_dict().items()}, settings["augment"]))
+        return training.train(model, *arguments, **settings)
+
+    monkeypatch.setattr(command_line, "train", train)
+    assert run(*train_arguments(tmp_path / "second", "--start", start, "--augment", "none"))[0] == 0
+    first, schedule, _ = load(start)
+    weights, augment = seen[0]
+    assert augment is None
+    assert weights.keys() == first.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in first.state_dict().items())
+    second, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
+    assert metadata["start_sha256"] == command_line.fingerprint(first, schedule)
+    assert not torch.equal(second.out.weight, first.out.weight)
 
 
 def test_log_rows_after_the_checkpoint_are_written_anew(tmp_path, small, run, monkeypatch):
@@ -263,7 +288,7 @@ def test_help_explains_each_option_and_tells_its_default(capsys, command):
     (choices,) = (action.choices for action in command_line.build_parser()._actions if isinstance(action.choices, dict))
     for action in choices[command]._actions[1:]:
         assert action.help
-        plain = action.required or action.const or action.dest == "checkpoint"
+        plain = action.required or action.const or action.dest in ("checkpoint", "start")
         assert plain or f"(default: {action.default})" in shown, action.dest
 
 
