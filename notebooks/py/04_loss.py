@@ -163,7 +163,7 @@ for name, variance, colour, place in (
 axis.set(xscale="log", yscale="log", xlabel="$t$", ylabel="weight", xlim=(2, schedule.T))
 show(
     figure,
-    f"The weight falls: with beta tilde as variance (orange) its lowest value is {falls[0]:.0f} times smaller than that at t = 2, with beta (black) {falls[1]:.0f} times; "
+    f"The weight falls until t = {low + 2}: with beta tilde as variance (orange) its lowest value is {falls[0]:.0f} times smaller than that at t = 2, with beta (black) {falls[1]:.0f} times; "
     "L_simple replaces both curves by the constant 1.",
 )
 

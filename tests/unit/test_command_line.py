@@ -112,7 +112,7 @@ def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights():
     *_, last = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
     options = vars(command_line.build_parser().parse_args(last.split()))
     _, _, metadata = load(command_line.ASSETS / "ddpm_mnist.safetensors")
-    settings = {name: metadata[name] for name in ("seed", "steps", "batch_size", "learning_rate", "source")}
+    settings = {name: metadata[name] for name in ("seed", "steps", "batch_size", "learning_rate", "source", "augment")}
     assert {name: options[name] for name in settings} == settings
     assert metadata["data_sha256"] == digest(load_mnist("train")[0])
 

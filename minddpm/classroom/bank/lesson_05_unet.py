@@ -106,9 +106,7 @@ def feature_cases(draw: Inputs):
 
 
 MAPS = (torch.zeros(2, 2, 1, 2, dtype=torch.float64), torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64))
-AT_MAPS = (
-    "two empty maps of 1 x 2 for each of two images, with features [1, 2] and [3, 4], give {right}; yours {wrong}."
-)
+AT_MAPS = "two empty 1 x 2 maps for each of two images, with features [1, 2] and [3, 4], give {right}; yours {wrong}."
 FULL = (torch.full((1, 2, 1, 2), 0.5, dtype=torch.float64), torch.tensor([[1.0, 2.0]], dtype=torch.float64))
 AT_FULL = "two maps of 0.5 everywhere, with features 1 and 2, become {right}; yours {wrong}."
 
@@ -230,11 +228,7 @@ by_hand = HandNumber(
         ("no biases", lambda c, k: 9 * c * k, "You left out the biases, one for each channel that goes out."),
         ("one bias for all", lambda c, k: 9 * c * k + 1, "Each channel that goes out has a bias of its own."),
         ("biases of the input", lambda c, k: 9 * c * k + c, "The biases belong to the channels that go out."),
-        (
-            "one set of weights for all inputs",
-            lambda c, k: (9 + 1) * k,
-            "Each pair of channels has 9 weights of its own.",
-        ),
+        ("one set of weights for all inputs", lambda c, k: 10 * k, "Each pair of channels has 9 weights of its own."),
         ("three for nine", lambda c, k: (3 * c + 1) * k, "A 3 x 3 patch has 9 places."),
     ),
 )
