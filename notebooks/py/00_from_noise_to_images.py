@@ -8,7 +8,7 @@
 #
 # **You need** Python, a little PyTorch, and to have met the Gaussian (the normal distribution) before.
 #
-# **It takes** 20 minutes to read and 25 seconds to run.
+# **It takes** 20 minutes to read and 15 seconds to run.
 
 # %%
 import math

@@ -8,7 +8,7 @@
 #
 # **You need** the noising loop of [00 · From noise to images](00_from_noise_to_images.ipynb).
 #
-# **It takes** 25 minutes to read and 6 seconds to run.
+# **It takes** 25 minutes to read and 5 seconds to run.
 
 # %%
 import math

@@ -8,7 +8,7 @@
 #
 # **You need** $\beta_t$ and $\bar\alpha_t$ from [01 · Schedule](01_schedule.ipynb), and the Gaussian of [00 · From noise to images](00_from_noise_to_images.ipynb).
 #
-# **It takes** 25 minutes to read and 9 seconds to run.
+# **It takes** 25 minutes to read and 6 seconds to run.
 
 # %%
 import math

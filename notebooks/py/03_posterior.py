@@ -9,7 +9,7 @@
 # **You need** [01 · Schedule](01_schedule.ipynb) for $\beta_t$, $\alpha_t$ and $\bar\alpha_t$,
 # and [02 · Noising](02_noising.ipynb) for one forward step and the jump.
 #
-# **It takes** 25 minutes to read and about 8 seconds to run.
+# **It takes** 25 minutes to read and about 6 seconds to run.
 
 # %%
 import math

@@ -9,7 +9,7 @@
 # **You need** [01 · Schedule](01_schedule.ipynb), [02 · Noising](02_noising.ipynb) for the jump,
 # and [03 · Posterior](03_posterior.ipynb) for $\tilde{\boldsymbol{\mu}}_t$ and $\tilde\beta_t$.
 #
-# **It takes** 30 minutes to read and about 40 seconds to run.
+# **It takes** 30 minutes to read and about 20 seconds to run.
 
 # %%
 import math

@@ -9,7 +9,7 @@
 # *You need* the jump to $\mathbf{x}_t$ ([02 Noising](02_noising.ipynb)), the posterior ([03 Posterior](03_posterior.ipynb)) and the
 # network ([05 U-Net](05_unet.ipynb)).
 #
-# *It takes* 25 minutes to read and about a minute to run.
+# *It takes* 25 minutes to read and about half a minute to run.
 
 # %%
 import math

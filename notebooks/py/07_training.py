@@ -8,7 +8,7 @@
 #
 # *You need* the loss ([04 Loss](04_loss.ipynb)), the network ([05 U-Net](05_unet.ipynb)) and the sampler ([06 Sampler](06_sampler.ipynb)).
 #
-# *It takes* 25 minutes to read and two and a half minutes to run.
+# *It takes* 25 minutes to read and a minute and a half to run.
 
 # %%
 import copy
