@@ -9,7 +9,6 @@ solved ones until the class is full.
 
 import argparse
 import ast
-import importlib
 import resource
 import sys
 import time
@@ -24,6 +23,7 @@ from minddpm.classroom.grader import Graded, grade
 from minddpm.classroom.sandbox import Limits
 
 ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "minddpm" / "classroom" / "bank"
 sys.path.insert(0, str(ROOT / "tests" / "classroom"))
 LESSONS = ("02", "03")
 BROKEN = ("", "not JSON", "[1, 2]", '{"cells": "' + "x" * 2**25 + '"}')
@@ -38,13 +38,11 @@ def solved_cells() -> list[str]:
 
 def mistaken(name: str, cells: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Each known mistake of an exercise, and the cells of a notebook that makes it: the bank's own source of it."""
-    module = next(
-        importlib.import_module(f"minddpm.classroom.bank.{path.stem}")
-        for path in sorted((ROOT / "minddpm" / "classroom" / "bank").glob("lesson_*.py"))
-        if f'"{name}"' in path.read_text(encoding="utf-8")
-    )
-    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-    helpers = "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef))
+    sources = [path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("lesson_*.py"))]
+    sources.sort(key=lambda source: f'"{name}"' in source)  # its own module comes last, and its functions win
+    *_, tree = trees = [ast.parse(source) for source in sources]
+    nodes = [node for each in trees for node in each.body]
+    helpers = "\n".join(ast.unparse(node) for node in nodes if isinstance(node, ast.FunctionDef))
     call = next(
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args and is_text(node.args[0], name)
     )
