@@ -82,15 +82,17 @@ def bubblewrap() -> str | None:
 def walls(bwrap: str, room: Path, disk: int) -> list[str]:
     """The command in front of Python's that leaves it a read-only system, an empty folder, and nothing else."""
     package = Path(__file__).parents[1]
-    prefixes = {Path(path).resolve() for path in (sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"))}
+    prefixes = [Path(path) for path in (sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"))]
     seen = [path for path in SYSTEM if Path(path).exists()]
-    seen += [str(path) for path in prefixes if not any(str(path).startswith(f"{folder}/") for folder in seen)]
+    for prefix in [*prefixes, *(prefix.resolve() for prefix in prefixes)]:
+        if not any(prefix.is_relative_to(folder) for folder in seen):
+            seen.append(str(prefix))
     command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
-    for path in seen:
+    command += ["--proc", "/proc", "--dev", "/dev", "--size", str(disk * 2**20), "--tmpfs", "/tmp"]
+    for path in seen:  # after /tmp: an environment may lie in it
         command += ["--ro-bind", path, path]
     if any(package.is_relative_to(path) for path in seen):
         command += ["--tmpfs", str(package)]
-    command += ["--proc", "/proc", "--dev", "/dev", "--size", str(disk * 2**20), "--tmpfs", "/tmp"]
     for name, value in environment("/tmp").items():
         command += ["--setenv", name, value]
     return [*command, "--ro-bind", str(room), "/room", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 from handed_in import HEAD, notebook, solved
@@ -15,7 +16,7 @@ from handed_in import HEAD, notebook, solved
 from minddpm.__main__ import main
 from minddpm.classroom.bank import BANK
 from minddpm.classroom.grader import grade
-from minddpm.classroom.sandbox import Limits
+from minddpm.classroom.sandbox import Limits, walls
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions are run on Linux and macOS")
 LIMITS = Limits(timeout=60, cell=10)
@@ -147,6 +148,13 @@ def test_odd_characters_and_large_cells_cost_no_one_time(hand_in, tmp_path):
     rows = graded(folder, tmp_path / "out")
     for student in ("surrogate", "blank", "magics", "long", "n" * 200):
         assert by_exercise(rows, student)["03.posterior_variance"]["points"] == "2", student
+
+
+def test_an_environment_that_lies_in_tmp_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/tmp/course/.venv")
+    command = walls("bwrap", Path("/room"), 1)
+    assert command.index("/tmp") < command.index("/tmp/course/.venv")
+    assert command[command.index("/tmp") - 1] == "--tmpfs"
 
 
 def test_an_answer_that_ends_the_process_costs_only_itself(hand_in, tmp_path):
