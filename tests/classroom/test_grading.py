@@ -179,7 +179,10 @@ def test_the_numbers_of_another_name_are_remarked(hand_in, tmp_path):
 def test_ctrl_c_ends_it_at_once_and_loses_nothing(hand_in, tmp_path):
     stubborn = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n"
     folder = hand_in(ada=solved(), ben=[stubborn], cleo=[stubborn])
-    command = [sys.executable, "-m", "minddpm", "grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "2"]
+    # where tests run in the background, Ctrl-C is ignored by all that they start: heed it again
+    heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    run = heed + "from minddpm.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-c", run, "grade", str(folder), "--out", str(tmp_path / "out"), "--jobs", "2"]
     process = subprocess.Popen([*command, "--timeout", "500"], stderr=subprocess.PIPE, text=True)
     results = tmp_path / "out" / "results.jsonl"
     deadline = time.monotonic() + 120
