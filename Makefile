@@ -2,7 +2,7 @@
 # make test       all that CI checks
 # make notebooks  run every lesson again from its text twin, and store its outputs
 # make exercises  run every solution again from its text twin, and make the exercises from it
-# The first of them makes .venv; afterwards none needs the network.
+# The first of them makes .venv, the first but `make lab` installs what tests need; afterwards none needs the network.
 
 PYTHON ?= python3
 VENV := .venv

@@ -10,8 +10,9 @@ from wrong import WRONG
 
 from minddpm.classroom.bank import BANK, STRETCHES
 from minddpm.classroom.engine import explain, judge
-from minddpm.classroom.exercise import Choice, Exercise, HandNumber
+from minddpm.classroom.exercise import Choice, Exercise, HandNumber, Stretch
 from minddpm.classroom.outcome import outcome_of, same
+from minddpm.classroom.pictures import side_by_side
 
 EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
 HAND_NUMBERS = [question for question in BANK.values() if isinstance(question, HandNumber)]
@@ -177,6 +178,18 @@ def test_predictions(question):
 def test_stretch_targets_can_be_drawn(question):
     outcome = outcome_of(question.target, question.picture.args)
     assert outcome.value is not None, outcome.error
+
+
+@pytest.mark.parametrize("question", [*STRETCHES.values(), *(e for e in EXERCISES if e.picture)], ids=name_of)
+def test_a_picture_shows_the_target_and_every_mistake_that_gives_numbers(question):
+    right = question.target if isinstance(question, Stretch) else question.reference
+    mistakes = () if isinstance(question, Stretch) else question.mistakes
+    target = outcome_of(right, question.picture.args)
+    for wrong in (right, *(mistake.wrong for mistake in mistakes)):
+        yours = outcome_of(wrong, question.picture.args)
+        axes = side_by_side(question.picture.draw, yours, target).axes
+        empty = ["nothing to draw" in [text.get_text() for text in axis.texts] for axis in axes]
+        assert empty == [yours.value is None, False]
 
 
 def test_every_lesson_has_its_questions():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from handed_in import solved
 
+from minddpm.classroom import seccomp
 from minddpm.classroom.grader import grade
 from minddpm.classroom.sandbox import Limits, bubblewrap
 
@@ -93,3 +94,8 @@ def test_no_cheat_earns_what_it_has_not_solved(hand_in, tmp_path, listener):
     remarks = {row["student"]: row["remark"] for row in rows}
     assert "minddpm.posterior" in remarks["imports_the_package"]
     assert "minddpm.classroom.bank" in remarks["imports_the_reference"]
+    assert "tried to read" in remarks["reads_the_answer_in_a_thread"]
+    assert "Read-only file system" in remarks["fills_memory_outside_its_process"]
+    if seccomp.program() is not None:  # without the filter each of these would say something else
+        for name in ("starts_a_program", "forks_and_forks_again", "fills_memory_outside_its_process"):
+            assert "PermissionError: [Errno 1]" in remarks[name], remarks[name]
