@@ -11,13 +11,15 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from matplotlib.backend_bases import FigureCanvasBase
 from torch import Tensor
 from tqdm import tqdm
@@ -33,7 +35,7 @@ from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.training import TrainState, train
-from minddpm.unet import UNet
+from minddpm.unet import UNet, UNetConfig
 
 VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
 AUGMENTS = {"jitter": jitter, "none": None}
@@ -42,13 +44,18 @@ AUGMENTS = {"jitter": jitter, "none": None}
 def run_train(options: argparse.Namespace) -> None:
     """Train on the digits, keeping a log and a checkpoint from which a stopped run goes on."""
     checkpoint, log = options.out / "checkpoint.safetensors", options.out / "log.csv"
-    images, held_out = (load_mnist(split, options.source)[0] for split in ("train", "test"))
+    (images, labels), held_out = (load_mnist(split, options.source) for split in ("train", "test"))
     knobs = {name: getattr(options, name) for name in ("seed", "steps", "batch_size", "learning_rate")}
-    schedule = linear_schedule()
+    schedule, classes = linear_schedule(), 10 * options.labels
     torch.manual_seed(options.seed)
-    model = load(options.start)[0].train().requires_grad_() if options.start else UNet()
+    model = UNet(UNetConfig(classes=classes))
+    if options.start:  # a network without labels lacks only their weights, which begin at zero
+        start = load(options.start)[0]
+        model = UNet(replace(start.config, classes=classes))
+        model.load_state_dict(start.state_dict(), strict=classes == start.config.classes)
     settings = knobs | {"source": options.source, "data_sha256": digest(images), "augment": options.augment}
     settings["start_sha256"] = fingerprint(model, schedule) if options.start else None
+    settings["labels"] = options.labels
     last: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}
     tensors = None
     if options.resume:
@@ -62,11 +69,12 @@ def run_train(options: argparse.Namespace) -> None:
     rows = log_rows(log, last["step"])
     write_whole(log, "".join(rows).encode())  # a folder that cannot be written shows now, not at the first checkpoint
     started = time.perf_counter() - last["seconds"]
-    training = train(model, images, schedule, augment=AUGMENTS[options.augment], resume=tensors, **knobs)
+    augment, told = AUGMENTS[options.augment], labels if options.labels else None
+    training = train(model, images, schedule, augment=augment, labels=told, resume=tensors, **knobs)
     try:
         for state, loss in at_checkpoints(training, last, options.steps, options.every):
             average, seconds = cast(UNet, state.average.model), time.perf_counter() - started
-            held = held_out_loss(average, held_out, schedule)
+            held = held_out_loss(average, *held_out, schedule)
             if not math.isfinite(held):  # broken weights must not replace the last good ones
                 raise FloatingPointError(f"the held-out loss is {held} at step {state.step}")
             rate = f"{state.learning_rate:.2e}"
@@ -112,10 +120,16 @@ def log_rows(log: Path, step: int) -> list[str]:
 
 
 @torch.inference_mode()
-def held_out_loss(model: UNet, images: Float[Tensor, "n 1 28 28"], schedule: Schedule) -> float:
-    """L_simple on held-out images, with the same times and noise at every call."""
+def held_out_loss(
+    model: UNet, images: Float[Tensor, "n 1 28 28"], labels: Int64[Tensor, "n"], schedule: Schedule
+) -> float:
+    """L_simple on held-out images, the model told their labels if it takes any; the same times and noise every time."""
     generator = torch.Generator().manual_seed(1)
-    return fmean(simple_loss(model, x_0, schedule, generator=generator).item() for x_0 in images.split(250))
+    losses = []
+    for x_0, label in zip(images.split(250), labels.split(250)):
+        told = partial(model, label=label) if model.config.classes else model
+        losses.append(simple_loss(told, x_0, schedule, generator=generator).item())
+    return fmean(losses)
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -194,6 +208,9 @@ def build_parser() -> argparse.ArgumentParser:
     add(trainer, "--seed", 0, "of the first weights, the order, the times and the noise", type=integer(0))
     add(trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full"))
     add(trainer, "--augment", "jitter", "turn and stretch each digit a little, or not", choices=AUGMENTS)
+    trainer.add_argument(
+        "--labels", action="store_true", help="tell the network which digit it sees, but for one in ten"
+    )
     trainer.add_argument("--start", type=Path, help="checkpoint whose weights to begin with (default: fresh ones)")
     add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
     trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")

@@ -1,7 +1,5 @@
 """What the network is trained for: the variational bound, and the simple loss inside it (Ho et al. 2020, section 3)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,9 +7,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
-from torch import Tensor
+from torch import Generator, Tensor
 
-from minddpm.noising import check_like, forward_diffusion, predict_x0
+from minddpm.noising import Images, check_like, forward_diffusion, predict_x0
 from minddpm.posterior import Gaussian, posterior, posterior_variance
 from minddpm.schedule import Coefficient, Schedule, Time, per_image
 
@@ -26,7 +24,6 @@ def gaussian_kl(p: Gaussian, q: Gaussian) -> Float[Tensor, "..."]:
 
     Args:
         p, q: means of any shape; variances positive and broadcasting against them.
-
     Returns: the shape that the four broadcast to.
     Raises: ValueError for a variance that is not positive.
     """
@@ -37,14 +34,9 @@ def gaussian_kl(p: Gaussian, q: Gaussian) -> Float[Tensor, "..."]:
 
 
 def simple_loss(
-    model: Model,
-    x_0: Float[Tensor, "b *dims"],
-    schedule: Schedule,
-    *,
-    t: Time | None = None,
-    noise: Float[Tensor, "b *dims"] | None = None,
-    generator: torch.Generator | None = None,
-) -> Float[Tensor, ""]:
+    model: Model, x_0: Images, schedule: Schedule, *, t: Time | None = None, noise: Images | None = None,
+    generator: Generator | None = None,
+) -> Float[Tensor, ""]:  # fmt: skip
     """L_simple: how far the network's guess of the noise is from the noise, squared, on average over every pixel.
 
     L_simple = mean of (noise - model(sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise, t))^2
@@ -52,11 +44,9 @@ def simple_loss(
     Args:
         model: takes x_t and t (int64, shape (b,)) and predicts the noise.
         x_0: clean images, shape (b, *dims), floating point.
-        schedule: the noise schedule.
         t: times 1..T, an int or shape (b,); drawn uniformly, one for each image, if None.
         noise: standard normal, the shape of x_0; drawn if None.
         generator: source of randomness for the draws, t first.
-
     Returns: a scalar that carries gradients to the model.
     Raises: TypeError or ValueError for inputs, or a prediction, of the wrong kind or shape.
     Source: Ho et al. 2020, eq. 14.
@@ -82,13 +72,9 @@ class VariationalBound(NamedTuple):
 
 @torch.inference_mode()
 def variational_bound(
-    model: Model,
-    x_0: Float[Tensor, "b *dims"],
-    schedule: Schedule,
-    *,
-    variance: Variance = posterior_variance,
-    generator: torch.Generator | None = None,
-) -> VariationalBound:
+    model: Model, x_0: Images, schedule: Schedule, *, variance: Variance = posterior_variance,
+    generator: Generator | None = None,
+) -> VariationalBound:  # fmt: skip
     """Evaluate every term of the negative variational bound on 8-bit images, with one draw of the noise for each t.
 
     The model's reverse step is N(mu_tilde(x_t, predicted x_0), variance(t)), nothing clipped. At t = 1, where
@@ -100,7 +86,6 @@ def variational_bound(
         schedule: the noise schedule, T >= 2.
         variance: of the reverse step, `posterior_variance` or `beta_variance`.
         generator: source of randomness, one draw a step from t = T to 1.
-
     Returns: the terms in nats per image and their sum in bits per dimension, float64.
     Raises: ValueError for values outside [-1, 1] or T < 2; TypeError for images that are not floating point.
     Source: Ho et al. 2020, eq. 5, 8 and 13.
@@ -133,7 +118,7 @@ def variational_bound(
     return VariationalBound(*terms, total / (math.log(2) * math.prod(x_0.shape[1:])))
 
 
-def discretised_log_likelihood(x_0: Float[Tensor, "b *dims"], decoder: Gaussian) -> Float[Tensor, "b *dims"]:
+def discretised_log_likelihood(x_0: Images, decoder: Gaussian) -> Images:
     """The log probability that a normal distribution gives to the bin of each 8-bit pixel, in nats.
 
     log of the integral of N(x; mean, variance) from x_0 - 1/255 to x_0 + 1/255;
@@ -142,7 +127,6 @@ def discretised_log_likelihood(x_0: Float[Tensor, "b *dims"], decoder: Gaussian)
     Args:
         x_0: pixels k / 127.5 - 1, k = 0..255.
         decoder: the distribution, mean of the shape of x_0.
-
     Source: Ho et al. 2020, eq. 13.
     """
     centre, spread = x_0 - decoder.mean, decoder.variance.sqrt()
@@ -155,7 +139,7 @@ def discretised_log_likelihood(x_0: Float[Tensor, "b *dims"], decoder: Gaussian)
 
 
 @torch.inference_mode()
-def evaluate(model: Model, x_t: Float[Tensor, "b *dims"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b *dims"]:
+def evaluate(model: Model, x_t: Images, t: Int64[Tensor, "b"]) -> Images:
     """Ask the model for the noise in eval and inference mode, leave its modes as they were, and check what it says."""
     training = [module for module in model.modules() if module.training] if isinstance(model, torch.nn.Module) else []
     for module in training:

@@ -1,22 +1,17 @@
 """The forward process q: from a clean image to noise, by one step or by one jump (Ho et al. 2020, eq. 2 and 4)."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from minddpm.schedule import Schedule, Time, per_image
 
+Images = Float[Tensor, "b *dims"]
+
 
 def forward_step(
-    x_prev: Float[Tensor, "b *dims"],
-    t: Time,
-    schedule: Schedule,
-    noise: Float[Tensor, "b *dims"] | None = None,
-    *,
-    generator: torch.Generator | None = None,
-) -> Float[Tensor, "b *dims"]:
+    x_prev: Images, t: Time, schedule: Schedule, noise: Images | None = None, *, generator: Generator | None = None
+) -> Images:
     """Take one noising step, from x_{t-1} to x_t.
 
     x_t = sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) noise, a draw of q(x_t | x_{t-1})
@@ -24,10 +19,8 @@ def forward_step(
     Args:
         x_prev: x_{t-1}, shape (b, *dims), floating point.
         t: the time of the result, 1..T, an int or shape (b,).
-        schedule: the noise schedule.
         noise: standard normal, exactly the shape and dtype of x_prev; drawn if None.
         generator: source of randomness for the draw.
-
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 2.
     """
@@ -38,13 +31,8 @@ def forward_step(
 
 
 def forward_diffusion(
-    x_0: Float[Tensor, "b *dims"],
-    t: Time,
-    schedule: Schedule,
-    noise: Float[Tensor, "b *dims"] | None = None,
-    *,
-    generator: torch.Generator | None = None,
-) -> tuple[Float[Tensor, "b *dims"], Float[Tensor, "b *dims"]]:
+    x_0: Images, t: Time, schedule: Schedule, noise: Images | None = None, *, generator: Generator | None = None
+) -> tuple[Images, Images]:
     """Jump from the clean image x_0 straight to x_t (known elsewhere as q_sample).
 
     x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise, a draw of q(x_t | x_0)
@@ -52,10 +40,8 @@ def forward_diffusion(
     Args:
         x_0: clean images, shape (b, *dims), floating point.
         t: the time to jump to, 0..T, an int or shape (b,); t = 0 gives x_0 back.
-        schedule: the noise schedule.
         noise: standard normal, exactly the shape and dtype of x_0; drawn if None.
         generator: source of randomness for the draw.
-
     Returns: x_t and the noise it was made with, both of the shape of x_0.
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 4.
@@ -66,13 +52,10 @@ def forward_diffusion(
     return per_image(alpha_bar.sqrt(), x_0) * x_0 + per_image((1 - alpha_bar).sqrt(), x_0) * noise, noise
 
 
-def predict_x0(
-    x_t: Float[Tensor, "b *dims"], t: Time, noise: Float[Tensor, "b *dims"], schedule: Schedule
-) -> Float[Tensor, "b *dims"]:
+def predict_x0(x_t: Images, t: Time, noise: Images, schedule: Schedule) -> Images:
     """Solve the jump for x_0: the clean image that x_t and its noise imply.
 
     x_0 = (x_t - sqrt(1 - alpha_bar_t) noise) / sqrt(alpha_bar_t), for t in 1..T
-
     Raises: TypeError or ValueError for t, dtype or shape that does not fit.
     Source: Ho et al. 2020, between eq. 9 and 10.
     """
@@ -82,13 +65,10 @@ def predict_x0(
     return (x_t - per_image((1 - alpha_bar).sqrt(), x_t) * noise) / per_image(alpha_bar.sqrt(), x_t)
 
 
-def predict_noise(
-    x_t: Float[Tensor, "b *dims"], t: Time, x_0: Float[Tensor, "b *dims"], schedule: Schedule
-) -> Float[Tensor, "b *dims"]:
+def predict_noise(x_t: Images, t: Time, x_0: Images, schedule: Schedule) -> Images:
     """Solve the jump for the noise: what was added to x_0 to make x_t.
 
     noise = (x_t - sqrt(alpha_bar_t) x_0) / sqrt(1 - alpha_bar_t), for t in 1..T
-
     Raises: TypeError or ValueError for t, dtype or shape that does not fit.
     Source: Ho et al. 2020, eq. 4 rearranged.
     """
@@ -98,9 +78,7 @@ def predict_noise(
     return (x_t - per_image(alpha_bar.sqrt(), x_t) * x_0) / per_image((1 - alpha_bar).sqrt(), x_t)
 
 
-def standard_noise(
-    x: Float[Tensor, "b *dims"], noise: Tensor | None = None, generator: torch.Generator | None = None
-) -> Float[Tensor, "b *dims"]:
+def standard_noise(x: Images, noise: Tensor | None = None, generator: Generator | None = None) -> Images:
     """Draw standard normal noise for the images x, or check that the noise given fits them exactly."""
     check_like("noise", x if noise is None else noise, x)
     if noise is not None:

@@ -1,13 +1,11 @@
 """Where x_{t-1} lies if both x_t and x_0 are known: a Gaussian (Ho et al. 2020, eq. 6 and 7)."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.noising import check_like
+from minddpm.noising import Images, check_like
 from minddpm.schedule import Coefficient, Schedule, Time, per_image
 
 
@@ -26,8 +24,6 @@ def posterior_coefficients(t: Time, schedule: Schedule) -> tuple[Coefficient, Co
 
     Args:
         t: 1..T, an int or shape (b,). At t = 1 they are 1 and 0.
-        schedule: the noise schedule.
-
     Returns: two float64 tensors of shape () or (b,).
     Raises: TypeError or ValueError for a t that is not such.
     Source: Ho et al. 2020, eq. 7.
@@ -61,7 +57,7 @@ def beta_variance(t: Time, schedule: Schedule) -> Coefficient:
     return schedule.beta[schedule.index(t)]
 
 
-def posterior(x_0: Float[Tensor, "b *dims"], x_t: Float[Tensor, "b *dims"], t: Time, schedule: Schedule) -> Gaussian:
+def posterior(x_0: Images, x_t: Images, t: Time, schedule: Schedule) -> Gaussian:
     """q(x_{t-1} | x_t, x_0), the true reverse step.
 
     mean = coef_x0 x_0 + coef_xt x_t, variance = beta_tilde_t
@@ -69,8 +65,6 @@ def posterior(x_0: Float[Tensor, "b *dims"], x_t: Float[Tensor, "b *dims"], t: T
     Args:
         x_0, x_t: clean and noisy images, one shape (b, *dims) and dtype.
         t: the time of x_t, 1..T, an int or shape (b,).
-        schedule: the noise schedule.
-
     Returns: mean of shape (b, *dims); variance of shape () or (b, 1, ..., 1).
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 6 and 7.

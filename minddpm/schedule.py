@@ -4,8 +4,6 @@ Arrays have T + 1 entries: index 0 is the clean image (beta[0] = 0, alpha_bar[0]
 Libraries that count from 0 call our t by the number t - 1.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,12 +50,11 @@ class Schedule:
             raise ValueError(f"alpha_bar must be the running product of 1 - beta, got one off by {error:.2g}: {advice}")
 
     @classmethod
-    def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> Schedule:
+    def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> "Schedule":
         """Build a schedule from the list beta_1, ..., beta_T: the one place where betas[0] is beta_1.
 
         Args:
             betas: T numbers strictly between 0 and 1 (list, array or tensor).
-
         Raises: ValueError for an empty list, another rank, NaN, or a value outside (0, 1).
         """
         values = torch.as_tensor(betas if isinstance(betas, Tensor) else np.asarray(betas)).detach().cpu().double()
@@ -94,7 +91,6 @@ class Schedule:
             batch_size: how many, b >= 1.
             generator: source of randomness; PyTorch's global one if None.
             device: where the result lies; CPU if None.
-
         Returns: int64, shape (b,).
         Raises: TypeError or ValueError for a batch_size that is not a positive integer.
         """
@@ -108,7 +104,6 @@ class Schedule:
         Args:
             t: an integer, or an int64 tensor of shape (b,), each in first..T.
             first: the lowest time allowed, 1 or 0.
-
         Raises: TypeError for a t that is not integer, ValueError for one out of range or of another rank.
         """
         if isinstance(t, Tensor):
@@ -133,7 +128,6 @@ def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor
     Args:
         coefficient: float64, shape () for all images or (b,) for one each; all arithmetic in float64 comes before.
         x: the images, shape (b, *dims).
-
     Returns: shape () or (b, 1, ..., 1), dtype and device of x.
     Raises: ValueError where the number of coefficients is not the number of images.
     """
@@ -145,20 +139,19 @@ def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor
     return coefficient.to(x).reshape(coefficient.shape + (1,) * (x.ndim - 1) * coefficient.ndim)
 
 
-def linear_schedule(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+def linear_schedule(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> "Schedule":
     """beta_t rises in equal steps from beta_start at t = 1 to beta_end at t = T.
 
     Args:
         T: number of steps, at least 1.
         beta_start, beta_end: in (0, 1).
-
     Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for betas outside (0, 1).
     Source: Ho et al. 2020, section 4.
     """
     return Schedule.from_betas(torch.linspace(beta_start, beta_end, positive_integer("T", T), dtype=torch.float64))
 
 
-def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Schedule:
+def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> "Schedule":
     """alpha_bar falls like a squared cosine: slowly at both ends.
 
     alpha_bar_t = f(t) / f(0), f(t) = cos^2((t/T + s) / (1 + s) * pi/2), beta_t = min(1 - f(t) / f(t-1), max_beta)
@@ -167,7 +160,6 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
         T: number of steps, at least 1.
         s: offset that keeps beta_1 from being too small, at least 0.
         max_beta: bound on beta_t, in (0, 1).
-
     Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for s or max_beta out of range.
     Source: Nichol & Dhariwal 2021, eq. 17.
     """

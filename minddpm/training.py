@@ -1,41 +1,38 @@
 """Training: one step, the whole loop, and the running average of the weights (Ho et al. 2020, algorithm 1)."""
 
-from __future__ import annotations
-
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor, nn
 
+from minddpm.guidance import drop_labels
 from minddpm.loss import simple_loss
+from minddpm.noising import Images
 from minddpm.schedule import Schedule, positive_integer
 
 
 def train_step(
-    model: nn.Module,
-    x_0: Float[Tensor, "b *dims"],
-    optimizer: torch.optim.Optimizer,
-    schedule: Schedule,
-    *,
-    generator: torch.Generator | None = None,
-) -> float:
+    model: nn.Module, x_0: Images, optimizer: torch.optim.Optimizer, schedule: Schedule, *,
+    label: Int64[Tensor, "b"] | None = None, generator: Generator | None = None,
+) -> float:  # fmt: skip
     """Take one gradient step on `simple_loss`, and return the loss before it.
 
     Args:
         model: predicts the noise from x_t and t.
         x_0: a batch of clean images, shape (b, *dims).
         optimizer: holds the model's parameters.
-        schedule: the noise schedule.
+        label: told to the model, one for each image.
         generator: source of randomness for t and the noise.
-
     Raises: FloatingPointError for a loss that is not finite; the weights are then left as they were.
     Source: Ho et al. 2020, algorithm 1.
     """
-    loss = simple_loss(model, x_0, schedule, generator=generator)
+    told = model if label is None else functools.partial(model, label=label)
+    loss = simple_loss(told, x_0, schedule, generator=generator)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()}")
     optimizer.zero_grad()
@@ -118,18 +115,11 @@ def warm_cosine(step: int, steps: int, warmup: int = 500) -> float:
 
 
 def train(
-    model: nn.Module,
-    images: Float[Tensor, "n *dims"],
-    schedule: Schedule,
-    *,
-    steps: int,
-    batch_size: int = 64,
-    learning_rate: float = 2.5e-3,
-    ema_decay: float = 0.999,
-    seed: int = 0,
-    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-    resume: Mapping[str, Tensor] | None = None,
-) -> Iterator[TrainState]:
+    model: nn.Module, images: Float[Tensor, "n *dims"], schedule: Schedule, *, steps: int, batch_size: int = 64,
+    learning_rate: float = 2.5e-3, ema_decay: float = 0.999, seed: int = 0,
+    augment: Callable[[Tensor, Generator], Tensor] | None = None, labels: Int64[Tensor, "n"] | None = None,
+    dropped: float = 0.1, resume: Mapping[str, Tensor] | None = None,
+) -> Iterator[TrainState]:  # fmt: skip
     """Train a model, yielding the state after every step: `for state in train(...)` may plot, save or stop.
 
     Each epoch visits the images in an order of its own; each step has its own seed, so a resumed run repeats exactly.
@@ -137,15 +127,15 @@ def train(
     Args:
         model: predicts the noise from x_t and t; changed in place.
         images: clean images, shape (n, *dims), n >= 1.
-        schedule: the noise schedule.
         steps: how many to take in all, counted from the very start.
         batch_size: images a step, at most n of them.
         learning_rate: peak of Adam's; it rises for 500 steps (a tenth of a short run) and falls to 0 as a cosine.
         ema_decay: of the averaged weights, state.average.model.
         seed: fixes order, times and noise; the model's first weights are the caller's.
         augment: changes a batch before it is used.
+        labels: of the images, told to the model; a UNet with classes.
+        dropped: the share of labels that are replaced by none, in [0, 1] (see `guidance.drop_labels`).
         resume: tensors of an earlier state, from the same settings.
-
     Raises: TypeError or ValueError for settings out of range or the state of another model; FloatingPointError, naming
         the step, for a loss that is not finite.
     """
@@ -154,25 +144,30 @@ def train(
         raise ValueError(f"images must be at least one, got shape {tuple(images.shape)}")
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")
+    classes = getattr(getattr(model, "config", None), "classes", 0)
+    if labels is not None and (len(labels) != len(images) or not classes):
+        raise ValueError(
+            f"labels must be one for each of {len(images)} images, of a model with classes, got {len(labels)}"
+        )
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     batch_size = min(batch_size, len(images))
     state = TrainState(0, math.nan, 0.0, 0, model, EMA(model, ema_decay), optimizer)
     if resume is not None:
         state.restore(resume)
     model.train()
-    generator = torch.Generator()
+    generator = Generator()
     while state.step < steps:
         epoch, batch = divmod(state.step, len(images) // batch_size)
         order = torch.randperm(len(images), generator=generator.manual_seed(seed * 1_000_003 + epoch))
         generator.manual_seed(seed * 1_000_003 + 500_000_000 + state.step)
-        x_0 = images[order[batch * batch_size : (batch + 1) * batch_size]]
-        if augment is not None:
-            x_0 = augment(x_0, generator)
+        chosen = order[batch * batch_size : (batch + 1) * batch_size]
+        x_0 = images[chosen] if augment is None else augment(images[chosen], generator)
+        label = None if labels is None else drop_labels(labels[chosen], classes, dropped, generator=generator)
         state.learning_rate = learning_rate * warm_cosine(state.step, steps)
         for group in optimizer.param_groups:
             group["lr"] = state.learning_rate
         try:
-            state.loss = train_step(model, x_0, optimizer, schedule, generator=generator)
+            state.loss = train_step(model, x_0, optimizer, schedule, label=label, generator=generator)
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} at step {state.step + 1}") from None
         state.average.update(model)

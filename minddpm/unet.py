@@ -1,7 +1,5 @@
 """The noise predictor: a small U-Net that is told the time (Ho et al. 2020, appendix B)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +18,6 @@ def timestep_embedding(t: Real[Tensor, "b"], dim: int, max_period: float = 10_00
         t: times, any real numbers, shape (b,).
         dim: length of each embedding, even and positive.
         max_period: the slowest wave turns once in 2 pi max_period steps (nearly).
-
     Returns: shape (b, dim), float32 (float64 if t is float64).
     Raises: ValueError for an odd or non-positive dim, or for t that is not one-dimensional.
     Source: Vaswani et al. 2017, section 3.5.
@@ -46,7 +43,7 @@ class UNetConfig:
         blocks: residual blocks at each resolution, on the way down and on the way up.
         time_dim: length of the time embedding, even.
         groups: groups of each GroupNorm; divides every width.
-
+        classes: kinds of image that may be asked for, labels 0..classes-1; 0 for a network that takes no label.
     Raises: ValueError for a setting outside its range.
     """
 
@@ -55,6 +52,7 @@ class UNetConfig:
     blocks: int = 1
     time_dim: int = 64
     groups: int = 8
+    classes: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -66,6 +64,8 @@ class UNetConfig:
             )
         if self.time_dim < 2 or self.time_dim % 2:
             raise ValueError(f"time_dim must be even and positive, got {self.time_dim}")
+        if self.classes < 0:
+            raise ValueError(f"classes must be at least 0, got {self.classes}")
 
 
 def zero_init(layer: nn.Module) -> nn.Module:
@@ -124,6 +124,8 @@ class UNet(nn.Module):
         self.time = nn.Sequential(
             nn.Linear(config.time_dim, features), nn.SiLU(), nn.Linear(features, features), nn.SiLU()
         )
+        if config.classes:  # one row a class, and a last one for no label, which is and stays zero
+            self.label = zero_init(nn.Embedding(config.classes + 1, features, padding_idx=config.classes))
         self.stem = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
 
         self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
@@ -145,13 +147,17 @@ class UNet(nn.Module):
         self.norm = nn.GroupNorm(config.groups, widths[0])
         self.out = zero_init(nn.Conv2d(widths[0], config.image_channels, 3, padding=1))
 
-    def forward(self, x_t: Float[Tensor, "b c h w"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b c h w"]:
-        """Predict the noise in x_t at its times t, 1..T.
+    def forward(
+        self, x_t: Float[Tensor, "b c h w"], t: Int64[Tensor, "b"], label: Int64[Tensor, "b"] | None = None
+    ) -> Float[Tensor, "b c h w"]:
+        """Predict the noise in x_t at its times t, 1..T, told the label of each image, or `classes` where it has none.
 
         Raises: TypeError or ValueError for images that the levels cannot halve, or for inputs of another kind or shape.
         """
-        self.check(x_t, t)
+        self.check(x_t, t, label)
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
+        if label is not None:
+            time_features = time_features + self.label(label)
         h = self.stem(x_t)
         skips = []
         for down, blocks in zip(self.downs, self.encoder):
@@ -167,8 +173,8 @@ class UNet(nn.Module):
                 h = F.interpolate(up(h), scale_factor=2.0)
         return self.out(F.silu(self.norm(h)))
 
-    def check(self, x_t: Tensor, t: Tensor) -> None:
-        """Raise unless the network can take these images and times."""
+    def check(self, x_t: Tensor, t: Tensor, label: Tensor | None) -> None:
+        """Raise unless the network can take these images, times and labels."""
         if x_t.ndim != 4 or x_t.shape[1] != self.config.image_channels:
             wanted = f"(b, {self.config.image_channels}, height, width)"
             raise ValueError(f"images must have shape {wanted}, got {tuple(x_t.shape)}")
@@ -178,9 +184,13 @@ class UNet(nn.Module):
             raise ValueError(
                 f"image sides must be multiples of {multiple} to be halved {halvings} times, got {height}x{width}"
             )
-        if not isinstance(t, Tensor) or t.dtype != torch.int64:
-            raise TypeError(
-                f"t must be an int64 tensor, got {f'one of {t.dtype}' if isinstance(t, Tensor) else repr(t)}"
-            )
-        if t.shape != x_t.shape[:1]:
-            raise ValueError(f"t must have shape ({len(x_t)},), one for each image, got {tuple(t.shape)}")
+        for name, values in (("t", t), ("label", label))[: 1 if label is None else 2]:
+            if not isinstance(values, Tensor) or values.dtype != torch.int64:
+                got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
+                raise TypeError(f"{name} must be an int64 tensor, got {got}")
+            if values.shape != x_t.shape[:1]:
+                raise ValueError(f"{name} must have shape ({len(x_t)},), one for each image, got {tuple(values.shape)}")
+        if label is not None and not self.config.classes:
+            raise ValueError("label must be None for a network without classes")
+        if label is not None and not bool(((label >= 0) & (label <= self.config.classes)).all()):
+            raise ValueError(f"label must lie in 0..{self.config.classes}, the last for none, got {label.tolist()}")

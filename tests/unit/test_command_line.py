@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ LOG = ["step", "images", "loss", "held_out_loss", "learning_rate", "seconds"]
 @pytest.fixture
 def small(monkeypatch):
     """A network and data small enough to train for a few steps."""
-    monkeypatch.setattr(command_line, "UNet", lambda: UNet(SMALL))
+    monkeypatch.setattr(command_line, "UNetConfig", lambda **more: replace(SMALL, **more))
     few = {split: tuple(part[:20] for part in load_mnist(split)) for split in ("train", "test")}
     monkeypatch.setattr(command_line, "load_mnist", lambda split, source: few[split])
     return few
@@ -85,7 +86,7 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
     model, schedule, metadata = load(tmp_path / "run" / "checkpoint.safetensors")
     assert torch.equal(schedule.beta, linear_schedule().beta)
     assert metadata.pop("seconds") > 0
-    held_out = command_line.held_out_loss(model, small["test"][0], schedule)
+    held_out = command_line.held_out_loss(model, *small["test"], schedule)
     assert metadata == {
         "seed": 0,
         "steps": 6,
@@ -95,6 +96,7 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
         "data_sha256": digest(small["train"][0]),
         "augment": "jitter",
         "start_sha256": None,
+        "labels": False,
         "step": 6,
         "images_seen": 24,
         "held_out_loss": pytest.approx(held_out, rel=1e-9),

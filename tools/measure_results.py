@@ -1,0 +1,204 @@
+"""Measure what lessons report and what takes too long for them: writes minddpm/assets/results.json.
+
+python tools/measure_results.py {samplers,bound,trainings,guidance} [...]
+
+Samples and small networks are kept in runs/results, so that a stopped run goes on. On one core each part takes
+between a quarter of an hour and an hour. Every number of the file comes from here; seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minddpm import (
+    EMA,
+    Schedule,
+    UNet,
+    UNetConfig,
+    cosine_schedule,
+    forward_diffusion,
+    linear_schedule,
+    sample,
+    variational_bound,
+)
+from minddpm.checkpoints import ASSETS, load_pretrained
+from minddpm.data import load_mnist
+from minddpm.ddim import ddim_sample, respaced
+from minddpm.metrics import frechet_distance, load_classifier, training_features
+from minddpm.posterior import beta_variance, posterior_variance
+from minddpm.schedule import per_image
+
+RUNS, RESULTS = Path("runs/results"), ASSETS / "results.json"
+BATCH = 250  # digits drawn at once, and compared at once: distances of other numbers of digits are not comparable
+VARIANCES = {"beta": beta_variance, "beta tilde": posterior_variance}
+
+
+def kept(name: str, count: int, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
+    """Draw images in batches, each with a seed of its own, keeping them in a file."""
+    path = RUNS / f"{name}.npz"
+    images = torch.from_numpy(np.load(path)["images"]) if path.exists() else torch.empty(0, 1, 28, 28)
+    while len(images) < count:
+        generator = torch.Generator().manual_seed(1000 + len(images))
+        images = torch.cat([images, draw(BATCH, generator)])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, images=images.numpy())
+        print(name, len(images), flush=True)
+    return images[:count]
+
+
+@torch.inference_mode()
+def distances(images: Tensor) -> list[float]:
+    """The Fréchet distance to the train split, of each batch."""
+    classifier = load_classifier()
+    return [round(frechet_distance(classifier.features(x), training_features()), 4) for x in images.split(BATCH)]
+
+
+def measure_samplers() -> dict[str, object]:
+    """Fréchet distance by the number of steps: ancestral sampling with either variance, and DDIM."""
+    model, schedule, _ = load_pretrained()
+    shape, table = (BATCH, 1, 28, 28), {}
+    for steps in (50, 20, 10, 5, 100, 250, 1000):
+        few, shorter = respaced(model, schedule, steps)
+        ways = {
+            name: partial(sample, few, shape, shorter, variance=variance) for name, variance in VARIANCES.items()
+        } | {"ddim": partial(ddim_sample, model, shape, schedule, steps=steps)}
+        for name, way in ways.items():
+            count = BATCH if steps == 1000 else 2 * BATCH
+            images = kept(f"{name.replace(' ', '_')}_{steps}", count, lambda _, g, way=way: way(generator=g))
+            table.setdefault(name, {})[str(steps)] = distances(images)
+    real = load_mnist("train")[0]
+    orders = [torch.randperm(len(real), generator=torch.Generator().manual_seed(k))[:BATCH] for k in range(4)]
+    return {
+        "digits": BATCH,
+        "frechet": table,
+        "held_out": distances(load_mnist("test")[0]),
+        "train": [distances(real[order])[0] for order in orders],
+    }
+
+
+def measure_bound(count: int = 32) -> dict[str, object]:
+    """Bits/dim of held-out digits, split into its terms, by the variance and the number of steps."""
+    model, schedule, _ = load_pretrained()
+    x_0 = load_mnist("test")[0][:count]
+    table: dict[str, dict[str, object]] = {}
+    nats = math.log(2) * 784
+    for steps in (50, 100, 250, 1000):
+        for name, variance in VARIANCES.items():
+            few, shorter = respaced(model, schedule, steps)
+            generator = torch.Generator().manual_seed(0)
+            bound = variational_bound(few, x_0, shorter, variance=variance, generator=generator)
+            row = {
+                "prior": bound.prior.mean().item() / nats,
+                "denoising": bound.denoising.sum(1).mean().item() / nats,
+                "reconstruction": bound.reconstruction.mean().item() / nats,
+                "total": bound.total_bits_per_dim.mean().item(),
+                "total_std": bound.total_bits_per_dim.std().item(),
+            }
+            table.setdefault(name, {})[str(steps)] = {key: round(value, 5) for key, value in row.items()}
+            print(name, steps, table[name][str(steps)], flush=True)
+            if steps == 1000:
+                by_t = [float(f"{x:.4g}") for x in (bound.denoising.mean(0) / nats).tolist()]  # t = 1000..2
+                table[name]["by_t"] = by_t
+    return {"digits": count, "bits_per_dim": table}
+
+
+SMALL, STEPS, IMAGES = UNetConfig(channels=(8, 24, 48)), 1500, 64
+TRAININGS = {
+    "linear, T = 1000": linear_schedule(1000),
+    "cosine, T = 1000": cosine_schedule(1000),
+    "linear, T = 100": linear_schedule(100, 1e-3, 0.2),  # ten times the betas, so that as little is left at the end
+    "cosine, T = 100": cosine_schedule(100),
+}
+MARKS = (500, 1000, 1500)
+
+
+def true_weight(schedule: Schedule) -> Tensor:
+    """The weight of the squared error of the noise in L_{t-1}, with sigma^2 = beta tilde, its mean over t made 1."""
+    variance = posterior_variance(torch.arange(1, schedule.T + 1), schedule)
+    variance[0] = variance[1]  # at t = 1, where beta tilde is 0, as `variational_bound` does
+    beta, alpha, alpha_bar = schedule.beta[1:], schedule.alpha[1:], schedule.alpha_bar[1:]
+    weight = beta**2 / (2 * variance * alpha * (1 - alpha_bar))
+    return weight / weight.mean()
+
+
+def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
+    """Train a small network with a weight for each t, and keep it and its running average at each mark."""
+    path = RUNS / f"{name.replace(' ', '_').replace(',', '').replace('=_', '')}.pt"
+    if not path.exists():
+        torch.manual_seed(0)
+        model, images, generator = UNet(SMALL), load_mnist("train")[0], torch.Generator().manual_seed(0)
+        average, optimizer = EMA(model, 0.995), torch.optim.Adam(model.parameters(), lr=2.5e-3)
+        marks, order = {}, torch.empty(0, dtype=torch.int64)
+        for step in range(STEPS):
+            if len(order) < IMAGES:
+                order = torch.randperm(len(images), generator=generator)
+            chosen, order = order[:IMAGES], order[IMAGES:]
+            t = schedule.sample_t(IMAGES, generator=generator)
+            x_t, noise = forward_diffusion(images[chosen], t, schedule, generator=generator)
+            loss = (per_image(weight[t - 1], noise) * (model(x_t, t) - noise) ** 2).mean()
+            optimizer.param_groups[0]["lr"] = 2.5e-3 * min(1, (step + 1) / 150)  # no decay: what does the average do?
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            average.update(model)
+            if step + 1 in MARKS:
+                for kind, network in (("raw", model), ("average", average.model)):
+                    marks[f"{kind} {step + 1}"] = {key: value.clone() for key, value in network.state_dict().items()}
+                print(name, step + 1, f"{loss.item():.4f}", flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(marks, path)
+    networks = {}
+    for kind, weights in torch.load(path).items():
+        networks[kind] = UNet(SMALL).eval()
+        networks[kind].load_state_dict(weights)
+    return networks
+
+
+def measure_trainings() -> dict[str, object]:
+    """Small networks, alike but for one thing: the schedule, the weight of the loss, or the average of the weights."""
+    rows: dict[str, dict[str, object]] = {}
+    shape, held_out = (BATCH, 1, 28, 28), load_mnist("test")[0][:32]
+    runs = {name: (schedule, torch.ones(schedule.T, dtype=torch.float64)) for name, schedule in TRAININGS.items()}
+    first = linear_schedule(1000)
+    runs["linear, T = 1000, weight of the bound"] = first, true_weight(first)
+    for name, (schedule, weight) in runs.items():
+        networks = fit(name, schedule, weight)
+        last = networks[f"average {STEPS}"]
+        images = sample(last, shape, schedule, generator=torch.Generator().manual_seed(1000))
+        bound = variational_bound(last, held_out, schedule, generator=torch.Generator().manual_seed(0))
+        rows[name] = {
+            "frechet": distances(images)[0],
+            "bits_per_dim": round(bound.total_bits_per_dim.mean().item(), 4),
+            "alpha_bar_T": float(f"{schedule.alpha_bar[-1].item():.3g}"),
+        }
+        print(name, rows[name], flush=True)
+    averages: dict[str, dict[str, float]] = {"raw": {}, "average": {}}
+    for kind, network in fit("linear, T = 1000", *runs["linear, T = 1000"]).items():
+        which, step = kind.split()
+        images = ddim_sample(network, shape, first, generator=torch.Generator().manual_seed(1000))
+        averages[which][step] = distances(images)[0]
+        print(kind, averages[which][step], flush=True)
+    settings = {"parameters": sum(p.numel() for p in UNet(SMALL).parameters()), "images_seen": STEPS * IMAGES}
+    return settings | {"digits": BATCH, "runs": rows, "ema": averages}
+
+
+PARTS = {"samplers": measure_samplers, "bound": measure_bound, "trainings": measure_trainings}
+
+
+if __name__ == "__main__":
+    for part in sys.argv[1:]:
+        measured = PARTS[part]()
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        text = json.dumps(results | {part: measured}, indent=1)
+        # a list stands on one line
+        RESULTS.write_text(re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
