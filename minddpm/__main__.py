@@ -28,16 +28,14 @@ from minddpm.checkpoints import ASSETS, load, load_training, save, write_whole
 from minddpm.classroom.commands import add_commands
 from minddpm.data import digest, jitter, load_mnist
 from minddpm.figures import image_grid
+from minddpm.guidance import guided
 from minddpm.loss import simple_loss
 from minddpm.metrics import digit_report
-from minddpm.options import add, integer, positive
-from minddpm.posterior import beta_variance, posterior_variance
-from minddpm.sampler import sample
+from minddpm.options import add, add_sampling, draw, integer, positive
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.training import TrainState, train
 from minddpm.unet import UNet, UNetConfig
 
-VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
 AUGMENTS = {"jitter": jitter, "none": None}
 
 
@@ -115,8 +113,10 @@ def check_settings(action: str, was: Mapping[str, Any], now: Mapping[str, Any]) 
 def log_rows(log: Path, step: int) -> list[str]:
     """The head of the log, and its rows up to the step from which training goes on: the later ones will come again."""
     rows = log.read_text().splitlines(keepends=True)[1:] if step and log.exists() else []
-    head = "step,images,loss,held_out_loss,learning_rate,seconds\n"
-    return [head, *(row for row in rows if int(row.split(",")[0]) <= step)]
+    return [
+        "step,images,loss,held_out_loss,learning_rate,seconds\n",
+        *(row for row in rows if int(row.split(",")[0]) <= step),
+    ]
 
 
 @torch.inference_mode()
@@ -139,8 +139,11 @@ def run_sample(options: argparse.Namespace) -> None:
     formats = FigureCanvasBase.get_supported_filetypes()
     if options.out.suffix.lower().removeprefix(".") not in formats:
         raise ValueError(f"--out must end in one of .{', .'.join(sorted(formats))}, got {options.out}")
-    model, schedule, _ = load(options.checkpoint)
-    images = draw(model, schedule, options.count, options.seed, options.variance)
+    asked = options.digit is not None
+    if options.scale != 1 and not asked:
+        raise ValueError(f"--scale needs a --digit that is asked for, got only --scale {options.scale:g}")
+    model, schedule, _ = load(options.checkpoint or ASSETS / f"ddpm_mnist{'_labels' * asked}.safetensors")
+    images = draw(guided(model, options.digit, options.scale) if asked else model, schedule, options.count, options)
     image_grid(images, columns=min(10, options.count)).savefig(options.out)
     print(f"{options.count} digits in {options.out}")
 
@@ -148,8 +151,8 @@ def run_sample(options: argparse.Namespace) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     """Draw digits, keeping each batch, and measure them beside real ones."""
     options.samples.parent.mkdir(parents=True, exist_ok=True)
-    settings = {name: getattr(options, name) for name in ("seed", "batch", "variance")}
-    model, schedule, _ = load(options.checkpoint)
+    settings = {name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim")}
+    model, schedule, _ = load(options.checkpoint or ASSETS / "ddpm_mnist.safetensors")
     settings["weights_sha256"] = fingerprint(model, schedule)
     images = kept_samples(options.samples, settings) if options.samples.exists() else torch.empty(0, 1, 28, 28)
     try:
@@ -157,8 +160,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
             size = min(options.batch, options.count - start)
             print(f"digits {start + 1} to {start + size} of {options.count}", file=sys.stderr)
             # each batch has its own seed, so that a run that goes on draws what it would have drawn
-            drawn = draw(model, schedule, size, options.seed * 1_000_003 + start, options.variance)
-            images = torch.cat([images, drawn])
+            images = torch.cat([images, draw(model, schedule, size, options, options.seed * 1_000_003 + start)])
             arrays = io.BytesIO()
             np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
             write_whole(options.samples, arrays.getvalue())
@@ -184,12 +186,6 @@ def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n 1 
     return images
 
 
-def draw(model: UNet, schedule: Schedule, count: int, seed: int, variance: str) -> Float[Tensor, "n 1 28 28"]:
-    """Draw digits under a progress bar."""
-    generator = torch.Generator().manual_seed(seed)
-    return sample(model, (count, 1, 28, 28), schedule, variance=VARIANCES[variance], generator=generator, progress=True)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Describe the commands and their options."""
     parser = argparse.ArgumentParser(prog="python -m minddpm", description="Train and judge a DDPM; check exercises.")
@@ -208,9 +204,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(trainer, "--seed", 0, "of the first weights, the order, the times and the noise", type=integer(0))
     add(trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full"))
     add(trainer, "--augment", "jitter", "turn and stretch each digit a little, or not", choices=AUGMENTS)
-    trainer.add_argument(
-        "--labels", action="store_true", help="tell the network which digit it sees, but for one in ten"
-    )
+    trainer.add_argument("--labels", action="store_true", help="tell the network the digit, but for one in ten")
     trainer.add_argument("--start", type=Path, help="checkpoint whose weights to begin with (default: fresh ones)")
     add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
     trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -218,6 +212,8 @@ def build_parser() -> argparse.ArgumentParser:
     sampler = command("sample", run_sample)
     sampler.add_argument("--out", type=Path, required=True, help="picture to write, such as digits.png")
     add(sampler, "--count", 100, "how many digits", type=integer(1))
+    sampler.add_argument("--digit", type=int, choices=range(10), help="the digit to draw (default: any)")
+    add(sampler, "--scale", 1.0, "how strongly that digit is asked for", type=positive)
 
     evaluator = command("evaluate", run_evaluate)
     add(evaluator, "--samples", Path("samples.npz"), "where digits are kept, to go on from or measure again", type=Path)
@@ -225,10 +221,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(evaluator, "--batch", 250, "digits drawn at once", type=integer(1))
 
     for drawer in (sampler, evaluator):
-        shipped = ASSETS / "ddpm_mnist.safetensors"
-        drawer.add_argument("--checkpoint", type=Path, default=shipped, help="weights (default: the shipped ones)")
-        add(drawer, "--seed", 0, "of the noise", type=integer(0))
-        add(drawer, "--variance", "beta", "of a reverse step", choices=VARIANCES)
+        drawer.add_argument("--checkpoint", type=Path, help="weights (default: the shipped ones)")
+        add_sampling(drawer)
     add_commands(command)
     return parser
 

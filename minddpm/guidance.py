@@ -16,7 +16,7 @@ class Guided(nn.Module):
         self.model, self.label, self.scale = model, torch.as_tensor(label), scale
 
     def forward(self, x_t: Float[Tensor, "b *dims"], t: Int64[Tensor, "b"]) -> Float[Tensor, "b *dims"]:
-        label = self.label.to(t.device).expand(len(x_t))
+        label = (self.label if self.label.ndim else self.label.expand(len(x_t))).to(t.device)
         if self.scale == 1:
             return self.model(x_t, t, label)
         unconditional = self.model(x_t, t, None)

@@ -1,4 +1,4 @@
-"""Options of the command line that are numbers in a range, and help that tells defaults."""
+"""Options of the command line: numbers in a range, help that tells defaults, and the choice of a sampler."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import argparse
 import math
 from collections.abc import Callable
 from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from minddpm.ddim import ddim_sample
+from minddpm.loss import Model
+from minddpm.posterior import beta_variance, posterior_variance
+from minddpm.sampler import sample
+from minddpm.schedule import Schedule
+
+VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
 
 
 def integer(least: int) -> Callable[[str], int]:
@@ -33,3 +45,21 @@ def positive(text: str) -> float:
 def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **kind: Any) -> None:
     """Add an option whose help tells its default."""
     command.add_argument(name, default=default, help=f"{what} (default: %(default)s)", **kind)
+
+
+def add_sampling(command: argparse.ArgumentParser) -> None:
+    """Add the options that `draw` reads."""
+    add(command, "--seed", 0, "of the noise", type=integer(0))
+    add(command, "--variance", "beta", "of an ancestral step", choices=VARIANCES)
+    command.add_argument("--ddim", type=integer(1), help="take so few steps, with DDIM (default: all, ancestral)")
+
+
+def draw(
+    model: Model, schedule: Schedule, count: int, options: argparse.Namespace, seed: int | None = None
+) -> Float[Tensor, "n 1 28 28"]:
+    """Draw digits under a progress bar, by the sampler that the options name."""
+    generator = torch.Generator().manual_seed(options.seed if seed is None else seed)
+    shape = count, 1, 28, 28
+    if options.ddim:
+        return ddim_sample(model, shape, schedule, steps=options.ddim, generator=generator, progress=True)
+    return sample(model, shape, schedule, variance=VARIANCES[options.variance], generator=generator, progress=True)

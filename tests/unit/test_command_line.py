@@ -17,6 +17,8 @@ import minddpm.__main__ as command_line
 from minddpm import training
 from minddpm.checkpoints import load, load_training, save
 from minddpm.data import digest, load_mnist
+from minddpm.ddim import ddim_sample
+from minddpm.guidance import guided
 from minddpm.metrics import digit_report
 from minddpm.posterior import posterior_variance
 from minddpm.sampler import sample
@@ -290,8 +292,9 @@ def test_help_explains_each_option_and_tells_its_default(capsys, command):
     (choices,) = (action.choices for action in command_line.build_parser()._actions if isinstance(action.choices, dict))
     for action in choices[command]._actions[1:]:
         assert action.help
-        plain = action.required or action.const or action.dest in ("checkpoint", "start")
-        assert plain or f"(default: {action.default})" in shown, action.dest
+        told = "(default: " if action.default is None else f"(default: {action.default})"
+        assert action.required or action.const or told in action.help % {"default": action.default}, action.dest
+        assert action.const or action.help % {"default": action.default} in shown
 
 
 # sample
@@ -322,6 +325,40 @@ def test_the_digits_are_those_of_the_seed_and_the_variance(tmp_path, checkpoint,
     assert torch.equal(drawn[0], sample(model, (2, 1, 28, 28), schedule, generator=generator, **options))
 
 
+def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeypatch):
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k))
+    assert run("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--count", 2, "--ddim", 2)[0] == 0
+    model, schedule, _ = load(checkpoint)
+    expected = ddim_sample(model, (2, 1, 28, 28), schedule, steps=2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(drawn[0], expected)
+    code, _, message = run("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--ddim", 4)
+    assert code == 2 and "steps must be at most T = 3, got 4" in message
+
+
+def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
+    torch.manual_seed(0)
+    model, schedule = UNet(replace(SMALL, classes=10)).eval(), linear_schedule(3, 0.1, 0.5)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    path = save(tmp_path / "labels.safetensors", model, schedule)
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k))
+    common = ("--checkpoint", path, "--count", 2)
+    assert run("sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 2.5)[0] == 0
+    told = guided(model, 7, 2.5)
+    assert torch.equal(drawn[0], sample(told, (2, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(0)))
+    code, _, message = run("sample", "--out", tmp_path / "x.svg", *common, "--scale", 2)
+    assert code == 2 and "--scale needs a --digit" in message
+
+
+def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint, run):
+    code, _, message = run("sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--digit", 7)
+    assert code == 2 and "label must be None for a network without classes" in message
+
+
 @pytest.mark.parametrize(
     ("out", "said"),
     [
@@ -331,7 +368,7 @@ def test_the_digits_are_those_of_the_seed_and_the_variance(tmp_path, checkpoint,
     ],
 )
 def test_a_picture_that_could_not_be_written_is_refused_before_sampling(tmp_path, run, monkeypatch, out, said):
-    monkeypatch.setattr(command_line, "sample", lambda *_, **__: pytest.fail("sampled"))
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
     code, _, message = run("sample", "--out", tmp_path / out)
     assert code == 2
     assert re.search(said, message)
