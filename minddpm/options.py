@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm.ddim import ddim_sample
+from minddpm.guidance import Guided
 from minddpm.loss import Model
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.sampler import sample
@@ -61,5 +62,7 @@ def draw(
     generator = torch.Generator().manual_seed(options.seed if seed is None else seed)
     shape = count, 1, 28, 28
     if options.ddim:
-        return ddim_sample(model, shape, schedule, steps=options.ddim, generator=generator, progress=True)
+        clip = not isinstance(model, Guided)  # DDIM puts guided noise back in full, also where it clips the estimate
+        images = ddim_sample(model, shape, schedule, steps=options.ddim, clip=clip, generator=generator, progress=True)
+        return images.clamp(-1, 1)
     return sample(model, shape, schedule, variance=VARIANCES[options.variance], generator=generator, progress=True)

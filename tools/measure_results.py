@@ -34,7 +34,10 @@ from minddpm import (
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, respaced
-from minddpm.metrics import frechet_distance, load_classifier, training_features
+from minddpm.guidance import guided
+from minddpm.loss import Model
+from minddpm.metrics import SURE, frechet_distance, load_classifier, training_features
+from minddpm.noising import predict_noise, predict_x0
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.schedule import per_image
 
@@ -73,10 +76,10 @@ def measure_samplers() -> dict[str, object]:
             name: partial(sample, few, shape, shorter, variance=variance) for name, variance in VARIANCES.items()
         } | {"ddim": partial(ddim_sample, model, shape, schedule, steps=steps)}
         for name, way in ways.items():
+            count = 2 * BATCH if steps <= 100 else BATCH
             if (name, steps) == ("beta", 1000):  # what `python -m minddpm evaluate --samples runs/samples.npz` kept
                 images = torch.from_numpy(np.load(RUNS.parent / "samples.npz")["images"])
             else:
-                count = BATCH if steps == 1000 else 2 * BATCH
                 images = kept(f"{name.replace(' ', '_')}_{steps}", count, lambda _, g, way=way: way(generator=g))
             table.setdefault(name, {})[str(steps)] = distances(images)
     real = load_mnist("train")[0]
@@ -195,7 +198,57 @@ def measure_trainings() -> dict[str, object]:
     return settings | {"digits": BATCH, "runs": rows, "ema": averages}
 
 
-PARTS = {"samplers": measure_samplers, "bound": measure_bound, "trainings": measure_trainings}
+SCALES = (0, 1, 2, 4, 8)
+
+
+def bounded(model: Model, schedule: Schedule) -> Model:
+    """The noise that belongs to the clipped estimate of x_0.
+
+    `ddim_step` clips the estimate and keeps the predicted noise. Guided noise is then put back at full strength while
+    the estimate stays bounded, and from scale 2 on the image is driven away from its label.
+    """
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        x_0 = predict_x0(x_t, t, model(x_t, t), schedule).clamp(-1, 1)
+        return predict_noise(x_t, t, x_0, schedule)
+
+    return predict
+
+
+@torch.inference_mode()
+def obedience(images: Tensor, labels: Tensor) -> dict[str, float]:
+    """How often a classifier reads the digit asked for, and how much the digits of one class differ."""
+    probability = load_classifier()(images).softmax(1)
+    within = [torch.pdist(images[labels == digit].flatten(1)).mean() for digit in range(10)]
+    return {
+        "asked": round((probability.argmax(1) == labels).double().mean().item(), 4),
+        "sure": round((probability[torch.arange(len(labels)), labels] > SURE).double().mean().item(), 4),
+        "diversity": round(torch.stack(within).mean().item(), 3),
+        "frechet": distances(images)[0],
+    }
+
+
+def measure_guidance(steps: int = 25) -> dict[str, object]:
+    """What the scale of the guidance does: 25 digits of each class, from the same x_T at every scale."""
+    model, schedule, _ = load_pretrained("mnist_labels")
+    labels, shape, table = torch.arange(BATCH) % 10, (BATCH, 1, 28, 28), {}
+    for scale in SCALES:
+        asked = bounded(guided(model, labels, scale), schedule)
+        way = partial(ddim_sample, asked, shape, schedule, steps=steps)
+        images = kept(f"guided_{scale}", BATCH, lambda _, g, way=way: way(generator=g))
+        table[str(scale)] = obedience(images, labels)
+        print(scale, table[str(scale)], flush=True)
+    real, digits = load_mnist("test")
+    chosen = torch.cat([(digits == digit).nonzero()[: BATCH // 10, 0] for digit in range(10)])
+    return {"steps": steps, "digits": BATCH, "scales": table, "real": obedience(real[chosen], digits[chosen])}
+
+
+PARTS = {
+    "samplers": measure_samplers,
+    "bound": measure_bound,
+    "trainings": measure_trainings,
+    "guidance": measure_guidance,
+}
 
 
 if __name__ == "__main__":

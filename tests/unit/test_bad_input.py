@@ -39,10 +39,15 @@ from minddpm import (
     train_step,
     variational_bound,
 )
+from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
+from minddpm.guidance import drop_labels, guided
+from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
 
 SCHEDULE = linear_schedule(10)
 X = torch.zeros(3, 1, 4, 4)
 SMALL = UNetConfig(channels=(8, 16, 24), groups=4)
+LABELLED = UNetConfig(channels=(8,), groups=4, classes=3)
+MIXTURE = GaussianMixture(torch.zeros(2, 2), 1.0, torch.ones(2))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -78,7 +83,10 @@ def test_the_hook_checks_shapes_elsewhere_and_not_here():
         jaxtyping.config.update("jaxtyping_disable", True)
 
 
-@pytest.mark.parametrize("room", ["schedule", "noising", "posterior", "loss", "sampler", "unet", "training"])
+ROOMS = ["schedule", "noising", "posterior", "loss", "sampler", "ddim", "score", "guidance", "unet", "training"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
 def test_every_annotation_can_be_read(room):
     """One that cannot be resolved is silently not checked."""
     module, checked = importlib.import_module(f"minddpm.{room}"), 0
@@ -106,8 +114,14 @@ TAKE_T = {
     "posterior": lambda t: posterior(X, X, t, SCHEDULE),
     "simple_loss": lambda t: simple_loss(zeros, X, SCHEDULE, t=t),
     "reverse_step": lambda t: reverse_step(X, t, X, SCHEDULE),
+    "ddim_step": lambda t: ddim_step(X, t, X, SCHEDULE),
+    "score_from_noise": lambda t: score_from_noise(X, t, SCHEDULE),
+    "noise_from_score": lambda t: noise_from_score(X, t, SCHEDULE),
+    "mixture's score": lambda t: MIXTURE.score(torch.zeros(3, 2), t, SCHEDULE),
+    "mixture's log_density": lambda t: MIXTURE.log_density(torch.zeros(3, 2), t, SCHEDULE),
     "index": SCHEDULE.index,
 }
+FROM_0 = {"forward_diffusion", "mixture's score", "mixture's log_density"}
 BAD_T = {
     "above T": (11, ValueError, "t must lie in", "..10", "got 11"),
     "below": (-1, ValueError, "t must lie in", "..10", "got -1"),
@@ -133,7 +147,7 @@ def test_t(function, case):
     refuses(error, lambda: TAKE_T[function](t), *fragments)
 
 
-@pytest.mark.parametrize("function", [name for name in TAKE_T if name != "forward_diffusion"])
+@pytest.mark.parametrize("function", [name for name in TAKE_T if name not in FROM_0])
 def test_t_is_zero(function):
     for t in (0, torch.tensor([3, 0, 1])):
         refuses(ValueError, lambda t=t: TAKE_T[function](t), "t must lie in 1..10, got 0")
@@ -141,7 +155,7 @@ def test_t_is_zero(function):
 
 @pytest.mark.parametrize(
     "function",
-    ["forward_step", "forward_diffusion", "predict_x0", "predict_noise", "posterior", "simple_loss", "reverse_step"],
+    [name for name in TAKE_T if name not in {"posterior_coefficients", "posterior_variance", "beta_variance", "index"}],
 )
 @pytest.mark.parametrize("length", [1, 2, 4])
 def test_t_of_another_length_than_the_batch(function, length):
@@ -160,6 +174,10 @@ TAKE_NOISE = {
     "simple_loss": (lambda x, noise: simple_loss(zeros, x, SCHEDULE, noise=noise), "noise"),
     "reverse_step": (lambda x, noise: reverse_step(x, 1, x, SCHEDULE, noise), "noise"),
     "reverse_step, last": (lambda x, noise: reverse_step(x, 1, noise, SCHEDULE), "predicted_noise"),
+    "ddim_step": (lambda x, noise: ddim_step(x, 2, x, SCHEDULE, noise, eta=0.5), "noise"),
+    "ddim_step, eta = 0": (lambda x, noise: ddim_step(x, 2, x, SCHEDULE, noise), "noise"),
+    "ddim_step, prediction": (lambda x, noise: ddim_step(x, 2, noise, SCHEDULE), "predicted_noise"),
+    "prediction of a walk up": (lambda x, guess: invert(lambda x_t, t: guess, x, SCHEDULE, steps=2), "predicted noise"),
     "prediction in the loss": (lambda x, guess: simple_loss(lambda x_t, t: guess, x, SCHEDULE), "predicted noise"),
     "prediction in the bound": (
         lambda x, guess: variational_bound(lambda x_t, t: guess, x, SCHEDULE),
@@ -188,6 +206,8 @@ TAKE_IMAGES = {
     **{name: (lambda x, call=call: call(x, x)) for name, (call, _) in TAKE_NOISE.items()},
     "forward_step, noise drawn": lambda x: forward_step(x, 1, SCHEDULE),
     "forward_diffusion, noise drawn": lambda x: forward_diffusion(x, 1, SCHEDULE),
+    "invert": lambda x: invert(UNet(SMALL), x, SCHEDULE, steps=2),
+    "langevin": lambda x: langevin(lambda x: x, x, step_size=0.1, steps=2),
     "train": lambda x: next(train(UNet(SMALL), x, SCHEDULE, steps=1)),
 }
 
@@ -290,7 +310,11 @@ def test_batch_size():
 # sampling
 
 
-@pytest.mark.parametrize("function", [sample, lambda *args: next(sample_steps(*args))], ids=["sample", "sample_steps"])
+@pytest.mark.parametrize(
+    "function",
+    [sample, lambda *args: next(sample_steps(*args)), lambda *args: ddim_sample(*args, steps=2)],
+    ids=["sample", "sample_steps", "ddim_sample"],
+)
 @pytest.mark.parametrize(
     ("shape", "error", "fragments"),
     [
@@ -303,6 +327,134 @@ def test_batch_size():
 )
 def test_image_shape(function, shape, error, fragments):
     refuses(error, lambda: function(zeros, shape, SCHEDULE), *fragments)
+
+
+BAD_STEPS = {
+    "none": (0, ValueError, "steps must be at least 1, got 0"),
+    "negative": (-3, ValueError, "steps must be at least 1, got -3"),
+    "more than T": (11, ValueError, "steps must be at most T = 10, got 11"),
+    "float": (5.0, TypeError, "steps must be an integer, got 5.0"),
+    "NaN": (math.nan, TypeError, "steps must be an integer, got nan"),
+    "bool": (True, TypeError, "steps must be an integer, got True"),
+    "text": ("5", TypeError, "steps must be an integer, got '5'"),
+    "nothing": (None, TypeError, "steps must be an integer, got None"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_STEPS)
+def test_steps(case):
+    steps, error, message = BAD_STEPS[case]
+    refuses(error, lambda: respaced(zeros, SCHEDULE, steps), message)
+    refuses(error, lambda: ddim_sample(zeros, X.shape, SCHEDULE, steps=steps), message)
+    refuses(error, lambda: next(ddim_steps(zeros, X, SCHEDULE, steps=steps)), message)
+    refuses(error, lambda: invert(zeros, X, SCHEDULE, steps=steps), message)
+    if case != "more than T":
+        refuses(error, lambda: langevin(lambda x: -x, X, step_size=0.1, steps=steps), message)
+
+
+def test_more_steps_than_a_short_schedule_has_are_refused_even_by_default():
+    refuses(ValueError, lambda: ddim_sample(zeros, X.shape, SCHEDULE), "steps must be at most T = 10, got 50")
+
+
+@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan, math.inf, -math.inf])
+def test_eta(eta):
+    message = f"eta must lie in [0, 1], got {eta}"
+    refuses(ValueError, lambda: ddim_step(X, 2, X, SCHEDULE, eta=eta), message)
+    refuses(ValueError, lambda: ddim_sample(zeros, X.shape, SCHEDULE, steps=5, eta=eta), message)
+
+
+def test_repeats():
+    for value, error, message in ((0, ValueError, "at least 1, got 0"), (1.5, TypeError, "an integer, got 1.5")):
+        call = lambda value=value: invert(zeros, X, SCHEDULE, steps=5, repeats=value)  # noqa: E731
+        refuses(error, call, f"repeats must be {message}")
+
+
+# scores
+
+
+@pytest.mark.parametrize("step_size", [0.0, -0.1, math.nan, math.inf])
+def test_step_size(step_size):
+    message = f"step_size must be positive and finite, got {step_size}"
+    refuses(ValueError, lambda: langevin(lambda x: -x, X, step_size=step_size, steps=1), message)
+
+
+@pytest.mark.parametrize(
+    ("means", "variance", "weights", "fragments"),
+    [
+        ((2,), 1.0, [1.0, 1.0], ["shapes (k, d) and (k,)", "got (2,) and (2,)"]),
+        ((2, 3), 1.0, [1.0], ["shapes (k, d) and (k,)", "got (2, 3) and (1,)"]),
+        ((2, 3), 1.0, [[1.0], [1.0]], ["shapes (k, d) and (k,)", "got (2, 3) and (2, 1)"]),
+        ((2, 3), 0.0, [1.0, 1.0], ["must be positive", "got 0.0"]),
+        ((2, 3), math.nan, [1.0, 1.0], ["must be positive", "got nan"]),
+        ((2, 3), math.inf, [1.0, 1.0], ["must be positive", "got inf"]),
+        ((2, 3), 1.0, [1.0, 0.0], ["must be positive", "[1.0, 0.0]"]),
+        ((2, 3), 1.0, [1.0, math.nan], ["must be positive", "[1.0, nan]"]),
+    ],
+)
+def test_mixtures(means, variance, weights, fragments):
+    refuses(ValueError, lambda: GaussianMixture(torch.zeros(means), variance, torch.tensor(weights)), *fragments)
+
+
+def test_a_number_of_draws():
+    refuses(ValueError, lambda: MIXTURE.sample(0), "n must be at least 1, got 0")
+    refuses(TypeError, lambda: MIXTURE.sample(2.0), "n must be an integer, got 2.0")
+
+
+# labels
+
+BAD_LABELS = {
+    "above": (torch.tensor([0, 4]), ValueError, "label must lie in 0..3, the last for none, got [0, 4]"),
+    "below": (torch.tensor([-1, 2]), ValueError, "label must lie in 0..3, the last for none, got [-1, 2]"),
+    "one too many": (torch.tensor([0, 1, 2]), ValueError, "label must have shape (2,), one for each image, got (3,)"),
+    "one for two": (torch.tensor([1]), ValueError, "label must have shape (2,), one for each image, got (1,)"),
+    "column": (torch.tensor([[1], [2]]), ValueError, "label must have shape (2,), one for each image, got (2, 1)"),
+    "float": (torch.tensor([1.0, 2.0]), TypeError, "label must be an int64 tensor, got one of torch.float32"),
+    "int32": (torch.tensor([1, 2], dtype=torch.int32), TypeError, "label must be an int64 tensor, got one of"),
+    "bool": (torch.tensor([True, False]), TypeError, "label must be an int64 tensor, got one of torch.bool"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_labels(case):
+    label, error, message = BAD_LABELS[case]
+    network, x_t, t = UNet(LABELLED), torch.zeros(2, 1, 4, 4), torch.tensor([1, 2])
+    refuses(error, lambda: network(x_t, t, label), message)
+    for scale in (0.0, 1.0, 3.0):
+        refuses(error, lambda scale=scale: sample(guided(network, label, scale), (2, 1, 4, 4), SCHEDULE), message)
+
+
+@pytest.mark.parametrize(
+    ("label", "error", "message"),
+    [(4, ValueError, "label must lie in 0..3"), (True, TypeError, "torch.bool"), (1.0, TypeError, "torch.float32")],
+)
+def test_a_label_for_all(label, error, message):
+    refuses(error, lambda: sample(guided(UNet(LABELLED), label), (2, 1, 4, 4), SCHEDULE), message)
+
+
+def test_a_label_that_is_no_tensor_in_the_network():
+    t = torch.ones(2, dtype=torch.int64)
+    refuses(TypeError, lambda: UNet(LABELLED)(X[:2], t, 1), "label must be an int64 tensor, got 1")
+
+
+def test_labels_for_a_network_without_classes():
+    message, network = "label must be None for a network without classes", UNet(SMALL)
+    refuses(ValueError, lambda: network(X, torch.ones(3, dtype=torch.int64), torch.tensor([0, 1, 2])), message)
+    for scale in (0.0, 1.0, 3.0):
+        refuses(ValueError, lambda scale=scale: sample(guided(network, 0, scale), X.shape, SCHEDULE), message)
+
+
+@pytest.mark.parametrize("scale", [-0.1, math.nan, math.inf, -math.inf])
+def test_scale(scale):
+    message = f"scale must be finite and at least 0, got {scale}"
+    refuses(ValueError, lambda: guided(UNet(LABELLED), 0, scale), message)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_share_of_dropped_labels(share):
+    message, labels = f"share must lie in [0, 1], got {share}", torch.tensor([0, 1, 2])
+    refuses(ValueError, lambda: drop_labels(labels, 3, share), message)
+    run = train(UNet(LABELLED), X, SCHEDULE, steps=1, labels=labels, dropped=share)
+    refuses(ValueError, lambda: next(run), message)
 
 
 # the network
@@ -360,6 +512,7 @@ def test_times_of_the_embedding_in_another_shape():
         ({"groups": 0}, ["groups=0"]),
         ({"blocks": 0}, ["blocks must be at least 1", "and 0"]),
         ({"image_channels": 0}, ["image_channels", "must be at least 1", "got 0"]),
+        ({"classes": -1}, ["classes must be at least 0", "got -1"]),
     ],
 )
 def test_configurations(settings, fragments):
@@ -390,6 +543,21 @@ def test_decay(decay):
 def test_settings_of_a_run(settings, error, fragments):
     settings = {"images": X, "steps": 1} | settings
     refuses(error, lambda: next(train(UNet(SMALL), settings.pop("images"), SCHEDULE, **settings)), *fragments)
+
+
+@pytest.mark.parametrize(
+    ("config", "labels", "error", "fragments"),
+    [
+        (LABELLED, [0, 1], ValueError, ["labels must be one for each of 3 images", "got 2"]),
+        (SMALL, [0, 1, 2], ValueError, ["labels must be", "of a model with classes"]),
+        (LABELLED, [0, 1, 7], ValueError, ["label must lie in 0..3", "7"]),
+        (LABELLED, [0.0, 1.0, 2.0], TypeError, ["label must be an int64 tensor", "torch.float32"]),
+        (LABELLED, [[0], [1], [2]], ValueError, ["label must have shape (3,)", "got (3, 1)"]),
+    ],
+)
+def test_labels_of_a_run(config, labels, error, fragments):
+    run = train(UNet(config), X, SCHEDULE, steps=1, labels=torch.tensor(labels), dropped=0.0)
+    refuses(error, lambda: next(run), *fragments)
 
 
 def test_the_state_of_another_model():

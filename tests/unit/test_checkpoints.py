@@ -230,5 +230,5 @@ def test_the_pretrained_weights():
 
 
 def test_an_unknown_name_lists_what_is_shipped():
-    with pytest.raises(ValueError, match="name must be one of the shipped weights, mnist, got 'cifar'"):
+    with pytest.raises(ValueError, match="name must be one of the shipped weights, mnist, mnist_labels, got 'cifar'"):
         load_pretrained("cifar")

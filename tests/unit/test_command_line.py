@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import minddpm.__main__ as command_line
 from minddpm import training
-from minddpm.checkpoints import load, load_training, save
+from minddpm.checkpoints import load, load_pretrained, load_training, save
 from minddpm.data import digest, load_mnist
 from minddpm.ddim import ddim_sample
 from minddpm.guidance import guided
@@ -111,13 +111,16 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
     assert all(math.isfinite(float(value)) for row in rows[1:] for value in row)
 
 
-def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights():
+@pytest.mark.parametrize(("name", "labels"), [("mnist", False), ("mnist_labels", True)])
+def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name, labels):
     readme = (command_line.ASSETS / "README.md").read_text(encoding="utf-8")
-    *_, last = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
+    commands = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
+    *_, last = (command for command in commands if ("--labels" in command) == labels)
     options = vars(command_line.build_parser().parse_args(last.split()))
-    _, _, metadata = load(command_line.ASSETS / "ddpm_mnist.safetensors")
+    model, _, metadata = load_pretrained(name)
     settings = {name: metadata[name] for name in ("seed", "steps", "batch_size", "learning_rate", "source", "augment")}
     assert {name: options[name] for name in settings} == settings
+    assert model.config.classes == 10 * labels
     assert metadata["data_sha256"] == digest(load_mnist("train")[0])
 
 
@@ -165,6 +168,37 @@ def test_a_run_may_begin_from_weights_and_leave_the_digits_as_they_are(tmp_path,
     second, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
     assert metadata["start_sha256"] == command_line.fingerprint(first, schedule)
     assert not torch.equal(second.out.weight, first.out.weight)
+
+
+def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run, monkeypatch):
+    run(*train_arguments(tmp_path / "first"))
+    start = tmp_path / "first" / "checkpoint.safetensors"
+    first, schedule, _ = load(start)
+    seen = []
+
+    def train(model, *arguments, **settings):
+        seen.append(({name: value.clone() for name, value in model.state_dict().items()}, settings["labels"]))
+        return training.train(model, *arguments, **settings)
+
+    monkeypatch.setattr(command_line, "train", train)
+    labelled = train_arguments(tmp_path / "second", "--labels", "--start", start)
+    assert run(*labelled)[0] == 0
+    weights, labels = seen[0]
+    assert torch.equal(labels, small["train"][1])
+    assert (weights.pop("label.weight") == 0).all()
+    assert weights.keys() == first.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in first.state_dict().items())
+
+    model, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
+    assert (metadata["labels"], model.config) == (True, replace(first.config, classes=10))
+    assert metadata["held_out_loss"] == pytest.approx(command_line.held_out_loss(model, *small["test"], schedule))
+    moved = (model.label.weight != 0).any(1)
+    assert moved.any() and not moved[10]
+    assert not any(moved[digit] for digit in range(10) if digit not in labels)
+
+    code, _, message = run(*(argument for argument in labelled if argument != "--labels"), "--resume")
+    assert code == 2
+    assert "labels was True, is False" in message
 
 
 def test_log_rows_after_the_checkpoint_are_written_anew(tmp_path, small, run, monkeypatch):

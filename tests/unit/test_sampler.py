@@ -19,6 +19,7 @@ from minddpm import (
     sample,
     sample_steps,
 )
+from minddpm.sampler import finish, first_noise, walk
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)
 VARIANCES = {"fixed_large": beta_variance, "fixed_small": posterior_variance}
@@ -242,6 +243,37 @@ def test_a_loop_left_early_leaves_the_model_as_it_was(generator):
         if step.t == 5:
             break
     assert model.training
+
+
+def test_a_walk_takes_any_step(generator):
+    """The path of another sampler: from a given x_T, asking the model once a time, by whatever step."""
+    model, x_T, taken = Watching(), 3 * torch.randn(2, 3, generator=generator), []
+
+    def step(x_t, t, predicted_noise, schedule, *, clip):
+        assert schedule is SCHEDULE and clip
+        assert torch.equal(predicted_noise, 0.5 * x_t)
+        taken.append(t)
+        return x_t + t
+
+    steps = list(walk(model, x_T, SCHEDULE, True, step))
+    assert taken == [seen[1][0] for seen in model.seen] == list(SCHEDULE.steps())
+    x_t = x_T
+    for t, there in zip(range(SCHEDULE.T, -1, -1), steps, strict=True):
+        assert there.t == t and torch.equal(there.x_t, x_t)
+        assert t == 0 or there.x_0.abs().max() <= 1
+        x_t = x_t + t
+    assert finish(iter(steps), SCHEDULE.T, progress=False) is steps[-1].x_t
+
+
+def test_the_first_noise_is_drawn_for_the_device_of_the_weights():
+    model, source = Watching(), torch.Generator().manual_seed(6)
+    expected = torch.randn(2, 3, generator=torch.Generator().manual_seed(6))
+    assert torch.equal(first_noise(model, [2, 3], source, None), expected)
+    with torch.device("meta"):
+        elsewhere = torch.nn.Linear(1, 1)
+    assert first_noise(elsewhere, (2, 3), source, None).device.type == "meta"
+    for owner, device in ((elsewhere, "cpu"), (torch.nn.Identity(), None), (lambda x_t, t: x_t, None)):
+        assert first_noise(owner, (2, 3), source, device).device.type == "cpu"
 
 
 def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generator):

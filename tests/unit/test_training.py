@@ -1,6 +1,7 @@
 """Training: it learns, it resumes to the bit, it averages as it says and it stops at a loss that is no number."""
 
 import copy
+import dataclasses
 import functools
 import itertools
 import math
@@ -112,6 +113,83 @@ def test_a_resumed_run_has_the_same_weights_to_the_bit(images):
     assert same(again.average.model, state.average.model)
     assert again.average.updates == state.average.updates
     assert all(torch.equal(value, again.tensors()[name]) for name, value in state.tensors().items())
+
+
+# labels
+
+
+class Listening(nn.Module):
+    """Predicts a little noise, and remembers the labels it was told."""
+
+    config = UNetConfig(channels=(8,), groups=4, classes=3)
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.told = nn.Parameter(torch.tensor(0.5)), []
+
+    def forward(self, x_t, t, label=None):
+        self.told.append(None if label is None else label.tolist())
+        return self.scale * x_t
+
+
+def labelled(seed: int = 0) -> UNet:
+    torch.manual_seed(seed)
+    return UNet(dataclasses.replace(CONFIG, classes=3))
+
+
+LABELS = torch.tensor([0, 1, 2, 1, 1, 0, 2, 2, 0, 1])
+
+
+def test_a_run_with_labels_repeats_and_resumes_to_the_bit(images):
+    settings = {"steps": 11, "batch_size": 4, "seed": 3, "labels": LABELS, "dropped": 0.3}
+    for state in train(labelled(), images, SCHEDULE, **settings):
+        if state.step == 4:
+            stored = {name: value.clone() for name, value in state.tensors().items()}
+    *_, again = train(labelled(), images, SCHEDULE, **settings)
+    *_, resumed = train(labelled(seed=77), images, SCHEDULE, resume=stored, **settings)
+    assert (state.model.label.weight[:3].abs().amax(1) > 0).all() and (state.model.label.weight[3] == 0).all()
+    for other in (again, resumed):
+        assert same(other.model, state.model)
+        assert all(torch.equal(value, other.tensors()[name]) for name, value in state.tensors().items())
+    *_, shuffled = train(labelled(), images, SCHEDULE, **settings | {"labels": LABELS.flip(0)})
+    assert not same(shuffled.model, state.model)
+
+
+def test_each_image_comes_with_its_label():
+    images, shown = LABELS.double()[:, None, None, None].expand(10, 1, 2, 2).float(), []
+
+    def remember(batch, generator):
+        shown.append([round(value) for value in batch[:, 0, 0, 0].tolist()])
+        return batch
+
+    model = Listening()
+    list(train(model, images, SCHEDULE, steps=7, batch_size=4, labels=LABELS, dropped=0.0, augment=remember))
+    assert model.told == shown
+    assert len({tuple(batch) for batch in shown}) > 1
+
+
+@pytest.mark.parametrize(("settings", "share"), [({}, 0.1), ({"dropped": 0.5}, 0.5), ({"dropped": 1.0}, 1.0)])
+def test_this_share_of_labels_is_dropped(settings, share):
+    model, n = Listening(), 400
+    list(train(model, torch.zeros(n, 2), SCHEDULE, steps=20, batch_size=n, labels=torch.arange(n) % 3, **settings))
+    gone = sum(label == 3 for batch in model.told for label in batch) / (20 * n)
+    assert abs(gone - share) <= 4 * math.sqrt(share * (1 - share) / (20 * n))
+
+
+def test_without_labels_classes_change_nothing(images):
+    plain, classes = network(), labelled()
+    classes.load_state_dict(plain.state_dict(), strict=False)
+    runs = []
+    for model in (plain, classes):
+        *_, state = train(model, images, SCHEDULE, steps=6, batch_size=4)
+        runs.append(state)
+    assert (classes.label.weight == 0).all()
+    assert runs[0].loss == runs[1].loss
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, classes.state_dict()[name]), name
+    model = Listening()
+    list(train(model, images, SCHEDULE, steps=2))
+    assert model.told == [None, None]
 
 
 def test_the_seed_decides_the_run(images):

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from minddpm import UNet, UNetConfig, timestep_embedding
+from minddpm import UNet, UNetConfig, checkpoints, linear_schedule, simple_loss, timestep_embedding, train_step
 from minddpm.unet import ResidualBlock, SelfAttention
 
 SMALL = UNetConfig(channels=(8, 16, 24), blocks=2, time_dim=8, groups=4)
+LABELLED = dataclasses.replace(SMALL, classes=3)
 
 
 def awake(config: UNetConfig = SMALL) -> UNet:
@@ -22,6 +23,8 @@ def awake(config: UNetConfig = SMALL) -> UNet:
     for name, parameter in network.named_parameters():
         if "norm" not in name:
             nn.init.normal_(parameter, std=0.3)
+    if config.classes:
+        nn.init.zeros_(network.label.weight[-1])  # no label says nothing
     return network
 
 
@@ -178,6 +181,87 @@ def test_the_config_is_frozen_and_builds_the_same_network_again():
     assert again.config == SMALL
     again.load_state_dict(network.state_dict())
     assert UNetConfig(channels=[8, 16]) == UNetConfig(channels=(8, 16))  # a list, as JSON gives it
+
+
+# labels
+
+
+@torch.no_grad()
+def test_no_labels_are_the_label_that_stands_for_none(images):
+    network = awake(LABELLED)
+    assert torch.equal(network(images, TIMES), network(images, TIMES, torch.full((3,), 3)))
+
+
+@torch.no_grad()
+def test_labels_begin_by_saying_nothing(images):
+    network, plain = UNet(LABELLED), awake()
+    assert set(network.state_dict()) - set(plain.state_dict()) == {"label.weight"}
+    assert network.label.weight.shape == (4, 4 * SMALL.channels[0])
+    assert (network.label.weight == 0).all()
+    network.load_state_dict(plain.state_dict(), strict=False)
+    for label in range(4):
+        assert torch.equal(network(images, TIMES, torch.full((3,), label)), plain(images, TIMES))
+
+
+@torch.no_grad()
+def test_each_image_hears_its_own_label(images):
+    network = awake(LABELLED)
+    labels = torch.tensor([2, 0, 3])
+    together = network(images, TIMES, labels)
+    for i in range(3):
+        alone = network(images[i : i + 1], TIMES[i : i + 1], labels[i : i + 1])
+        assert (together[i : i + 1] - alone).abs().max() <= 1e-5 * together.abs().max()
+    other = (network(images, TIMES, torch.tensor([1, 0, 3])) - together).abs().amax((1, 2, 3))
+    assert other[0] > 1e-2 and other[1:].max() <= 1e-5 * together.abs().max()
+
+
+def test_labels_reach_every_residual_block(images):
+    """Where the time goes the label goes: each block gives another output for the same images."""
+    network = awake(LABELLED)
+    features = {}
+    for name, block in blocks_of(network).items():
+        block.register_forward_hook(lambda module, args, out, name=name: features.setdefault(name, []).append(args[1]))
+    for labels in (torch.tensor([0, 0, 0]), torch.tensor([1, 1, 1])):
+        network(images, TIMES, labels)
+    assert len(features) == len(blocks_of(network))
+    difference = network.label.weight[1] - network.label.weight[0]
+    for before, after in features.values():
+        assert (after - before - difference).abs().max() <= 1e-5
+
+
+def test_the_row_of_no_label_stays_zero_while_the_others_learn(images):
+    network = UNet(LABELLED)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(5):
+        train_step(network, images, optimizer, linear_schedule(), label=torch.tensor([0, 3, 2]))
+        assert (network.label.weight.grad[3] == 0).all()
+    rows = network.label.weight.abs().amax(1) > 0
+    assert rows.tolist() == [True, False, True, False]  # label 1 was never shown, 3 is none
+
+
+def test_labels_can_leave_zero_as_soon_as_the_output_has(images):
+    network = awake(LABELLED)
+    nn.init.zeros_(network.label.weight)
+    simple_loss(lambda x_t, t: network(x_t, t, torch.tensor([0, 1, 2])), images, linear_schedule()).backward()
+    assert (network.label.weight.grad[:3].abs().amax(1) > 0).all()
+
+
+def test_a_checkpoint_keeps_the_classes_and_one_from_before_has_none(tmp_path, monkeypatch, images):
+    network = awake(LABELLED)
+    again, _, _ = checkpoints.load(checkpoints.save(tmp_path / "new.safetensors", network, linear_schedule()))
+    assert again.config == LABELLED
+    labels = torch.tensor([0, 3, 2])
+    with torch.no_grad():
+        assert torch.equal(again(images, TIMES, labels), network(images, TIMES, labels))
+
+    old = {name: value for name, value in dataclasses.asdict(SMALL).items() if name != "classes"}
+    monkeypatch.setattr(checkpoints, "asdict", lambda config: old)
+    path = checkpoints.save(tmp_path / "old.safetensors", awake(), linear_schedule())
+    assert "classes" not in checkpoints.read(path).config
+    assert checkpoints.load(path)[0].config == SMALL
+
+
+# time
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=5), st.integers(1, 20).map(lambda half: 2 * half))

@@ -1,0 +1,61 @@
+"""Seconds of sampling, ours beside diffusers' schedulers with the same network: python benchmarks/sampling.py.
+
+Prints a table of seconds and ratios. Only ratios say anything; the seconds are those of the machine at hand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+from torch import Tensor
+
+from minddpm import ddim_sample, sample
+from minddpm.checkpoints import load_pretrained
+
+DIGITS, FEW, ROUNDS = 10, 50, 3
+
+
+@torch.inference_mode()
+def peer(model: torch.nn.Module, scheduler: DDPMScheduler | DDIMScheduler, steps: int) -> Tensor:
+    """Sample with a scheduler of diffusers, which counts time from 0."""
+    generator = torch.Generator().manual_seed(0)
+    scheduler.set_timesteps(steps)
+    x_t = torch.randn(DIGITS, 1, 28, 28, generator=generator)
+    for t in scheduler.timesteps:
+        predicted_noise = model(x_t, torch.full((DIGITS,), int(t) + 1))
+        x_t = scheduler.step(predicted_noise, int(t), x_t, generator=generator).prev_sample
+    return x_t
+
+
+def main() -> None:
+    model, schedule, _ = load_pretrained()
+    shape = DIGITS, 1, 28, 28
+    many, few = DDPMScheduler(variance_type="fixed_large"), DDIMScheduler(timestep_spacing="trailing")
+    ways: dict[str, Callable[[], Tensor]] = {
+        "sample, 1000 steps": lambda: sample(model, shape, schedule, generator=torch.Generator().manual_seed(0)),
+        "diffusers' DDPMScheduler": lambda: peer(model, many, 1000),
+        f"ddim_sample, {FEW} steps": lambda: ddim_sample(
+            model, shape, schedule, steps=FEW, generator=torch.Generator().manual_seed(0)
+        ),
+        f"diffusers' DDIMScheduler, {FEW}": lambda: peer(model, few, FEW),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):  # in turns, so that a slow minute of the machine meets all
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - start)
+    times = {name: median(values) for name, values in seconds.items()}
+    for name, value in times.items():
+        print(f"{name:<32}{value:8.2f} s")
+    ancestral, theirs, ours, peers = times.values()
+    print(f"1000 ancestral steps take {ancestral / ours:.1f} times as long as {FEW} DDIM steps")
+    print(f"ours / diffusers': ancestral {ancestral / theirs:.2f}, DDIM {ours / peers:.2f}")
+
+
+if __name__ == "__main__":
+    main()
