@@ -163,6 +163,9 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # | [05 · U-Net](05_unet.ipynb) | the network | appendix B | `UNet`, `timestep_embedding` |
 # | [06 · Sampler](06_sampler.ipynb) | from noise to images | eq. 11, algorithm 2 | `reverse_step`, `sample` |
 # | [07 · Training](07_training.ipynb) | the weights | algorithm 1 | `train_step`, `train` |
+# | [08 · The score](08_score.ipynb) | what the network has learned | section 3.2 | `score_from_noise`, `langevin` |
+# | [09 · Fewer steps](09_ddim.ipynb) | images in 50 steps | Song, Meng & Ermon 2021 | `ddim_step`, `ddim_sample` |
+# | [10 · Guidance](10_guidance.ipynb) | the digit that you ask for | Ho & Salimans 2022 | `guided` |
 #
 # **How to use the notebooks.** Run the cells from top to bottom with Shift+Enter. Then change a number and run the cell again. Each lesson has the same ten parts. You write a function yourself before the package's version may be imported.
 # `assert` lines are the lesson's own checks: a wrong formula stops the notebook.

@@ -12,6 +12,7 @@
 # **It takes** 30 minutes to read and about 20 seconds to run.
 
 # %%
+import json
 import math
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from minddpm import (
     predict_noise,
     predict_x0,
 )
-from minddpm.checkpoints import load_pretrained
+from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
 from minddpm.diagrams import bound_to_simple_loss, training_step_stages
 from minddpm.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
@@ -426,6 +427,90 @@ show(
     f"From the bound to L_simple: two of the three sums are large; the largest denoising term is at t = {top}; each term is its weight times its squared error, as the black line on the green one shows; "
     "L_simple keeps the error and drops the weight.",
 )
+
+# %% [markdown]
+# ### Which variance pays less?
+#
+# Eight digits give a rough number. `python tools/measure_results.py bound` did the same for 32 held-out digits, with both variances and with fewer steps, and wrote `results.json`, which is read here.
+# (Fewer steps: the same network, asked only at every fourth, tenth or twentieth $t$. [Lesson 09](09_ddim.ipynb) builds that.)
+
+# %%
+stored = json.loads((ASSETS / "results.json").read_text())["bound"]
+table = stored["bits_per_dim"]  # by variance, then by the number of steps
+print(f"bits/dim of {stored['digits']} held-out digits   prior  denoising  reconstruction    all")
+for steps in ("1000", "250", "100", "50"):
+    for name in ("beta tilde", "beta"):
+        row = table[name][steps]
+        print(f"{steps:>5} steps, sigma^2 = {name:<12}{row['prior']:>6.3f}{row['denoising']:>11.2f}{row['reconstruction']:>16.2f}{row['total']:>7.2f}")
+    assert table["beta"][steps]["total"] - table["beta tilde"][steps]["total"] > 0.05, "the margin, in bits/dim"
+live, whole = result.total_bits_per_dim.mean().item(), table["beta tilde"]["1000"]
+error = whole["total_std"] * math.sqrt(1 / 8 + 1 / stored["digits"])
+print(f"eight digits, measured above: {live:.2f}; {stored['digits']} digits: {whole['total']:.2f}; less than 3 standard errors apart: {abs(live - whole['total']) < 3 * error}")
+assert abs(live - whole["total"]) < 3 * error
+
+# %%
+figure, ((by_time, by_steps),) = new_figure(1, 2, height=2.7)
+for name, colour, place, words in (("beta", INK, (40, 6e-3), "$\\beta$"), ("beta tilde", COLOURS["posterior"], (3, 1.5e-3), "$\\tilde\\beta$")):
+    by_time.plot(times, list(reversed(table[name]["by_t"])), color=colour, linewidth=1.2)
+    by_time.text(*place, f"$\\sigma_t^2 = $ {words}", color=colour)
+    count = [50, 100, 250, 1000]
+    by_steps.plot(count, [table[name][str(steps)]["total"] for steps in count], "o-", color=colour, markersize=4)
+    by_steps.text(55, table[name]["50"]["total"] + (0.12 if name == "beta" else -0.28), f"$\\sigma_t^2 = $ {words}", color=colour)
+by_time.plot(times[::25], (result.denoising.mean(0).flip(0) * bits)[::25], ".", color=COLOURS["network"], markersize=4)
+by_time.text(60, 4e-6, "dots: eight digits, $\\tilde\\beta$", color=COLOURS["network"], ha="center")
+by_time.set(xscale="log", yscale="log", xlabel="$t$", ylabel="$L_{t-1}$ in bits/dim")
+by_steps.set(xscale="log", xlabel="number of steps", ylabel="all terms, bits/dim", xticks=count, xticklabels=count, ylim=(1.4, 3.1))
+by_steps.minorticks_off()
+show(figure, "Left, each denoising term: beta pays more at the smallest t, and the two agree later; right, the whole bound: beta tilde pays less at every number of steps.")
+
+# %% [markdown]
+# **Why?** The true step back has a variance of its own, and the bound charges for any other. For pixels from $\mathcal N(0, s^2)$ it is known. $\mathbf{x}_0$ given $\mathbf{x}_t$ has the variance
+# $v_0 = s^2(1-\bar\alpha_t)/(\bar\alpha_t s^2 + 1 - \bar\alpha_t)$, and that adds to the posterior's: $v_t = \tilde\beta_t + c_t^2\, v_0$, with $c_t = \sqrt{\bar\alpha_{t-1}}\,\beta_t/(1-\bar\alpha_t)$, the posterior's factor of $\mathbf{x}_0$.
+# At $s = 0$, a single point, $v_t = \tilde\beta_t$. At $s = 1$, standard normal data, $v_t = \beta_t$. Each choice is exact for one extreme. With the right mean and the variance $\sigma_t^2$, a pixel pays $\tfrac12(\log\frac{\sigma_t^2}{v_t} + \frac{v_t}{\sigma_t^2} - 1)$ nats too much.
+#
+# Digits lie between. Their best $\sigma_t^2$ is $\tilde\beta_t$ plus the mean squared error of the learned mean. By equation 12 that error is $\frac{\beta_t^2}{\alpha_t(1-\bar\alpha_t)}$ times the squared noise error $e_t$, and $\beta_t - \tilde\beta_t = \frac{\beta_t^2\,\bar\alpha_{t-1}}{1-\bar\alpha_t}$.
+# So the best variance lies the share $e_t/\bar\alpha_t$ of the way from $\tilde\beta_t$ to $\beta_t$.
+
+# %%
+beta, tilde, alpha_bar = schedule.beta[times], posterior_variance(times, schedule), schedule.alpha_bar[times]  # (T-1,)
+
+
+def true_variance(s):
+    """The variance of x_{t-1} given x_t, for data N(0, s^2)."""
+    v_0 = s**2 * (1 - alpha_bar) / (alpha_bar * s**2 + 1 - alpha_bar)  # (T-1,)
+    return tilde + schedule.alpha_bar[times - 1] * (beta / (1 - alpha_bar)) ** 2 * v_0  # (T-1,)
+
+
+def overpaid(sigma2, truth):
+    return 0.5 * (torch.log(sigma2 / truth) + truth / sigma2 - 1)  # (T-1,) nats per pixel
+
+
+assert (true_variance(0.0) / tilde - 1).abs().max() < 1e-9 and (true_variance(1.0) / beta - 1).abs().max() < 1e-9
+share = errors[1:] / alpha_bar  # (T-1,) of the way from beta tilde to beta, for the digits
+digits_variance = tilde + share * (beta - tilde)  # (T-1,)
+print("nats overpaid per pixel         data, one point      digits      data N(0, I)")
+for t in (2, 5, 10, 50):
+    for name, sigma2 in (("beta tilde", tilde), ("beta", beta)):
+        paid = [overpaid(sigma2, truth)[t - 2].item() for truth in (tilde, digits_variance, beta)]
+        print(f"t = {t:>2}, sigma^2 = {name:<12}" + "".join(f"{max(x, 0):>17.4f}" for x in paid))
+total = {name: overpaid(sigma2, digits_variance).sum() / math.log(2) for name, sigma2 in (("beta", beta), ("tilde", tilde))}
+print(f"all t = 2..1000, for the digits, in bits/dim: beta tilde {total['tilde']:.2f}, beta {total['beta']:.2f}")
+assert total["beta"] > total["tilde"]
+
+figure, ((left, right),) = new_figure(1, 2, height=2.6)
+left.plot(times, overpaid(beta, tilde), color=INK)
+left.plot(times, overpaid(tilde, beta), color=COLOURS["posterior"])
+left.text(2.2, 3e-5, "$\\beta$, where data\nis one point")
+left.text(9, 4e-2, "$\\tilde\\beta$, where data is $\\mathcal{N}(0, I)$", color=COLOURS["posterior"])
+left.set(xscale="log", yscale="log", xlabel="$t$", ylabel="overpaid, nats per pixel", ylim=(1e-9, 1))
+right.plot(times[:699], share[:699], color=COLOURS["network"])
+right.axhline(1, color=INK, linewidth=1)
+right.axhline(0, color=COLOURS["posterior"], linewidth=1)
+right.text(2.2, 0.93, "$\\beta$ is best", va="top")
+right.text(2.2, 0.03, "$\\tilde\\beta$ is best", color=COLOURS["posterior"])
+right.text(60, 0.3, "eight digits", color=COLOURS["network"])
+right.set(xscale="log", xlabel="$t$", ylabel="$e_t / \\overline{\\alpha}_t$", ylim=(-0.05, 1.05))
+show(figure, "Left, the wrong variance costs most at small t, and next to nothing later; right, where the best variance of digits lies between the two: nearer beta tilde.")
 
 # %% [markdown]
 # ## Same as the package

@@ -574,6 +574,8 @@ assert max(reach.values()) > 3 and finished.abs().max() <= 1
 # %% [markdown]
 # The estimate has little weight at large $t$, so this network gets away without clipping. But a pixel of 3 is no pixel. Clipping costs nothing, uses what
 # you know, and returns images that lie where images lie. That is why it is what one runs.
+#
+# Your own samples look wrong, and none of these is it? The page [Is it a bug?](../docs/diagnosis.md) shows more symptoms, each with the test that tells its cause.
 
 # %% [markdown]
 # ## Check yourself

@@ -158,4 +158,4 @@ beside("07.stretch", running_average)
 # %% [markdown]
 # Draw it once more with `decay` at every update. Where do the two curves part, and which of them lies nearer to the values themselves?
 #
-# These are the last exercises of the course so far. [07 · Training](../notebooks/07_training.ipynb) ends with questions that you can answer without a computer.
+# **Next:** [the exercises of lesson 08](08_score.ipynb), after [08 · The score](../notebooks/08_score.ipynb).

@@ -124,3 +124,28 @@ def training_pair(x_0, alpha_bars, t, noise):
 
 def ema_update(average, value, decay):
     return average + (1 - decay) * (value - average)
+
+
+def score_from_noise(noise, alpha_bar_t):
+    return torch.stack([-e * (1 - a) ** -0.5 for e, a in zip(noise, alpha_bar_t)])
+
+
+def gaussian_score(x, mean, var):
+    x = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(torch.distributions.Normal(mean, var.sqrt()).log_prob(x).sum(), x)
+    return slope
+
+
+def langevin_step(x, score, step_size, noise):
+    spread = math.sqrt(2 * step_size)
+    return x + spread * (noise + spread / 2 * score)
+
+
+def ddim_step(x_t, predicted_noise, alpha_bar_t, alpha_bar_prev):
+    growth = math.sqrt(alpha_bar_prev / alpha_bar_t)
+    change = math.sqrt(1 - alpha_bar_prev) - growth * math.sqrt(1 - alpha_bar_t)
+    return growth * x_t + change * predicted_noise
+
+
+def guided_noise(unconditional, conditional, scale):
+    return scale * conditional.numpy() - (scale - 1) * unconditional.numpy()

@@ -384,6 +384,13 @@ def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
     assert run("sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 2.5)[0] == 0
     told = guided(model, 7, 2.5)
     assert torch.equal(drawn[0], sample(told, (2, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(0)))
+    assert run("sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 4, "--ddim", 2)[0] == 0
+    start = {
+        "steps": 2,
+        "clip": False,
+        "generator": torch.Generator().manual_seed(0),
+    }  # clipped, it would not heed the 7
+    assert torch.equal(drawn[1], ddim_sample(guided(model, 7, 4.0), (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
     code, _, message = run("sample", "--out", tmp_path / "x.svg", *common, "--scale", 2)
     assert code == 2 and "--scale needs a --digit" in message
 

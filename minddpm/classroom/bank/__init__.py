@@ -12,6 +12,10 @@ from minddpm.classroom.bank import (
     lesson_05_unet,
     lesson_06_sampler,
     lesson_07_training,
+    lesson_08_langevin,
+    lesson_08_score,
+    lesson_09_ddim,
+    lesson_10_guidance,
     stretch,
 )
 from minddpm.classroom.exercise import Question, Stretch
@@ -28,6 +32,10 @@ MODULES = (
     lesson_05_unet,
     lesson_06_sampler,
     lesson_07_training,
+    lesson_08_score,
+    lesson_08_langevin,
+    lesson_09_ddim,
+    lesson_10_guidance,
 )
 BANK: dict[str, Question] = {question.name: question for module in MODULES for question in module.QUESTIONS}
 STRETCHES: dict[str, Stretch] = {question.name: question for question in stretch.STRETCHES}

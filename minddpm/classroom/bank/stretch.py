@@ -59,6 +59,26 @@ def running_average(values, decay):
     return torch.stack(averages)
 
 
+def slope_of_two_clouds(x, mean_1, mean_2, var):
+    share = torch.sigmoid((mean_1 - mean_2) * (x - (mean_1 + mean_2) / 2) / var)  # of the first cloud, at x
+    return (share * mean_1 + (1 - share) * mean_2 - x) / var
+
+
+def path(alpha_bars, s, x_T):
+    values = [x_T]
+    for a, before in zip(alpha_bars[1:].flip(0), alpha_bars[:-1].flip(0)):
+        variance = a * s**2 + 1 - a  # of x_t; the step multiplies x_t by a covariance over it
+        shared = (a * before).sqrt() * s**2 + ((1 - a) * (1 - before)).sqrt()
+        values.append(values[-1] * float(shared / variance))
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def sharpened(x, mean, other, var, scale):
+    share = torch.sigmoid((mean - other) * (x - (mean + other) / 2) / var)  # of the cloud asked for, at x
+    density = torch.exp(-((x - mean) ** 2) / (2 * var)) * share ** (scale - 1)
+    return density / (density.sum() * (x[1] - x[0]))
+
+
 DIGIT = load_mnist("test")[0][20:21]  # the 3 of lessons 01 and 02
 DRAW = torch.Generator().manual_seed(1)
 NOISE = torch.randn(DIGIT.shape, generator=DRAW)
@@ -117,5 +137,28 @@ STRETCHES = (
         "the first value, then the average after each update n = 0, 1, ..., its decay min(decay, (1 + n) / (10 + n))",
         running_average,
         Picture((LOSSES, 0.95), curve("step", "loss")),
+    ),
+    Stretch(
+        "08.stretch",
+        ("x", "mean_1", "mean_2", "var"),
+        "the score at each of the points x, shape (n,), of two equally likely normal clouds",
+        slope_of_two_clouds,
+        Picture((torch.linspace(-3, 3, 301, dtype=torch.float64), -1.5, 1.0, 0.2), curve("x", "score", -3.0, 0.02)),
+    ),
+    Stretch(
+        "09.stretch",
+        ("alpha_bars", "s", "x_T"),
+        "x at t = T, T - 1, ..., 0, shape (T + 1,): DDIM steps from x_T for data N(0, s^2) and the perfect network",
+        path,
+        Picture((torch.linspace(1, 0.01, 21, dtype=torch.float64), 0.3, 1.5), curve("steps taken", "x", 0.0)),
+    ),
+    Stretch(
+        "10.stretch",
+        ("x", "mean", "other", "var", "scale"),
+        "the sharpened density on the grid x, normalised, shape (n,)",
+        sharpened,
+        Picture(
+            (torch.linspace(-4, 4, 401, dtype=torch.float64), 1.0, -1.0, 0.64, 8.0), curve("x", "density", -4.0, 0.02)
+        ),
     ),
 )

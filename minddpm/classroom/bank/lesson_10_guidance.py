@@ -1,0 +1,151 @@
+"""Lesson 10: ask for a kind of image, and how strongly."""
+
+from __future__ import annotations
+
+from minddpm.classroom.bank.lesson_02_noising import pixel
+from minddpm.classroom.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake
+
+
+def guide(unconditional, conditional, scale):
+    return unconditional + scale * (conditional - unconditional)
+
+
+def guidance_cases(draw: Inputs):
+    for what, shape, scale in (
+        ("beyond the label", (3, 1, 4, 5), draw.number(2.2, 8.0)),
+        ("scale 0, no label", (2, 1, 4, 4), 0.0),
+        ("scale 1, the label and no more", (1, 1, 5, 5), 1.0),
+        ("between", (4, 1, 4, 4), draw.number(0.2, 0.8)),
+        ("a whole number", (2, 1, 3, 3), draw.integer(3, 7)),
+    ):
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), scale))
+    unconditional, conditional = draw.normal(2, 2, 1, 3, 3).double()
+    yield Case("float64", (unconditional, conditional, draw.number(2.2, 8.0)))
+
+
+THREE = (pixel(0.2), pixel(0.5), 3.0)
+AT_THREE = "for 0.2 unconditional, 0.5 conditional and scale 3 it is {right}; yours is {wrong}."
+ZERO = (pixel(0.2), pixel(0.5), 0.0)
+ONE = (pixel(0.2), pixel(0.5), 1.0)
+AT_ZERO = "for 0.2 unconditional, 0.5 conditional and scale 0 it is {right}; yours is {wrong}."
+AT_ONE = "for 0.2 unconditional, 0.5 conditional and scale 1 it is {right}; yours is {wrong}."
+
+guided_noise = Exercise(
+    "10.guided_noise",
+    arguments=("unconditional", "conditional", "scale"),
+    gives="the guided noise, the shape of unconditional",
+    reference=guide,
+    cases=guidance_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "the paper's scale",
+            lambda u, c, scale: (1 + scale) * c - scale * u,
+            "Your scale is the w of Ho & Salimans, which is 0 for the plain conditional prediction. Asked is scale = "
+            f"w + 1, which is 1 there: {AT_ONE}",
+            ONE,
+        ),
+        Mistake(
+            "1 is taken off the scale",
+            lambda u, c, scale: guide(u, c, scale - 1),
+            "You take 1 off the scale and then start at the unconditional prediction. From there the scale counts in "
+            f"full: {AT_ONE}",
+            ONE,
+        ),
+        Mistake(
+            "the predictions are swapped",
+            lambda u, c, scale: guide(c, u, scale),
+            "You start at the conditional prediction and go to the unconditional one. Scales above 1 then lead away "
+            f"from the label: {AT_THREE}",
+            THREE,
+        ),
+        Mistake(
+            "away from the label",
+            lambda u, c, scale: guide(u, c, -scale),
+            f"Your difference has the wrong sign. It is conditional - unconditional: {AT_THREE}",
+            THREE,
+        ),
+        Mistake(
+            "the difference alone",
+            lambda u, c, scale: scale * (c - u),
+            "You return the scaled difference. It is what the label adds, on top of the unconditional prediction: "
+            f"{AT_ZERO}",
+            ZERO,
+        ),
+        Mistake(
+            "the sum",
+            lambda u, c, scale: u + scale * c,
+            "You add the scaled conditional prediction itself. Then scale 1 counts the noise twice. Scale the "
+            f"difference: {AT_ONE}",
+            ONE,
+        ),
+        Mistake(
+            "the conditional alone",
+            lambda u, c, scale: scale * c,
+            "You make the conditional prediction larger. That takes more noise out than there is. Scale what the label "
+            f"changes: {AT_THREE}",
+            THREE,
+        ),
+        Mistake(
+            "no further than the label",
+            lambda u, c, scale: guide(u, c, min(scale, 1)),
+            f"You stop at the conditional prediction. A scale above 1 goes beyond it: {AT_THREE}",
+            THREE,
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "10.by_hand",
+    values=lambda draw: {
+        "unconditional": round(draw.integer(-8, 8) * 0.1 + 0.05, 2),
+        "conditional": round(draw.integer(-8, 8) * 0.1, 1),
+        "scale": draw.integer(5, 11) / 2,
+    },
+    question="For one pixel the network predicts the noise {unconditional} without a label and {conditional} with it. "
+    "What is the guided noise at scale {scale}? (Two decimals or more; scale 1 is the plain conditional prediction.)",
+    answer=guide,
+    mistakes=(
+        (
+            "the paper's scale",
+            lambda unconditional, conditional, scale: guide(unconditional, conditional, scale + 1),
+            "You took the scale for the w of Ho & Salimans. Here the scale is w + 1.",
+        ),
+        (
+            "the predictions are swapped",
+            lambda unconditional, conditional, scale: guide(conditional, unconditional, scale),
+            "You started at the prediction with the label. Start at the one without.",
+        ),
+        (
+            "the difference alone",
+            lambda unconditional, conditional, scale: scale * (conditional - unconditional),
+            "That is what guidance adds. Add it to the prediction without the label.",
+        ),
+        (
+            "the sum",
+            lambda unconditional, conditional, scale: unconditional + scale * conditional,
+            "You scaled the prediction with the label. Scale the difference of the two.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "10.predict",
+    question="Half of the data lies around -1, the other half around +1, and the halves overlap. You ask for the half "
+    "around +1, first with scale 1, then with scale 8. What becomes of the samples?",
+    options={
+        "A": "they stay around +1 and spread as before: only fewer stray",
+        "B": "they move further than +1 and lie closer together",
+        "C": "they move further than +1 and spread more widely",
+        "D": "they gather halfway between the halves",
+    },
+    right="B",
+    replies={
+        "A": "Scale 1 already draws the half as it is. More than that is another distribution.",
+        "B": "They go to where the other half is least likely, and the part near it is empty.",
+        "C": "The push is strongest on points near the other half, and weak on those far from it: they close up.",
+        "D": "The push points away from the other half, not to it.",
+    },
+)
+
+QUESTIONS = (guided_noise, by_hand, predict)
