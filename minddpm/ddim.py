@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from minddpm.loss import Model, evaluate
 from minddpm.noising import Images, check_like, forward_diffusion, predict_x0, standard_noise
 from minddpm.sampler import SampleStep, estimate_x0, finish, first_noise, walk
-from minddpm.schedule import Schedule, Time, per_image, positive_integer
+from minddpm.schedule import Device, Schedule, Time, per_image, positive_integer
 
 
 class Respaced(nn.Module):
@@ -76,8 +76,7 @@ def ddim_steps(
 
 def ddim_sample(
     model: Model, image_shape: Sequence[int], schedule: Schedule, *, steps: int = 50, eta: float = 0.0,
-    clip: bool = True, generator: Generator | None = None, device: torch.device | str | None = None,
-    progress: bool = False,
+    clip: bool = True, generator: Generator | None = None, device: Device = None, progress: bool = False,
 ) -> Images:  # fmt: skip
     """Draw new images, asking the network `steps` times, at t = T, T - T/steps, ..., T/steps.
 
@@ -86,9 +85,8 @@ def ddim_sample(
     Source: Song, Meng & Ermon 2021, eq. 12 and 16.
     """
     x_T = first_noise(model, image_shape, generator, device)
-    return finish(
-        ddim_steps(model, x_T, schedule, steps=steps, eta=eta, clip=clip, generator=generator), steps, progress
-    )
+    trajectory = ddim_steps(model, x_T, schedule, steps=steps, eta=eta, clip=clip, generator=generator)
+    return finish(trajectory, steps, progress)
 
 
 def invert(model: Model, x_0: Images, schedule: Schedule, *, steps: int = 50, repeats: int = 1) -> Images:

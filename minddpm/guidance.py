@@ -27,13 +27,10 @@ def guided(model: Callable[..., Tensor], label: int | Int64[Tensor, "b"], scale:
     """Make of a model that takes labels one that draws this label, exaggerated by the scale.
 
     guided noise = unconditional + scale (conditional - unconditional)
-
     Scale 0 ignores the label, 1 is the plain conditional model, more goes beyond it. Ho & Salimans write w = scale - 1.
 
-    Args:
-        model: called as model(x_t, t, label), and model(x_t, t, None) for the prediction without a label.
-        label: one for all images, or int64 of shape (b,), one for each.
-        scale: at least 0, finite.
+    Args: model, asked as model(x_t, t, label), and without a label as model(x_t, t, None);
+        label: one for all images, or int64 of shape (b,), one for each; scale: at least 0, finite.
     Raises: TypeError or ValueError for a label that the model does not know, or a scale out of range.
     Source: Ho & Salimans 2022, eq. 6.
     """

@@ -22,8 +22,7 @@ def gaussian_kl(p: Gaussian, q: Gaussian) -> Float[Tensor, "..."]:
 
     KL = (log(q.variance / p.variance) + (p.variance + (p.mean - q.mean)^2) / q.variance - 1) / 2
 
-    Args:
-        p, q: means of any shape; variances positive and broadcasting against them.
+    Args: p and q, means of any shape; variances positive and broadcasting against them.
     Returns: the shape that the four broadcast to.
     Raises: ValueError for a variance that is not positive.
     """
@@ -45,8 +44,7 @@ def simple_loss(
         model: takes x_t and t (int64, shape (b,)) and predicts the noise.
         x_0: clean images, shape (b, *dims), floating point.
         t: times 1..T, an int or shape (b,); drawn uniformly, one for each image, if None.
-        noise: standard normal, the shape of x_0; drawn if None.
-        generator: source of randomness for the draws, t first.
+        noise: standard normal, the shape of x_0; drawn if None, after t, from the generator.
     Returns: a scalar that carries gradients to the model.
     Raises: TypeError or ValueError for inputs, or a prediction, of the wrong kind or shape.
     Source: Ho et al. 2020, eq. 14.
@@ -81,10 +79,9 @@ def variational_bound(
     beta tilde is 0, the decoder borrows the variance of t = 2, as the paper's own code does.
 
     Args:
-        model: takes x_t and t (int64, shape (b,)) and predicts the noise; an nn.Module is put in eval mode meanwhile.
+        model: as in `simple_loss`; an nn.Module is put in eval mode meanwhile.
         x_0: images whose pixels are k / 127.5 - 1 for k = 0..255, shape (b, *dims), values in [-1, 1].
-        schedule: the noise schedule, T >= 2.
-        variance: of the reverse step, `posterior_variance` or `beta_variance`.
+        schedule: with T >= 2; variance: of the reverse step, `posterior_variance` or `beta_variance`.
         generator: source of randomness, one draw a step from t = T to 1.
     Returns: the terms in nats per image and their sum in bits per dimension, float64.
     Raises: ValueError for values outside [-1, 1] or T < 2; TypeError for images that are not floating point.
@@ -98,9 +95,8 @@ def variational_bound(
     clean, pixels = x_0.double(), tuple(range(1, x_0.ndim))
 
     alpha_bar = per_image(schedule.alpha_bar[schedule.T], clean)
-    prior = gaussian_kl(
-        Gaussian(alpha_bar.sqrt() * clean, 1 - alpha_bar), Gaussian(torch.zeros_like(clean), torch.ones_like(alpha_bar))
-    )
+    standard = Gaussian(torch.zeros_like(clean), torch.ones_like(alpha_bar))
+    prior = gaussian_kl(Gaussian(alpha_bar.sqrt() * clean, 1 - alpha_bar), standard)
     denoising = []
     for t in schedule.steps():
         x_t, _ = forward_diffusion(x_0, t, schedule, generator=generator)
@@ -114,8 +110,8 @@ def variational_bound(
     width = variance(1, schedule) or variance(2, schedule)
     reconstruction = -discretised_log_likelihood(clean, Gaussian(predicted_x0, per_image(width, clean))).sum(pixels)
     terms = prior.sum(pixels), torch.stack(denoising, dim=1), reconstruction
-    total = terms[0] + terms[1].sum(1) + terms[2]
-    return VariationalBound(*terms, total / (math.log(2) * math.prod(x_0.shape[1:])))
+    bits = (terms[0] + terms[1].sum(1) + terms[2]) / math.log(2)
+    return VariationalBound(*terms, bits / math.prod(x_0.shape[1:]))
 
 
 def discretised_log_likelihood(x_0: Images, decoder: Gaussian) -> Images:
@@ -124,9 +120,7 @@ def discretised_log_likelihood(x_0: Images, decoder: Gaussian) -> Images:
     log of the integral of N(x; mean, variance) from x_0 - 1/255 to x_0 + 1/255;
     the bin of x_0 = -1 reaches to minus infinity, that of x_0 = 1 to infinity.
 
-    Args:
-        x_0: pixels k / 127.5 - 1, k = 0..255.
-        decoder: the distribution, mean of the shape of x_0.
+    Args: x_0, pixels k / 127.5 - 1, k = 0..255; decoder, the distribution, mean of the shape of x_0.
     Source: Ho et al. 2020, eq. 13.
     """
     centre, spread = x_0 - decoder.mean, decoder.variance.sqrt()

@@ -19,8 +19,7 @@ def forward_step(
     Args:
         x_prev: x_{t-1}, shape (b, *dims), floating point.
         t: the time of the result, 1..T, an int or shape (b,).
-        noise: standard normal, exactly the shape and dtype of x_prev; drawn if None.
-        generator: source of randomness for the draw.
+        noise: standard normal, exactly the shape and dtype of x_prev; drawn, from the generator, if None.
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 2.
     """
@@ -37,11 +36,7 @@ def forward_diffusion(
 
     x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise, a draw of q(x_t | x_0)
 
-    Args:
-        x_0: clean images, shape (b, *dims), floating point.
-        t: the time to jump to, 0..T, an int or shape (b,); t = 0 gives x_0 back.
-        noise: standard normal, exactly the shape and dtype of x_0; drawn if None.
-        generator: source of randomness for the draw.
+    Args: as in `forward_step`, x_0 being the clean images, and t the time to jump to, 0..T; t = 0 gives x_0 back.
     Returns: x_t and the noise it was made with, both of the shape of x_0.
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 4.

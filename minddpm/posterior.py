@@ -22,8 +22,7 @@ def posterior_coefficients(t: Time, schedule: Schedule) -> tuple[Coefficient, Co
     coef_x0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t)
     coef_xt = sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t)
 
-    Args:
-        t: 1..T, an int or shape (b,). At t = 1 they are 1 and 0.
+    Args: t, 1..T, an int or shape (b,). At t = 1 they are 1 and 0.
     Returns: two float64 tensors of shape () or (b,).
     Raises: TypeError or ValueError for a t that is not such.
     Source: Ho et al. 2020, eq. 7.
@@ -62,9 +61,7 @@ def posterior(x_0: Images, x_t: Images, t: Time, schedule: Schedule) -> Gaussian
 
     mean = coef_x0 x_0 + coef_xt x_t, variance = beta_tilde_t
 
-    Args:
-        x_0, x_t: clean and noisy images, one shape (b, *dims) and dtype.
-        t: the time of x_t, 1..T, an int or shape (b,).
+    Args: x_0 and x_t, of one shape (b, *dims) and dtype; t, the time of x_t, 1..T, an int or shape (b,).
     Returns: mean of shape (b, *dims); variance of shape () or (b, 1, ..., 1).
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 6 and 7.

@@ -10,7 +10,9 @@ from torch import Generator, nn
 from minddpm.loss import Model, Variance, evaluate
 from minddpm.noising import Images, check_like, predict_x0, standard_noise
 from minddpm.posterior import beta_variance, posterior
-from minddpm.schedule import Schedule, Time, per_image, positive_integer
+from minddpm.schedule import Device, Schedule, Time, per_image, positive_integer
+
+Step = Callable[..., Images]  # `reverse_step`, with some arguments given
 
 
 class SampleStep(NamedTuple):
@@ -28,14 +30,11 @@ def reverse_step(
     """Take one denoising step, from x_t to x_{t-1} (known elsewhere as p_sample).
 
     x_{t-1} = mu_tilde_t(x_t, x_0 estimate) + sqrt(variance_t) noise, without noise at t = 1, whatever the variance
-
     Unclipped, the mean equals (x_t - beta_t / sqrt(1 - alpha_bar_t) predicted_noise) / sqrt(alpha_t).
 
     Args:
-        x_t: noisy images, shape (b, *dims), floating point.
-        t: their time, 1..T, an int or shape (b,).
-        predicted_noise: the network's, exactly the shape and dtype of x_t.
-        noise: standard normal, exactly the shape and dtype of x_t; drawn if None.
+        x_t: noisy images, shape (b, *dims), floating point; t: their time, 1..T, an int or shape (b,).
+        predicted_noise, noise: exactly the shape and dtype of x_t; the noise, standard normal, is drawn if None.
         variance: of the step, `beta_variance` or `posterior_variance`.
         clip: bound the x_0 estimate to [-1, 1], where images lie.
         generator: source of randomness for the draw.
@@ -57,13 +56,12 @@ def estimate_x0(x_t: Images, t: Time, predicted_noise: Images, schedule: Schedul
 
 def sample_steps(
     model: Model, image_shape: Sequence[int], schedule: Schedule, *, variance: Variance = beta_variance,
-    clip: bool = True, generator: Generator | None = None, device: torch.device | str | None = None,
+    clip: bool = True, generator: Generator | None = None, device: Device = None,
 ) -> Iterator[SampleStep]:  # fmt: skip
     """Sample, yielding what is there at t = T, T-1, ..., 1, and at t = 0 the finished images: T + 1 steps.
 
     Args:
-        model: takes x_t and t (int64, shape (b,)) and predicts the noise; it is asked in inference mode, and an
-            nn.Module in eval mode.
+        model: as in `simple_loss`; it is asked in inference mode, and an nn.Module in eval mode.
         image_shape: (b, *dims), the batch included.
         variance, clip: as in `reverse_step`.
         generator: source of randomness: x_T first, then one draw a step.
@@ -75,22 +73,17 @@ def sample_steps(
     yield from walk(model, x_T, schedule, clip, partial(reverse_step, variance=variance, generator=generator))
 
 
-def first_noise(
-    model: Model, image_shape: Sequence[int], generator: Generator | None, device: torch.device | str | None
-) -> Images:
+def first_noise(model: Model, image_shape: Sequence[int], generator: Generator | None, device: Device) -> Images:
     """Draw x_T for any sampler: the first draw of its generator, on the model's device unless another is asked for."""
     if not len(image_shape):
         raise ValueError("image_shape must be (b, *dims), the batch included, got ()")
     shape = tuple(positive_integer(f"each number of image_shape {tuple(image_shape)}", size) for size in image_shape)
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = device or (parameter.device if parameter is not None else "cpu")
-    source = generator.device if generator else device
-    return torch.randn(shape, generator=generator, device=source).to(device)
+    return torch.randn(shape, generator=generator, device=generator.device if generator else device).to(device)
 
 
-def walk(
-    model: Model, x_t: Images, schedule: Schedule, clip: bool, step: Callable[..., Images]
-) -> Iterator[SampleStep]:
+def walk(model: Model, x_t: Images, schedule: Schedule, clip: bool, step: Step) -> Iterator[SampleStep]:
     """Go from x_T to the images by a step such as `reverse_step`, yielding what is there at each time."""
     for t in schedule.steps():
         predicted_noise = evaluate(model, x_t, torch.full((len(x_t),), t, device=x_t.device))
@@ -112,14 +105,12 @@ def finish(steps: Iterable[SampleStep], calls: int, progress: bool) -> Images:
 
 def sample(
     model: Model, image_shape: Sequence[int], schedule: Schedule, *, variance: Variance = beta_variance,
-    clip: bool = True, generator: Generator | None = None, device: torch.device | str | None = None,
+    clip: bool = True, generator: Generator | None = None, device: Device = None,
     progress: bool = False,
 ) -> Images:  # fmt: skip
     """Draw new images: start from noise and take all T reverse steps.
 
-    Args:
-        progress: show a bar.
-        others: as in `sample_steps`.
+    Args: progress, show a bar; others as in `sample_steps`.
     Returns: images of shape image_shape; in [-1, 1] if clip.
     Raises: as `sample_steps`.
     Source: Ho et al. 2020, algorithm 2.

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
-from torch import Tensor
+from torch import Generator, Tensor
 
 # one for the whole batch, or one for each image
 Time = int | np.integer | Int64[Tensor, ""] | Int64[Tensor, "b"]
 Coefficient = Float64[Tensor, ""] | Float64[Tensor, "b"]
+Device = torch.device | str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,7 @@ class Schedule:
     def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> "Schedule":
         """Build a schedule from the list beta_1, ..., beta_T: the one place where betas[0] is beta_1.
 
-        Args:
-            betas: T numbers strictly between 0 and 1 (list, array or tensor).
+        Args: betas, T numbers strictly between 0 and 1 (list, array or tensor).
         Raises: ValueError for an empty list, another rank, NaN, or a value outside (0, 1).
         """
         values = torch.as_tensor(betas if isinstance(betas, Tensor) else np.asarray(betas)).detach().cpu().double()
@@ -83,14 +83,11 @@ class Schedule:
         return range(self.T, 0, -1)
 
     def sample_t(
-        self, batch_size: int, *, generator: torch.Generator | None = None, device: torch.device | str | None = None
+        self, batch_size: int, *, generator: Generator | None = None, device: Device = None
     ) -> Int64[Tensor, "{batch_size}"]:
         """Draw a time for each image, uniformly from 1, ..., T.
 
-        Args:
-            batch_size: how many, b >= 1.
-            generator: source of randomness; PyTorch's global one if None.
-            device: where the result lies; CPU if None.
+        Args: batch_size, b >= 1; generator, PyTorch's global one if None; device of the result, CPU if None.
         Returns: int64, shape (b,).
         Raises: TypeError or ValueError for a batch_size that is not a positive integer.
         """
@@ -101,9 +98,7 @@ class Schedule:
     def index(self, t: Time, *, first: int = 1) -> Int64[Tensor, ""] | Int64[Tensor, "b"]:
         """Check that t can index the arrays, and return it as an int64 tensor on the CPU, shape () or (b,).
 
-        Args:
-            t: an integer, or an int64 tensor of shape (b,), each in first..T.
-            first: the lowest time allowed, 1 or 0.
+        Args: t, an integer or an int64 tensor of shape (b,), each in first..T, the lowest time allowed, 1 or 0.
         Raises: TypeError for a t that is not integer, ValueError for one out of range or of another rank.
         """
         if isinstance(t, Tensor):
@@ -125,26 +120,20 @@ class Schedule:
 def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Shape a coefficient so that it multiplies each image of a batch by its own value, in the images' dtype.
 
-    Args:
-        coefficient: float64, shape () for all images or (b,) for one each; all arithmetic in float64 comes before.
-        x: the images, shape (b, *dims).
+    Args: coefficient, float64, shape () for all images or (b,) for one each; x, the images, shape (b, *dims).
     Returns: shape () or (b, 1, ..., 1), dtype and device of x.
     Raises: ValueError where the number of coefficients is not the number of images.
     """
     if coefficient.ndim and coefficient.shape != x.shape[:1]:
-        batch = len(x) if x.ndim else 1
-        raise ValueError(
-            f"t must be an int or have shape ({batch},), one for each image, got {tuple(coefficient.shape)}"
-        )
+        wanted = f"an int or have shape ({len(x) if x.ndim else 1},), one for each image"
+        raise ValueError(f"t must be {wanted}, got {tuple(coefficient.shape)}")
     return coefficient.to(x).reshape(coefficient.shape + (1,) * (x.ndim - 1) * coefficient.ndim)
 
 
 def linear_schedule(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> "Schedule":
     """beta_t rises in equal steps from beta_start at t = 1 to beta_end at t = T.
 
-    Args:
-        T: number of steps, at least 1.
-        beta_start, beta_end: in (0, 1).
+    Args: T, the number of steps, at least 1; beta_start and beta_end in (0, 1).
     Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for betas outside (0, 1).
     Source: Ho et al. 2020, section 4.
     """
@@ -156,10 +145,7 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
 
     alpha_bar_t = f(t) / f(0), f(t) = cos^2((t/T + s) / (1 + s) * pi/2), beta_t = min(1 - f(t) / f(t-1), max_beta)
 
-    Args:
-        T: number of steps, at least 1.
-        s: offset that keeps beta_1 from being too small, at least 0.
-        max_beta: bound on beta_t, in (0, 1).
+    Args: T, at least 1; s, an offset that keeps beta_1 from being too small, at least 0; max_beta, in (0, 1).
     Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for s or max_beta out of range.
     Source: Nichol & Dhariwal 2021, eq. 17.
     """

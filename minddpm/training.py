@@ -22,12 +22,7 @@ def train_step(
 ) -> float:  # fmt: skip
     """Take one gradient step on `simple_loss`, and return the loss before it.
 
-    Args:
-        model: predicts the noise from x_t and t.
-        x_0: a batch of clean images, shape (b, *dims).
-        optimizer: holds the model's parameters.
-        label: told to the model, one for each image.
-        generator: source of randomness for t and the noise.
+    Args: as in `simple_loss`; optimizer, holding the model's parameters; label, told to the model, one an image.
     Raises: FloatingPointError for a loss that is not finite; the weights are then left as they were.
     Source: Ho et al. 2020, algorithm 1.
     """
@@ -75,32 +70,26 @@ class TrainState:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that `train(..., resume=...)` needs to go on as if it had never stopped."""
-        moments = {
-            f"optimizer.{index}.{name}": value
-            for index, values in self.optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
+        state = self.optimizer.state_dict()["state"]
+        moments = {f"optimizer.{index}.{name}": value for index in state for name, value in state[index].items()}
         weights = {f"weights.{name}": value for name, value in self.model.state_dict().items()}
         average = {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
         return moments | weights | average | {"step": torch.tensor(self.step)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state back from `tensors`.
+        """Take the state back from `tensors`. Raises: ValueError where they are not the state of such a model."""
 
-        Raises: ValueError for tensors that are not the state of such a model.
-        """
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}, "optimizer": {}}
-        for name, value in tensors.items():
-            kind, _, rest = name.partition(".")
-            groups.get(kind, {})[rest] = value
+        def below(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
         try:
             self.step = self.average.updates = int(tensors["step"])
-            self.model.load_state_dict(groups["weights"])
-            self.average.model.load_state_dict(groups["average"])
+            self.model.load_state_dict(below("weights."))
+            self.average.model.load_state_dict(below("average."))
         except (KeyError, RuntimeError) as error:
             raise ValueError(f"resume must hold the state of such a model in training, got another: {error}") from error
         state = self.optimizer.state_dict()
-        for name, value in groups["optimizer"].items():
+        for name, value in below("optimizer.").items():
             index, _, key = name.partition(".")
             state["state"].setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict(state)
@@ -146,9 +135,8 @@ def train(
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")
     classes = getattr(getattr(model, "config", None), "classes", 0)
     if labels is not None and (len(labels) != len(images) or not classes):
-        raise ValueError(
-            f"labels must be one for each of {len(images)} images, of a model with classes, got {len(labels)}"
-        )
+        wanted = f"one for each of {len(images)} images, of a model with classes"
+        raise ValueError(f"labels must be {wanted}, got {len(labels)}")
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     batch_size = min(batch_size, len(images))
     state = TrainState(0, math.nan, 0.0, 0, model, EMA(model, ema_decay), optimizer)

@@ -14,10 +14,7 @@ def timestep_embedding(t: Real[Tensor, "b"], dim: int, max_period: float = 10_00
 
     embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i / (dim/2))
 
-    Args:
-        t: times, any real numbers, shape (b,).
-        dim: length of each embedding, even and positive.
-        max_period: the slowest wave turns once in 2 pi max_period steps (nearly).
+    Args: t, any real numbers, shape (b,); dim, even and positive; the slowest wave's turn is nearly 2 pi max_period.
     Returns: shape (b, dim), float32 (float64 if t is float64).
     Raises: ValueError for an odd or non-positive dim, or for t that is not one-dimensional.
     Source: Vaswani et al. 2017, section 3.5.
@@ -59,9 +56,8 @@ class UNetConfig:
         if self.groups < 1 or not self.channels or any(width < 1 or width % self.groups for width in self.channels):
             raise ValueError(f"every width must be a positive multiple of groups={self.groups}, got {self.channels}")
         if self.image_channels < 1 or self.blocks < 1:
-            raise ValueError(
-                f"image_channels and blocks must be at least 1, got {self.image_channels} and {self.blocks}"
-            )
+            got = f"{self.image_channels} and {self.blocks}"
+            raise ValueError(f"image_channels and blocks must be at least 1, got {got}")
         if self.time_dim < 2 or self.time_dim % 2:
             raise ValueError(f"time_dim must be even and positive, got {self.time_dim}")
         if self.classes < 0:
@@ -87,9 +83,7 @@ class ResidualBlock(nn.Module):
         self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
-    def forward(
-        self, x: Float[Tensor, "b in h w"], time_features: Float[Tensor, "b features"]
-    ) -> Float[Tensor, "b out h w"]:
+    def forward(self, x: Float[Tensor, "b in h w"], time_features: Float[Tensor, "b f"]) -> Float[Tensor, "b out h w"]:
         h = self.conv_in(F.silu(self.norm_in(x)))
         h = h + self.time(time_features)[:, :, None, None]
         h = self.conv_out(F.silu(self.norm_out(h)))
@@ -121,9 +115,8 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         widths, features = config.channels, 4 * config.channels[0]
-        self.time = nn.Sequential(
-            nn.Linear(config.time_dim, features), nn.SiLU(), nn.Linear(features, features), nn.SiLU()
-        )
+        layers = nn.Linear(config.time_dim, features), nn.SiLU(), nn.Linear(features, features), nn.SiLU()
+        self.time = nn.Sequential(*layers)
         if config.classes:  # one row a class, and a last one for no label, which is and stays zero
             self.label = zero_init(nn.Embedding(config.classes + 1, features, padding_idx=config.classes))
         self.stem = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
@@ -181,9 +174,8 @@ class UNet(nn.Module):
         halvings = len(self.config.channels) - 1
         (height, width), multiple = x_t.shape[2:], 2**halvings
         if any(side < 1 or side % multiple for side in (height, width)):
-            raise ValueError(
-                f"image sides must be multiples of {multiple} to be halved {halvings} times, got {height}x{width}"
-            )
+            wanted = f"multiples of {multiple} to be halved {halvings} times"
+            raise ValueError(f"image sides must be {wanted}, got {height}x{width}")
         for name, values in (("t", t), ("label", label))[: 1 if label is None else 2]:
             if not isinstance(values, Tensor) or values.dtype != torch.int64:
                 got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)

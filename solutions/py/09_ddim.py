@@ -17,7 +17,7 @@ STUDENT = "Ada Lovelace"
 ### END SOLUTION
 
 # %% [markdown]
-# ## 1. A number by hand
+# ## 1. Numbers by hand
 #
 # One pixel, one step.
 
@@ -33,6 +33,21 @@ by_hand = 0.8**0.5 * x_0 + (1 - 0.8) ** 0.5 * 0.75
 
 # %%
 check("09.by_hand", by_hand, student=STUDENT)
+
+# %% [markdown]
+# One more number, for a whole walk.
+
+# %%
+ask("09.times", STUDENT)
+
+# %%
+last_time = None  # your number
+### BEGIN SOLUTION
+last_time = 700 / 50
+### END SOLUTION
+
+# %%
+check("09.times", last_time, student=STUDENT)
 
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/09_ddim.ipynb), or go back to [By hand](../notebooks/09_ddim.ipynb).

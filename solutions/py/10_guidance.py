@@ -17,7 +17,7 @@ STUDENT = "Ada Lovelace"
 ### END SOLUTION
 
 # %% [markdown]
-# ## 1. A number by hand
+# ## 1. Numbers by hand
 #
 # One pixel, two predictions.
 
@@ -33,6 +33,21 @@ by_hand = 0.85 + 4.5 * change
 
 # %%
 check("10.by_hand", by_hand, student=STUDENT)
+
+# %% [markdown]
+# What does guidance cost?
+
+# %%
+ask("10.calls", STUDENT)
+
+# %%
+looked_at = None  # your number
+### BEGIN SOLUTION
+looked_at = 2 * 25 * 20
+### END SOLUTION
+
+# %%
+check("10.calls", looked_at, student=STUDENT)
 
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/10_guidance.ipynb), or go back to [By hand](../notebooks/10_guidance.ipynb).

@@ -154,6 +154,24 @@ by_hand = HandNumber(
     ),
 )
 
+times = HandNumber(
+    "09.times",
+    values=lambda draw: {"T": 100 * draw.integer(2, 9), "steps": (10, 20, 25, 50)[draw.integer(0, 3)]},
+    question="You draw with DDIM in {steps} steps from a network that was trained with T = {T} times, spaced as in the "
+    "lesson. Of which time is the network told at the last of these steps? (The first is T; t counts from 1.)",
+    answer=lambda T, steps: T / steps,
+    mistakes=(
+        ("the clean image", lambda T, steps: 0, "At t = 0 the image is clean, and there is nothing to ask any more."),
+        (
+            "t = 1",
+            lambda T, steps: 1,
+            "The ancestral sampler ends its way at 1. Here every step is as long as the first.",
+        ),
+        ("counted from 0", lambda T, steps: T / steps - 1, "That is the number in libraries that count from 0. Add 1."),
+        ("the second time", lambda T, steps: T - T / steps, "That is the time after T. Go on to the last one."),
+    ),
+)
+
 predict = Choice(
     "09.predict",
     question="The data is two pictures, each as likely as the other, and the network is perfect. You draw from pure "
@@ -173,4 +191,4 @@ predict = Choice(
     },
 )
 
-QUESTIONS = (ddim_step, by_hand, predict)
+QUESTIONS = (ddim_step, by_hand, times, predict)

@@ -129,6 +129,36 @@ by_hand = HandNumber(
     ),
 )
 
+calls = HandNumber(
+    "10.calls",
+    values=lambda draw: {"images": 5 * draw.integer(2, 9), "steps": 10 * draw.integer(2, 6)},
+    question="You draw {images} digits with {steps} DDIM steps at scale 3, each told its own label. How many images "
+    "does the network look at in all? (An image that it is asked about twice counts twice.)",
+    answer=lambda images, steps: 2 * images * steps,
+    mistakes=(
+        (
+            "asked once",
+            lambda images, steps: images * steps,
+            "That is the count at scale 1. Beyond it, each step needs the prediction with the label and without.",
+        ),
+        (
+            "once for each class",
+            lambda images, steps: 10 * images * steps,
+            "The network is told one label for each image, the one asked for, and not all ten in turn.",
+        ),
+        (
+            "the calls of the network",
+            lambda images, steps: 2 * steps,
+            "That is how often the network is called. Each call is given all the images.",
+        ),
+        (
+            "scale times",
+            lambda images, steps: 3 * images * steps,
+            "The scale multiplies a difference. It does not say how often the network is asked.",
+        ),
+    ),
+)
+
 predict = Choice(
     "10.predict",
     question="Half of the data lies around -1, the other half around +1, and the halves overlap. You ask for the half "
@@ -148,4 +178,4 @@ predict = Choice(
     },
 )
 
-QUESTIONS = (guided_noise, by_hand, predict)
+QUESTIONS = (guided_noise, by_hand, calls, predict)
