@@ -497,7 +497,7 @@ total = {name: overpaid(sigma2, digits_variance).sum() / math.log(2) for name, s
 print(f"all t = 2..1000, for the digits, in bits/dim: beta tilde {total['tilde']:.2f}, beta {total['beta']:.2f}")
 assert total["beta"] > total["tilde"]
 
-figure, ((left, right),) = new_figure(1, 2, height=2.6)
+figure, ((left, right),) = new_figure(1, 2, height=2.7)
 left.plot(times, overpaid(beta, tilde), color=INK)
 left.plot(times, overpaid(tilde, beta), color=COLOURS["posterior"])
 left.text(2.2, 3e-5, "$\\beta$, where data\nis one point")
