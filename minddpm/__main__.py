@@ -49,6 +49,8 @@ def run_train(options: argparse.Namespace) -> None:
     model = UNet(UNetConfig(classes=classes))
     if options.start:  # a network without labels lacks only their weights, which begin at zero
         start = load(options.start)[0]
+        if start.config.classes not in (0, classes):
+            raise ValueError(f"--start must hold weights for {classes} labels or none, got {start.config.classes}")
         model = UNet(replace(start.config, classes=classes))
         model.load_state_dict(start.state_dict(), strict=classes == start.config.classes)
     settings = knobs | {"source": options.source, "data_sha256": digest(images), "augment": options.augment}

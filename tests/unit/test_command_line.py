@@ -199,6 +199,10 @@ def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run
     code, _, message = run(*(argument for argument in labelled if argument != "--labels"), "--resume")
     assert code == 2
     assert "labels was True, is False" in message
+    told = tmp_path / "second" / "checkpoint.safetensors"
+    code, _, message = run(*train_arguments(tmp_path / "third", "--start", told))
+    assert code == 2
+    assert "--start must hold weights for 0 labels or none, got 10" in message
 
 
 def test_log_rows_after_the_checkpoint_are_written_anew(tmp_path, small, run, monkeypatch):
@@ -385,11 +389,8 @@ def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
     told = guided(model, 7, 2.5)
     assert torch.equal(drawn[0], sample(told, (2, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(0)))
     assert run("sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 4, "--ddim", 2)[0] == 0
-    start = {
-        "steps": 2,
-        "clip": False,
-        "generator": torch.Generator().manual_seed(0),
-    }  # clipped, it would not heed the 7
+    generator = torch.Generator().manual_seed(0)
+    start = {"steps": 2, "clip": False, "generator": generator}  # clipped, it would not heed the 7
     assert torch.equal(drawn[1], ddim_sample(guided(model, 7, 4.0), (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
     code, _, message = run("sample", "--out", tmp_path / "x.svg", *common, "--scale", 2)
     assert code == 2 and "--scale needs a --digit" in message
