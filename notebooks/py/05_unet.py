@@ -500,7 +500,7 @@ show(figure, "As trained, the network recovers the digits; without the skip at 2
 # %% [markdown]
 # ## Same as the package
 #
-# The package's `UNet` takes its sizes from a frozen `UNetConfig`, and loops over them. Otherwise it is what you built.
+# The package's `UNet` takes its sizes from a frozen `UNetConfig`, and loops over them. Otherwise it is what you built. Its last size, `classes`, is for [lesson 10](10_guidance.ipynb): with 0 the network takes no label.
 
 # %%
 from minddpm.unet import UNet, UNetConfig, timestep_embedding
