@@ -153,7 +153,7 @@ def run_sample(options: argparse.Namespace) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     """Draw digits, keeping each batch, and measure them beside real ones."""
     options.samples.parent.mkdir(parents=True, exist_ok=True)
-    settings = {name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim")}
+    settings = {name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim", "eta")}
     model, schedule, _ = load(options.checkpoint or ASSETS / "ddpm_mnist.safetensors")
     settings["weights_sha256"] = fingerprint(model, schedule)
     images = kept_samples(options.samples, settings) if options.samples.exists() else torch.empty(0, 1, 28, 28)

@@ -81,6 +81,7 @@ def ddim_sample(
     """Draw new images, asking the network `steps` times, at t = T, T - T/steps, ..., T/steps.
 
     Args: eta as in `ddim_step`, all others as in `sample`; the draws are x_T and, only if eta > 0, one a step.
+        clip: Better False if guided or beyond 100 steps: a step, however short, moves by all that is clipped off.
     Raises: TypeError or ValueError for steps, eta or image_shape other than these.
     Source: Song, Meng & Ermon 2021, eq. 12 and 16.
     """

@@ -369,10 +369,31 @@ def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeyp
     monkeypatch.setattr(command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k))
     assert run("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--count", 2, "--ddim", 2)[0] == 0
     model, schedule, _ = load(checkpoint)
-    expected = ddim_sample(model, (2, 1, 28, 28), schedule, steps=2, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(drawn[0], expected)
+    start = {"steps": 2, "clip": False, "generator": torch.Generator().manual_seed(0)}
+    assert torch.equal(drawn[0], ddim_sample(model, (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
     code, _, message = run("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--ddim", 4)
     assert code == 2 and "steps must be at most T = 3, got 4" in message
+
+
+def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, monkeypatch):
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k))
+    common = ("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--count", 2)
+    assert run(*common, "--ddim", 2, "--eta", 0.5)[0] == 0
+    model, schedule, _ = load(checkpoint)
+    start = {"steps": 2, "eta": 0.5, "clip": False, "generator": torch.Generator().manual_seed(0)}
+    assert torch.equal(drawn[0], ddim_sample(model, (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
+    code, _, message = run(*common, "--eta", 0.5)
+    assert code == 2 and "--eta needs --ddim, got only --eta 0.5" in message
+
+
+@pytest.mark.parametrize("eta", ["-0.1", "1.1", "nan", "much"])
+def test_eta_is_a_share(tmp_path, capsys, eta):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["sample", "--out", str(tmp_path / "x.svg"), "--ddim", "2", "--eta", eta])
+    assert stop.value.code == 2
+    assert f"argument --eta: must be a number from 0 to 1, got {eta!r}" in capsys.readouterr().err
 
 
 def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
