@@ -67,14 +67,17 @@ def distances(images: Tensor) -> list[float]:
 
 
 def measure_samplers() -> dict[str, object]:
-    """Fréchet distance by the number of steps: ancestral sampling with either variance, and DDIM."""
+    """Fréchet distance by the number of steps: ancestral sampling with either variance, and DDIM, clipped and not."""
     model, schedule, _ = load_pretrained()
     shape, table = (BATCH, 1, 28, 28), {}
     for steps in (50, 20, 10, 5, 100, 250, 1000):
         few, shorter = respaced(model, schedule, steps)
         ways = {
             name: partial(sample, few, shape, shorter, variance=variance) for name, variance in VARIANCES.items()
-        } | {"ddim": partial(ddim_sample, model, shape, schedule, steps=steps)}
+        } | {
+            name: partial(ddim_sample, model, shape, schedule, steps=steps, clip=clip)
+            for name, clip in (("ddim", True), ("ddim unclipped", False))
+        }
         for name, way in ways.items():
             count = 2 * BATCH if steps <= 100 else BATCH
             if (name, steps) == ("beta", 1000):  # what `python -m minddpm evaluate --samples runs/samples.npz` kept

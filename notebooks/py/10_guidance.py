@@ -16,19 +16,21 @@ import json
 import math
 from functools import partial
 
+import matplotlib
 import torch
 from torch import nn
 
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_steps
-from minddpm.figures import COLOURS, INK, draw_image, new_figure, show
+from minddpm.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
 from minddpm.loss import simple_loss
 from minddpm.metrics import load_classifier
 from minddpm.noising import forward_diffusion, predict_noise, predict_x0
 from minddpm.score import GaussianMixture, noise_from_score, score_from_noise
 from minddpm.unet import timestep_embedding
 
+matplotlib.rcParams.update(STYLE)
 network, schedule, _ = load_pretrained("mnist_labels")
 held_out, held_out_labels = load_mnist("test")
 classifier = load_classifier()
