@@ -710,7 +710,7 @@ figure, axes = new_figure(1, 1, height=2.0)
 for (word, values), colour in zip(scatter.items(), (COLOURS["network"], COLOURS["noise"])):
     axes[0, 0].hist(values.numpy(), bins=60, range=(0, 0.4), color=colour, alpha=0.7)
     axes[0, 0].text(0.99, 0.8 if word.startswith("a") else 0.6, word, color=colour, ha="right", transform=axes[0, 0].transAxes)
-axes[0, 0].set(xlabel="loss of a batch", yticks=[])
+axes[0, 0].set(xlabel="loss of a batch", ylabel="batches", yticks=[])
 show(figure, "With a time for each image, batches agree on the loss; with one time for all, a batch tells you mostly which time it drew.")
 
 # %% [markdown]
