@@ -164,7 +164,7 @@ show(
 # {\color{#009E73}{\boldsymbol{\epsilon}^*}}(\mathbf{x}_t, t) = -\sqrt{1 - \bar{\alpha}_t}\; \nabla \log q({\color{#CC79A7}{\mathbf{x}_t}}).
 # $$
 #
-# The guide writes this for the network that you have. It holds for the best one; yours misses it by what its loss exceeds the least.
+# The guide writes this for the network that you have. It holds for the best one. The mean squared distance of yours from it is what its loss has above the least.
 #
 # **4. Tweedie's formula.** Average the jump solved for the clean image, $\mathbf{x}_0 = (\mathbf{x}_t - \sqrt{1 - \bar{\alpha}_t}\, \boldsymbol{\epsilon}) / \sqrt{\bar{\alpha}_t}$, given $\mathbf{x}_t$, and put in step 2:
 #
@@ -180,13 +180,14 @@ show(
 # \qquad r_k \propto w_k\, \mathcal{N}(\mathbf{x}_t; \sqrt{\bar{\alpha}_t}\, \mathbf{m}_k, v_t \mathbf{I}).
 # $$
 #
-# **6. A walk.** What is a score good for? Walk uphill, and shake (**Langevin dynamics**, eq. 4 of Song and Ermon 2019, who call $2h$ what is $h$ here):
+# **6. A walk.** What is a score good for? Walk uphill, and shake (**Langevin dynamics**, eq. 4 of Song and Ermon 2019; their step size $\epsilon$ is $2h$ here):
 #
 # $$
 # \mathbf{x} \leftarrow \mathbf{x} + h\, \nabla \log q(\mathbf{x}) + \sqrt{2h}\; {\color{#D55E00}{\mathbf{z}}}, \qquad \mathbf{z} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).
 # $$
 #
-# For tiny steps the density $p$ of the walkers changes as $\partial p / \partial \tau = -\nabla \cdot (p\, \nabla \log q) + \nabla^2 p$: the first term carries them uphill, the second spreads them.
+# Let many points walk so, the *walkers*, and let $\tau$ be the sum of the steps $h$ so far. For tiny steps their density $p$ changes as $\partial p / \partial \tau = -\nabla \cdot (p\, \nabla \log q) + \nabla^2 p$:
+# the first term carries them uphill, the second spreads them.
 # Put $p = q$: then $p \nabla \log q = \nabla q$, and both terms cancel. Walkers distributed as $q$ stay so. A finite $h$ leaves an error. For $q = \mathcal{N}(0, v)$ the variance $V$ at rest obeys
 # $V = (1 - h / v)^2\, V + 2h$, so $V = v / (1 - \frac{h}{2v})$.
 #
@@ -279,16 +280,16 @@ assert torch.allclose(noises, torch.tensor([0.3, 1.9]))
 assert abs((x_t - 0.5 * average / root) / root - 0.8 * (share[0] - share[1])) < 1e-6, "the average clean pixel"
 
 # %% [markdown]
-# Last, the sampler's example of lesson 06: $x_t = 0.4$, predicted noise 0.3, $\beta_t = 0.01$, $z = 0.1$. What was subtracted there is $\beta_t$ times the score. A Langevin step that shakes as much has $2h = \beta_t$.
+# Last, the sampler's example of lesson 06: $x_t = 0.4$, predicted noise 0.3, $\beta_t = 0.01$, $z = 0.1$. What was subtracted there is *minus* $\beta_t$ times the score: the step adds $\beta_t$ times the score. A Langevin step that shakes as much has $2h = \beta_t$.
 
 # %% tags=["worked-example"]
 score = -0.3 / math.sqrt(1 - 0.5)
-reverse = (0.4 + 0.01 * score) / math.sqrt(0.99) + math.sqrt(0.01) * 0.1
-walk = 0.4 + 0.005 * score + math.sqrt(2 * 0.005) * 0.1
+reverse_value = (0.4 + 0.01 * score) / math.sqrt(0.99) + math.sqrt(0.01) * 0.1
+walk_value = 0.4 + 0.005 * score + math.sqrt(2 * 0.005) * 0.1
 print(f"beta * score = {0.01 * score:.5f}")
-print(f"reverse step:  (0.4 - {-0.01 * score:.5f}) / 0.995 + 0.1 * 0.1 = {reverse:.3f}")
-print(f"Langevin step:  0.4 - {-0.005 * score:.5f}          + 0.1 * 0.1 = {walk:.3f}")
-assert round(-0.01 * score, 5) == 0.00424 and round(reverse, 3) == 0.408 and round(walk, 3) == 0.408
+print(f"reverse step:  (0.4 - {-0.01 * score:.5f}) / 0.995 + 0.1 * 0.1 = {reverse_value:.3f}")
+print(f"Langevin step:  0.4 - {-0.005 * score:.5f}          + 0.1 * 0.1 = {walk_value:.3f}")
+assert round(-0.01 * score, 5) == 0.00424 and round(reverse_value, 3) == 0.408 and round(walk_value, 3) == 0.408
 
 # %% [markdown]
 # To three digits they are equal here. That is chance: the reverse step goes twice as far uphill, and is then stretched.
@@ -590,7 +591,7 @@ for axis, apart, word, limits in (
 show(figure, "Both differences from ancestral sampling fall like 1/T: on the doubly logarithmic axes they follow the dashed line of slope -1.")
 
 # %% [markdown]
-# Note the last two columns of numbers: the ODE's Euler step errs more than the reverse step. Both are of first order in $1/T$, with other constants. Lesson 09 follows the same path by better steps, and needs far fewer of them.
+# Note the last two columns of numbers: the ODE's Euler step errs more than the reverse step. Both are of first order in $1/T$, with other constants. Lesson 09 follows the same path by better steps.
 #
 # ### "Essentially Langevin dynamics"
 #
@@ -704,7 +705,7 @@ print("scores, densities, draws and walks: equal")
 # %% [markdown]
 # ## Play
 #
-# **When do the two clouds become one hill?** Move $t$. On the left is the direction of the exact score, all arrows of one length, with points of $q(\mathbf{x}_t)$. On the right is the density on the line through both centres. Where do the arrows stop to part?
+# **When do the two clouds become one hill?** Move $t$. On the left is the direction of the exact score, all arrows of one length, with points of $q(\mathbf{x}_t)$. On the right is the density on the line through both centres. From which $t$ on do the arrows no longer part?
 
 # %%
 import ipywidgets
@@ -731,7 +732,7 @@ def draw_score(t=100):
 
 
 play(draw_score, t=ipywidgets.IntSlider(100, 0, 1000))
-assert len(profile(merged - 1)[1]) == 2 and len(profile(merged)[1]) == 1
+assert all(len(profile(t)[1]) == (2 if t < merged else 1) for t in range(0, 1001, 10)), "two hills before, one from then on"
 
 # %% [markdown]
 # ## Mistakes people make
@@ -789,7 +790,7 @@ for axis, (name, x) in zip(axes[0], panels.items()):
 axes[0, 0].set_ylabel("second coordinate")
 show(
     figure,
-    "Crosses mark the centres of the data: noise taken for the score spreads the points, too little shaking empties the left cloud, a fixed step size leaves the clouds too wide.",
+    "Crosses mark the centres of the data: noise taken for the score spreads the points; with sqrt(h) the left cloud thins out, with h it is empty; a fixed step leaves the clouds too wide, a small one the shares wrong too.",
 )
 squared = data.weights**2 / (data.weights**2).sum()
 print(f"squares of the weights: {squared[0]:.0%} and {squared[1]:.0%}; 0.2 / sqrt(2) = {0.2 / math.sqrt(2):.2f}")

@@ -75,7 +75,7 @@ asked = digits.repeat(3)  # 0..9, 0..9, 0..9
 plain = from_start(partial(network, label=asked), same_start(3))
 show(
     draw_rows(plain.split(10), ["one $x_T$", "another", "another"]),
-    "From left to right the network is asked for 0 to 9: one starting noise gives ten different digits, some of them doubtful.",
+    "From left to right the network is asked for 0 to 9: from one starting noise the label makes different digits, though not always the one asked for.",
 )
 
 
@@ -127,8 +127,8 @@ show(
 # \left(\sqrt{1 - \bar{\alpha}_{t-1}} - \sqrt{\frac{\bar{\alpha}_{t-1}}{\bar{\alpha}_t}} \sqrt{1 - \bar{\alpha}_t}\right) {\color{#D55E00}{\boldsymbol{\delta}}},
 # $$
 #
-# which is *against* $\boldsymbol{\delta}$: more noise predicted, more noise removed. Where $\hat{\mathbf{x}}_0$ is held at the clip's edge, only the first term is left. It is *along* $\boldsymbol{\delta}$. With guidance $\boldsymbol{\delta}$ is $s - 1$ times the push, and the push has the wrong sign there.
-# Here are both weights for 20 steps.
+# which is *against* $\boldsymbol{\delta}$: more noise predicted, more noise removed. Where $\hat{\mathbf{x}}_0$ is held at the clip's edge, only the first term is left. It is *along* $\boldsymbol{\delta}$. With guidance, against scale 1, $\boldsymbol{\delta} = (s - 1)\left(\boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t, y) - \boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t)\right)$.
+# A score is *minus* the noise, up to a factor. So $\boldsymbol{\delta}$ points against the push. A free pixel moves along the push, and a clipped one against it. Here are both weights for 20 steps.
 
 # %%
 for t, before in ((1000, 950), (500, 450), (200, 150), (100, 50)):
@@ -178,10 +178,7 @@ def bounded(model):
 scales, asked = (0, 1, 2, 4, 8), digits.repeat(4)
 drawn = {}
 for scale in scales:
-    if scale < 2:  # one question is enough: at scale 0 without a label, at scale 1 with it
-        model = partial(network, label=asked if scale else None)
-    else:
-        model = rebuilt_guided(network, asked, scale)
+    model = rebuilt_guided(network, asked, scale)
     drawn[scale] = from_start(bounded(model), same_start(4))  # (40, 1, 28, 28)
 
 show(
@@ -367,15 +364,13 @@ label = torch.multinomial(weights, 2000, replacement=True, generator=generator)
 x_0 = means[label] + math.sqrt(variance) * torch.randn(2000, 1, generator=generator)
 t = schedule.sample_t(2000, generator=generator)
 x_t, _ = forward_diffusion(x_0, t, schedule, generator=generator)
-errors = {}
+errors, trained = {}, {share: train_tiny(share) for share in (0.1, 0.0)}
 with torch.inference_mode():
-    for share in (0.1, 0.0):
-        with torch.inference_mode(False):
-            model = train_tiny(share)
+    for share, model in trained.items():
         for told in (label, None):
             error = (model(x_t.float(), t, told) - exact_noise(x_t, t, told)).square().mean().sqrt().item()
             errors[share, told is None] = error
-            print(f"labels dropped {share:>4.0%}, asked {'without' if told is None else 'with   '} label: error of the noise {error:.1f}")
+            print(f"labels dropped {share:>4.0%}, asked {'without' if told is None else 'with   '} label: error of the noise below {min(bound for bound in (0.05, 0.2, 0.5) if error < bound)}")
 assert errors[0.1, False] < 0.05 and errors[0.0, False] < 0.05, "with the label, close to exact"
 assert errors[0.1, True] < 0.2 and errors[0.0, True] > 2 * errors[0.1, True], "without: learned from a tenth, or never"
 
@@ -481,7 +476,8 @@ for name, holds in {
 
 # %% [markdown]
 # Now the measurement with more digits and more steps, made once by `tools/measure_results.py`. *Sure* is the share to which the classifier gives the digit asked for with more than 0.9 probability. The Fréchet distance compares all digits of a row with the training digits (smaller is better).
-# The last row has as many held-out real digits.
+# The last row has as many held-out real digits, 25 of each class, as many as are asked for. Even classes bring a set nearer to the training digits. So it is nearer than the held-out batches of lesson 09, and scale 0, where classes fall as they may, is at a
+# disadvantage.
 
 # %%
 results = json.loads((ASSETS / "results.json").read_text())["guidance"]
@@ -521,7 +517,7 @@ assert best < 8 and table[8]["frechet"] > 1.05 * table[best]["frechet"]
 # 2. **Conditional and unconditional swapped.** The push turns round.
 # 3. **The guided noise kept after clipping.** See step 6 of the derivation.
 # 4. **No clipping.** Pixels leave the range of images.
-# 5. **No labels dropped in training.** You saw it above: the network's answer without a label is then anything.
+# 5. **No labels dropped in training.** You saw it above: asked without a label, such a network errs more than twice as much.
 #
 # First the clouds. You ask for the right one.
 
@@ -569,13 +565,13 @@ panels = {
 }
 show(
     draw_rows(panels.values(), panels.keys()),
-    "Asked for 0 to 9 at scale 4: swapped, and with the guided noise kept after clipping, other digits come out; unclipped, the right ones do.",
+    "Asked for 0 to 9 at scale 4: swapped, and with the guided noise kept after clipping, other digits come out, or none; unclipped, the right ones do.",
 )
 obeyed = {name: (read(images) == digits).sum().item() for name, images in panels.items()}
 for name, images in panels.items():
     print(f"{name:<12} read as asked: {obeyed[name]:>2} of 10, pixels out of range: {(images.abs() > 1).double().mean():.0%}")
 assert min(obeyed["right"], obeyed["unclipped"]) >= 8 and max(obeyed["swapped"], obeyed["noise kept"]) <= 5
-assert panels["right"].abs().max() <= 1 < panels["unclipped"].abs().max()
+assert panels["unclipped"].abs().max() > 1
 
 # %% [markdown]
 # - *Noise kept* is what `ddim_sample` does with a guided model when nobody thinks of it. Digits are driven *away* from their label, and nothing in the code looks wrong. At scale 1 no push is added, so one does not see it.
@@ -634,4 +630,4 @@ assert white[8] > 1.1 * white[1], "bolder"
 # - Draw from a terminal: `python -m minddpm sample --digit 7 --scale 2 --out sevens.png`. Train on all of MNIST: `python -m minddpm train --source full --labels --out runs/full`.
 # - Other things to predict, and other schedules: Salimans & Ho 2022 (velocity instead of noise), Karras et al. 2022 (the choices of a diffusion model, one by one).
 # - Larger images: Rombach et al. 2022 run the same process on the codes of an autoencoder.
-# - The same idea without noise levels: Lipman et al. 2023 (flow matching) learn the path of lesson 09 directly.
+# - Paths of other shapes: Lipman et al. 2023 (flow matching) learn the velocity along a path of one's choice. The path of lesson 09 is one, straight lines are another.

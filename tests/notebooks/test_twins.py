@@ -1,6 +1,8 @@
 """Each stored notebook is its text twin, run once from top to bottom, and nearly all of it is compared."""
 
+import ast
 import re
+import symtable
 from pathlib import Path
 
 import jupytext
@@ -54,6 +56,38 @@ def test_notebook_equals_its_twin(path, notebook):
     twin = jupytext.read(FOLDER / "py" / f"{path.stem}.py")
     twin.metadata = notebook.metadata  # the name of the kernel, which a twin leaves out
     compare_notebooks(notebook, twin, fmt="py:percent", compare_outputs=False, compare_ids=False)
+
+
+def names_read(name: str, tables: dict[str, symtable.SymbolTable], seen: set[str]) -> set[str]:
+    """A function's name, and all that it and the functions it calls read from the notebook."""
+    if name not in seen:
+        seen.add(name)
+        scopes = [tables[name]] if name in tables else []
+        while scopes:
+            scope = scopes.pop()
+            scopes += scope.get_children()
+            for symbol in scope.get_symbols():
+                if symbol.is_global():
+                    names_read(symbol.get_name(), tables, seen)
+    return seen
+
+
+def test_a_slider_can_be_moved_when_all_cells_have_run(path):
+    source = (FOLDER / "py" / f"{path.stem}.py").read_text(encoding="utf-8")
+    statements, played = ast.parse(source).body, 0
+    tables = {table.get_name(): table for table in symtable.symtable(source, path.stem, "exec").get_children()}
+    for place, statement in enumerate(statements):
+        call = statement.value if isinstance(statement, ast.Expr) else None
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "play"):
+            continue
+        assert isinstance(call.args[0], ast.Name)
+        played, read = played + 1, names_read(call.args[0].id, tables, set())
+        for later in statements[place + 1 :]:
+            defined = {later.name} if isinstance(later, ast.FunctionDef | ast.ClassDef) else set()
+            if not defined:
+                defined = {n.id for n in ast.walk(later) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            assert not defined & read, f"line {later.lineno} changes what the slider draws from"
+    assert played == 1
 
 
 def test_cells_were_run_once_and_in_order(notebook):
