@@ -31,7 +31,7 @@ from minddpm.figures import image_grid
 from minddpm.guidance import guided
 from minddpm.loss import simple_loss
 from minddpm.metrics import digit_report
-from minddpm.options import add, add_sampling, draw, integer, positive
+from minddpm.options import add, add_sampling, draw, integer, not_negative, positive
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.training import TrainState, train
 from minddpm.unet import UNet, UNetConfig
@@ -48,7 +48,7 @@ def run_train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     model = UNet(UNetConfig(classes=classes))
     if options.start:  # a network without labels lacks only their weights, which begin at zero
-        start = load(options.start)[0]
+        start, schedule, _ = load(options.start)
         if start.config.classes not in (0, classes):
             raise ValueError(f"--start must hold weights for {classes} labels or none, got {start.config.classes}")
         model = UNet(replace(start.config, classes=classes))
@@ -63,6 +63,8 @@ def run_train(options: argparse.Namespace) -> None:
         check_settings(f"resume {checkpoint}", last, settings)
     elif checkpoint.exists():
         raise FileExistsError(f"{checkpoint} exists: add --resume to go on from it, or choose another --out")
+    elif log.exists() and len(log.read_text().splitlines()) > 1:
+        raise FileExistsError(f"{log} holds a run whose checkpoint is gone: choose another --out")
     if last["step"] == options.steps:
         print(f"{checkpoint} is finished: all its {options.steps} steps are taken")
         return
@@ -157,6 +159,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     model, schedule, _ = load(options.checkpoint or ASSETS / "ddpm_mnist.safetensors")
     settings["weights_sha256"] = fingerprint(model, schedule)
     images = kept_samples(options.samples, settings) if options.samples.exists() else torch.empty(0, 1, 28, 28)
+    if len(images) < options.count:  # a short last batch is drawn again, and whole
+        images = images[: len(images) // options.batch * options.batch]
     try:
         while (start := len(images)) < options.count:
             size = min(options.batch, options.count - start)
@@ -215,7 +219,7 @@ def build_parser() -> argparse.ArgumentParser:
     sampler.add_argument("--out", type=Path, required=True, help="picture to write, such as digits.png")
     add(sampler, "--count", 100, "how many digits", type=integer(1))
     sampler.add_argument("--digit", type=int, choices=range(10), help="the digit to draw (default: any)")
-    add(sampler, "--scale", 1.0, "how strongly that digit is asked for", type=positive)
+    add(sampler, "--scale", 1.0, "how strongly that digit is asked for", type=not_negative)
 
     evaluator = command("evaluate", run_evaluate)
     add(evaluator, "--samples", Path("samples.npz"), "where digits are kept, to go on from or measure again", type=Path)

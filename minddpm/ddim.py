@@ -21,8 +21,8 @@ class Respaced(nn.Module):
         super().__init__()
         self.model, self.times = model, times
 
-    def forward(self, x_t: Images, t: Int64[Tensor, "b"]) -> Images:
-        return self.model(x_t, self.times[t.cpu()].to(t.device))
+    def forward(self, x_t: Images, t: Int64[Tensor, "b"], *label: Int64[Tensor, "b"] | None) -> Images:
+        return self.model(x_t, self.times[t.cpu()].to(t.device), *label)
 
 
 def respaced(model: Model, schedule: Schedule, steps: int) -> tuple[Respaced, Schedule]:
@@ -70,7 +70,7 @@ def ddim_steps(
 ) -> Iterator[SampleStep]:  # fmt: skip
     """Sample as `ddim_sample` does, from a given x_T, yielding what is there at each time: steps + 1."""
     model, shorter = respaced(model, schedule, steps)
-    for step in walk(model, x_T, shorter, clip, partial(ddim_step, eta=eta, generator=generator)):
+    for step in walk(model, x_T.detach(), shorter, clip, partial(ddim_step, eta=eta, generator=generator)):
         yield step._replace(t=int(model.times[step.t]))
 
 
@@ -100,7 +100,7 @@ def invert(model: Model, x_0: Images, schedule: Schedule, *, steps: int = 50, re
     """
     check_like("x_0", x_0, x_0)
     model, shorter = respaced(model, schedule, steps)
-    x_t = x_next = x_0
+    x_t = x_next = x_0 = x_0.detach()
     for t in range(steps):
         for _ in range(positive_integer("repeats", repeats)):
             noise = evaluate(model, x_next, torch.full((len(x_0),), t + 1, device=x_0.device))

@@ -49,4 +49,4 @@ def drop_labels(
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1], got {share}")
-    return labels.where(torch.rand(labels.shape, generator=generator) >= share, classes)
+    return labels.where(torch.rand(labels.shape, generator=generator).to(labels.device) >= share, classes)

@@ -47,6 +47,7 @@ def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]
 
 
 positive = number("above 0", lambda value: 0 < value < math.inf)
+not_negative = number("of at least 0", lambda value: 0 <= value < math.inf)
 share = number("from 0 to 1", lambda value: 0 <= value <= 1)
 
 
@@ -66,13 +67,20 @@ def add_sampling(command: argparse.ArgumentParser) -> None:
 def draw(
     model: Model, schedule: Schedule, count: int, options: argparse.Namespace, seed: int | None = None
 ) -> Float[Tensor, "n 1 28 28"]:
-    """Draw digits under a progress bar, by the sampler that the options name."""
+    """Draw digits under a progress bar, by the sampler that the options name, or say that they came to nothing."""
     if options.eta and not options.ddim:
         raise ValueError(f"--eta needs --ddim, got only --eta {options.eta:g}")
+    if options.ddim and options.variance != "beta":
+        raise ValueError(f"--variance is of ancestral steps, --eta of DDIM's: got --ddim and {options.variance}")
     generator = torch.Generator().manual_seed(options.seed if seed is None else seed)
     shape = count, 1, 28, 28
     if options.ddim:
         # clipped, it errs with guidance or with many steps: lessons 09 and 10
         chosen = {"steps": options.ddim, "eta": options.eta, "clip": False}
-        return ddim_sample(model, shape, schedule, **chosen, generator=generator, progress=True).clamp(-1, 1)
-    return sample(model, shape, schedule, variance=VARIANCES[options.variance], generator=generator, progress=True)
+        images = ddim_sample(model, shape, schedule, **chosen, generator=generator, progress=True).clamp(-1, 1)
+    else:
+        variance = VARIANCES[options.variance]
+        images = sample(model, shape, schedule, variance=variance, generator=generator, progress=True)
+    if broken := int((~images.isfinite().flatten(1).all(1)).sum()):
+        raise FloatingPointError(f"digits must be finite, got NaN in {broken} of {count}: the weights are broken")
+    return images

@@ -34,10 +34,9 @@ def reverse_step(
 
     Args:
         x_t: noisy images, shape (b, *dims), floating point; t: their time, 1..T, an int or shape (b,).
-        predicted_noise, noise: exactly the shape and dtype of x_t; the noise, standard normal, is drawn if None.
+        predicted_noise, noise: exactly the shape and dtype of x_t; the noise is drawn, from the generator, if None.
         variance: of the step, `beta_variance` or `posterior_variance`.
         clip: bound the x_0 estimate to [-1, 1], where images lie.
-        generator: source of randomness for the draw.
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, algorithm 2, eq. 7 and 11.
     """
@@ -105,8 +104,7 @@ def finish(steps: Iterable[SampleStep], calls: int, progress: bool) -> Images:
 
 def sample(
     model: Model, image_shape: Sequence[int], schedule: Schedule, *, variance: Variance = beta_variance,
-    clip: bool = True, generator: Generator | None = None, device: Device = None,
-    progress: bool = False,
+    clip: bool = True, generator: Generator | None = None, device: Device = None, progress: bool = False,
 ) -> Images:  # fmt: skip
     """Draw new images: start from noise and take all T reverse steps.
 

@@ -26,7 +26,6 @@ class Schedule:
     Args:
         beta: float64, shape (T+1,), beta[0] = 0 and beta[t] in (0, 1) for t = 1..T.
         alpha_bar: float64, shape (T+1,), alpha_bar[t] = product over s <= t of (1 - beta[s]); alpha_bar[0] = 1.
-
     Build one with `Schedule.from_betas`, `linear_schedule` or `cosine_schedule`.
     Raises: ValueError where beta and alpha_bar do not fit each other.
     """
@@ -122,8 +121,10 @@ def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor
 
     Args: coefficient, float64, shape () for all images or (b,) for one each; x, the images, shape (b, *dims).
     Returns: shape () or (b, 1, ..., 1), dtype and device of x.
-    Raises: ValueError where the number of coefficients is not the number of images.
+    Raises: TypeError for images that are not floating point, ValueError for another number of them than coefficients.
     """
+    if not x.is_floating_point():
+        raise TypeError(f"images must be floating point, got {x.dtype}")
     if coefficient.ndim and coefficient.shape != x.shape[:1]:
         wanted = f"an int or have shape ({len(x) if x.ndim else 1},), one for each image"
         raise ValueError(f"t must be {wanted}, got {tuple(coefficient.shape)}")

@@ -48,7 +48,7 @@ class GaussianMixture:
         if self.means.ndim != 2 or self.weights.shape != self.means.shape[:1]:
             shapes = f"{tuple(self.means.shape)} and {tuple(self.weights.shape)}"
             raise ValueError(f"means and weights must have shapes (k, d) and (k,), got {shapes}")
-        if not 0 < self.variance < math.inf or not bool((self.weights > 0).all()):
+        if not 0 < self.variance < math.inf or not bool((self.weights > 0).all()) or not self.weights.sum() < math.inf:
             raise ValueError(f"variance and weights must be positive, got {self.variance} and {self.weights.tolist()}")
 
     def sample(self, n: int, *, generator: Generator | None = None) -> Float[Tensor, "n d"]:
@@ -67,9 +67,11 @@ class GaussianMixture:
 
     def _clouds(self, x: Tensor, t: Time, schedule: Schedule) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k d"]]:
         """The log density of each cloud at x, its weight included, and the cloud's own score there."""
-        alpha_bar = per_image(schedule.alpha_bar[schedule.index(t, first=0)], x[:, None])
-        variance = alpha_bar * self.variance + 1 - alpha_bar
-        away = x[:, None] - alpha_bar.sqrt() * self.means  # (n, k, d)
+        if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
+            raise ValueError(f"x must have shape (n, {self.means.shape[1]}), got {tuple(x.shape)}")
+        alpha_bar = schedule.alpha_bar[schedule.index(t, first=0)]
+        variance = per_image(alpha_bar * self.variance + 1 - alpha_bar, x[:, None])
+        away = x[:, None] - per_image(alpha_bar.sqrt(), x[:, None]) * self.means  # (n, k, d)
         log_parts = (self.weights / self.weights.sum()).log() - away.square().sum(2) / (2 * variance.squeeze(-1))
         return log_parts - x.shape[1] / 2 * (2 * math.pi * variance.squeeze(-1)).log(), -away / variance
 

@@ -53,6 +53,8 @@ class EMA:
         """Move the average a little towards the model's weights."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        for mine, theirs in zip(self.model.buffers(), model.buffers()):
+            mine.copy_(theirs)
         self.updates += 1
 
 
@@ -70,11 +72,11 @@ class TrainState:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that `train(..., resume=...)` needs to go on as if it had never stopped."""
-        state = self.optimizer.state_dict()["state"]
-        moments = {f"optimizer.{index}.{name}": value for index in state for name, value in state[index].items()}
-        weights = {f"weights.{name}": value for name, value in self.model.state_dict().items()}
-        average = {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
-        return moments | weights | average | {"step": torch.tensor(self.step)}
+        held = {f"weights.{name}": value for name, value in self.model.state_dict().items()}
+        held |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            held |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        return {name: value.clone() for name, value in held.items()} | {"step": torch.tensor(self.step)}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take the state back from `tensors`. Raises: ValueError where they are not the state of such a model."""
@@ -91,7 +93,7 @@ class TrainState:
         state = self.optimizer.state_dict()
         for name, value in below("optimizer.").items():
             index, _, key = name.partition(".")
-            state["state"].setdefault(int(index), {})[key] = value
+            state["state"].setdefault(int(index), {})[key] = value.clone()  # the optimizer will change it in place
         self.optimizer.load_state_dict(state)
 
 
@@ -122,8 +124,7 @@ def train(
         ema_decay: of the averaged weights, state.average.model.
         seed: fixes order, times and noise; the model's first weights are the caller's.
         augment: changes a batch before it is used.
-        labels: of the images, told to the model; a UNet with classes.
-        dropped: the share of labels that are replaced by none, in [0, 1] (see `guidance.drop_labels`).
+        labels: of the images, told to a UNet with classes, but for the share `dropped` (see `guidance.drop_labels`).
         resume: tensors of an earlier state, from the same settings.
     Raises: TypeError or ValueError for settings out of range or the state of another model; FloatingPointError, naming
         the step, for a loss that is not finite.

@@ -372,6 +372,23 @@ def test_repeats():
 # scores
 
 
+@pytest.mark.parametrize("use", [MIXTURE.score, MIXTURE.log_density])
+def test_points_of_a_mixture(use):
+    for shape in ((3, 1), (3, 3), (2,), (3, 2, 2)):
+        refuses(
+            ValueError,
+            lambda shape=shape: use(torch.zeros(shape), 1, SCHEDULE),
+            "x must have shape (n, 2)",
+            f"got {shape}",
+        )
+    refuses(TypeError, lambda: use(torch.ones(3, 2, dtype=torch.int64), 1, SCHEDULE), "floating point", "torch.int64")
+
+
+@pytest.mark.parametrize("use", [score_from_noise, noise_from_score])
+def test_noise_and_score_are_floating_point(use):
+    refuses(TypeError, lambda: use(torch.ones(3, 2, dtype=torch.int64), 1, SCHEDULE), "floating point", "torch.int64")
+
+
 @pytest.mark.parametrize("step_size", [0.0, -0.1, math.nan, math.inf])
 def test_step_size(step_size):
     message = f"step_size must be positive and finite, got {step_size}"
@@ -389,6 +406,7 @@ def test_step_size(step_size):
         ((2, 3), math.inf, [1.0, 1.0], ["must be positive", "got inf"]),
         ((2, 3), 1.0, [1.0, 0.0], ["must be positive", "[1.0, 0.0]"]),
         ((2, 3), 1.0, [1.0, math.nan], ["must be positive", "[1.0, nan]"]),
+        ((2, 3), 1.0, [1.0, math.inf], ["must be positive", "[1.0, inf]"]),
     ],
 )
 def test_mixtures(means, variance, weights, fragments):

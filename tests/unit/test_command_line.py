@@ -266,6 +266,18 @@ def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small,
     code, _, message = run(*train_arguments(tmp_path, steps=2))
     assert code == 2
     assert message.endswith("checkpoint.safetensors exists: add --resume to go on from it, or choose another --out")
+    (tmp_path / "checkpoint.safetensors").unlink()
+    before = (tmp_path / "log.csv").read_bytes()
+    code, _, message = run(*train_arguments(tmp_path, steps=2))
+    assert code == 2
+    assert message == f"error: {tmp_path / 'log.csv'} holds a run whose checkpoint is gone: choose another --out"
+    assert (tmp_path / "log.csv").read_bytes() == before
+
+
+def test_training_goes_on_with_the_schedule_of_the_weights_it_starts_from(tmp_path, small, checkpoint, run):
+    assert run(*train_arguments(tmp_path / "run", "--start", checkpoint, steps=2))[0] == 0
+    _, schedule, _ = load(tmp_path / "run" / "checkpoint.safetensors")
+    assert torch.equal(schedule.beta, linear_schedule(3, 0.1, 0.5).beta)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(tmp_path, small, run, monkeypatch):
@@ -396,6 +408,22 @@ def test_eta_is_a_share(tmp_path, capsys, eta):
     assert f"argument --eta: must be a number from 0 to 1, got {eta!r}" in capsys.readouterr().err
 
 
+def test_the_variance_is_of_ancestral_steps(tmp_path, checkpoint, run):
+    options = ("--checkpoint", checkpoint, "--ddim", 2, "--variance", "beta-tilde")
+    code, _, message = run("sample", "--out", tmp_path / "x.svg", *options)
+    assert code == 2 and "--variance is of ancestral steps" in message and "beta-tilde" in message
+
+
+@pytest.mark.parametrize("more", [(), ("--ddim", 2)])
+def test_digits_that_are_no_numbers_are_not_written(tmp_path, run, more):
+    model = UNet(SMALL)
+    model.out.bias.data.fill_(math.nan)
+    path = save(tmp_path / "broken.safetensors", model, linear_schedule(3, 0.1, 0.5))
+    code, _, message = run("sample", "--out", tmp_path / "x.svg", "--checkpoint", path, "--count", 2, *more)
+    assert code == 2 and "digits must be finite, got NaN in 2 of 2" in message
+    assert not (tmp_path / "x.svg").exists()
+
+
 def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
     torch.manual_seed(0)
     model, schedule = UNet(replace(SMALL, classes=10)).eval(), linear_schedule(3, 0.1, 0.5)
@@ -452,6 +480,15 @@ def test_evaluate_keeps_the_samples_and_prints_the_report(tmp_path, checkpoint, 
     parts = [sample(model, (n, 1, 28, 28), schedule, generator=seed) for n, seed in zip((4, 3), seeds, strict=True)]
     assert torch.equal(images, torch.cat(parts))
     assert out == f"{digit_report(images)}\n"
+
+
+def test_an_extended_evaluation_draws_what_a_longer_one_draws(tmp_path, checkpoint, run):
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--batch", 4, "--samples")
+    for count in (7, 10):
+        assert run(*arguments, tmp_path / "parts.npz", "--count", count)[0] == 0
+    assert run(*arguments, tmp_path / "whole.npz", "--count", 10)[0] == 0
+    parts, whole = (np.load(tmp_path / name)["images"] for name in ("parts.npz", "whole.npz"))
+    assert np.array_equal(parts, whole)
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path, checkpoint, run, monkeypatch):

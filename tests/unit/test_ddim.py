@@ -386,6 +386,13 @@ def test_inversion_asks_about_the_ends_of_its_steps_and_leaves_the_image(repeats
     assert torch.equal(x_0, before)
 
 
+def test_no_gradient_is_carried_past_the_model():
+    x = torch.randn(2, 3, requires_grad=True)
+    model = ideal(SCHEDULE, 0.25)
+    assert not any(step.x_t.requires_grad for step in ddim_steps(model, x, SCHEDULE, steps=4))
+    assert not invert(model, x, SCHEDULE, steps=4).requires_grad
+
+
 def test_progress_shows_a_bar_only_when_asked(capsys, generator):
     ddim_sample(Watching(), (1, 2), SCHEDULE, steps=4, generator=generator)
     assert capsys.readouterr().err == ""

@@ -200,6 +200,18 @@ def test_none_and_all_are_dropped_for_certain(generator, monkeypatch):
     assert torch.equal(drop_labels(labels, 10, 0.0), labels)
 
 
+def test_labels_are_dropped_on_their_own_device():
+    dropped = drop_labels(torch.zeros(5, dtype=torch.int64, device="meta"), 3, 0.5, generator=torch.Generator())
+    assert dropped.device.type == "meta"
+
+
+def test_a_guided_model_may_be_respaced_and_a_respaced_one_guided(network):
+    start = torch.randn(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    one, times = respaced(guided(network, 1, 2.0), SCHEDULE, 5)
+    other = guided(respaced(network, SCHEDULE, 5)[0], 1, 2.0)
+    assert torch.equal(one(start, torch.full((4,), times.T)), other(start, torch.full((4,), times.T)))
+
+
 def test_dropping_is_one_draw_of_the_generator():
     labels, seeds = torch.arange(50) % 3, [torch.Generator().manual_seed(seed) for seed in (8, 8)]
     ours = drop_labels(labels, 3, 0.4, generator=seeds[0])

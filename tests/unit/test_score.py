@@ -69,6 +69,14 @@ def test_far_from_every_cloud_neither_overflows():
     assert double(TWO).score(x, 0, SCHEDULE).flatten().tolist() == pytest.approx([9998 / 0.04, -9999 / 0.04])
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_score_in_float32_is_that_in_float64_where_little_noise_is_left(schedule):
+    point = GaussianMixture(torch.zeros(1, 1), 1e-12, torch.ones(1))
+    x = (1 - schedule.alpha_bar[1]).sqrt().float().reshape(1, 1)
+    exact = double(point).score(x.double(), 1, schedule).item()
+    assert point.score(x, 1, schedule).item() == pytest.approx(exact, rel=1e-6)
+
+
 def test_float32_points_have_float32_scores():
     x = torch.linspace(-3, 3, 50)[:, None]
     for t in (0, 1, 6, 12):

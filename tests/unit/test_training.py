@@ -115,6 +115,18 @@ def test_a_resumed_run_has_the_same_weights_to_the_bit(images):
     assert all(torch.equal(value, again.tensors()[name]) for name, value in state.tensors().items())
 
 
+def test_a_state_is_kept_as_it_was_and_may_be_resumed_twice(images):
+    settings = {"steps": 8, "batch_size": 4}
+    for state in train(network(), images, SCHEDULE, **settings):
+        if state.step == 3:
+            stored = state.tensors()
+            before = {name: value.clone() for name, value in stored.items()}
+    for _ in range(2):
+        assert all(torch.equal(value, before[name]) for name, value in stored.items())
+        *_, again = train(network(seed=77), images, SCHEDULE, resume=stored, **settings)
+        assert same(again.model, state.model)
+
+
 # labels
 
 
@@ -270,6 +282,16 @@ def test_the_average_is_the_formula(decay):
         assert (ours - formula).abs().max() <= 1e-14
         assert not ours.requires_grad
     assert average.updates == 30
+
+
+def test_the_average_keeps_the_statistics_of_the_model():
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    average = EMA(model)
+    for n in range(3):
+        model(torch.full((2, 1, 4, 4), float(n)) + torch.arange(4.0))
+        average.update(model)
+    assert torch.equal(average.model[1].running_var, model[1].running_var)
+    assert average.model[1].num_batches_tracked == 3
 
 
 def test_the_average_is_another_model_in_eval_mode():
