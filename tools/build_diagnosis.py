@@ -411,7 +411,7 @@ def main() -> None:
     """Run the parts that are asked for, in this order."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=("seeds", "long", "draw"))
-    parser.add_argument("--minutes", nargs="+", type=int, default=[1, 5, 20, 60], help="of the published run, to stop at")
+    parser.add_argument("--minutes", nargs="+", type=int, default=[1, 5, 20, 60], help="to stop the published run at")
     options = parser.parse_args()
     parts = {"seeds": run_seeds, "long": partial(run_long, options.minutes), "draw": draw}
     for name in options.parts:
