@@ -52,7 +52,7 @@ def predict_x0(x_t: Images, t: Time, noise: Images, schedule: Schedule) -> Image
 
     x_0 = (x_t - sqrt(1 - alpha_bar_t) noise) / sqrt(alpha_bar_t), for t in 1..T
     Raises: TypeError or ValueError for t, dtype or shape that does not fit.
-    Source: Ho et al. 2020, between eq. 9 and 10.
+    Source: Ho et al. 2020, eq. 4 as put into eq. 9.
     """
     t = schedule.index(t)
     noise = standard_noise(x_t, noise)

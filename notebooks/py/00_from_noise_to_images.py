@@ -52,17 +52,19 @@ show(
 # A number can back that up. The **correlation** of two images is 1 if they are the same up to brightness and contrast, and 0 if they have nothing to do with each other.
 
 # %%
-for t in times:
+for t in kept:
     together = torch.corrcoef(torch.stack([cat.flatten(), kept[t].flatten()]))[0, 1]
     print(f"t = {t:4d}   correlation with the cat {abs(together):.2f}")
-    assert t != 100 or together > 0.5
-    assert t != 1000 or abs(together) < 4 / math.sqrt(cat.numel())
+    if t == 100:
+        assert together > 0.5
+    if t == 1000:
+        assert abs(together) < 4 / math.sqrt(cat.numel())
 
 # %% [markdown]
 # This is the **forward process**. It needs no learning: it only destroys.
 #
 # Now the question of the course: **can the process be run backwards?** Not by remembering the noise that was added, but by a neural network that looks at a noisy image and says which part of it is noise.
-# If each step back can be learnt, then we can start from pure noise, where no image has been, and walk back to an image that never existed. That is a Denoising Diffusion Probabilistic Model, or **DDPM** (Ho, Jain & Abbeel 2020).
+# If each step back can be learned, then we can start from pure noise, where no image has been, and walk back to an image that never existed. That is a Denoising Diffusion Probabilistic Model, or **DDPM** (Ho, Jain & Abbeel 2020).
 #
 # Here are both directions. For the lower strip we use the finished package and weights that were trained on 4,500 handwritten digits. By lesson 07 you will have rebuilt all of it.
 
@@ -70,21 +72,21 @@ for t in times:
 from minddpm.checkpoints import load_pretrained
 from minddpm.sampler import sample_steps
 
-times = [0, 50, 150, 300, 500, 750, 1000]
+strip_times = [0, 50, 150, 300, 500, 750, 1000]
 generator = torch.Generator().manual_seed(1)
 x_t, forward = digit, [digit]
 for t, beta in enumerate(betas, start=1):
     x_t = math.sqrt(1 - beta) * x_t + math.sqrt(beta) * torch.randn(x_t.shape, generator=generator)
-    if t in times:
+    if t in strip_times:
         forward.append(x_t)
 
 model, trained_schedule, _ = load_pretrained("mnist")
 backward = {}
 for step in sample_steps(model, (4, 1, 28, 28), trained_schedule, generator=torch.Generator().manual_seed(2)):
-    if step.t in times:
+    if step.t in strip_times:
         backward[step.t] = step.x_t.clone()  # (4, 1, 28, 28) four runs side by side
 show(
-    forward_and_reverse(torch.cat(forward), torch.cat([backward[t][:1] for t in times]), times),
+    forward_and_reverse(torch.cat(forward), torch.cat([backward[t][:1] for t in strip_times]), strip_times),
     "Above, read from left to right, a handwritten 3 turns into noise; below, read from right to left, the network turns another noise image into a new digit.",
 )
 
@@ -145,10 +147,10 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # | ${\color{#D55E00}{\boldsymbol\epsilon}}$ | `noise` | standard Gaussian noise, of the image's shape |
 # | ${\color{#009E73}{\boldsymbol\epsilon_\theta(\mathbf{x}_t, t)}}$ | `predicted_noise` | the network's guess of the noise; $\theta$ are its weights |
 # | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds |
-# | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | what one step, and what $t$ steps, leave of the image's power |
+# | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | what one step, and what $t$ steps, leave of the image's variance |
 # | $q$ | | the forward process, fixed: adds noise |
 # | ${\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
-# | ${\color{#009E73}{p_\theta}}$ | | the reverse process, learnt: removes noise |
+# | ${\color{#009E73}{p_\theta}}$ | | the reverse process, learned: removes noise |
 #
 # **Index equals $t$.** Arrays in code start at index 0, the paper's steps at $t = 1$. Here arrays have length $T+1$, so that `beta[t]` is the paper's $\beta_t$ and index 0 is the clean image. Lesson 01 has the table that translates to other libraries.
 #
@@ -264,7 +266,7 @@ def draw(t):
     axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=colour)
     axes[0, 1].plot(values, density(values), color=INK, linewidth=1.2)
     axes[0, 1].text(1.7, 0.22, r"$\mathcal{N}(0, 1)$")
-    axes[0, 1].set(xlabel="pixel value", ylabel="density", ylim=(0, 1.2), xlim=(-4, 4))
+    axes[0, 1].set(xlabel="pixel value", ylabel="density", ylim=(0, 2), xlim=(-4, 4))
     return figure, f"At t = {t} the pixels have a standard deviation of {x_t.std():.2f}; the standard Gaussian has 1."
 
 
@@ -350,7 +352,7 @@ x = kept[1000].double()
 for beta, noise in zip(reversed(betas), reversed(noises)):
     x = (x - math.sqrt(beta) * noise) / math.sqrt(1 - beta)
 print(f"3. restored to within 0.01 of the cat: {bool((x - cat).abs().max() < 0.01)}")
-assert 0.8**21 < 0.01 < 0.8**20 and (x - cat).abs().max() < 0.01
+assert (x - cat).abs().max() < 0.01
 
 # %% [markdown]
 # **Next:** [01 · Schedule](01_schedule.ipynb) asks how much noise each step should add.

@@ -105,7 +105,7 @@ assert abs(total.std() - math.hypot(0.3, 0.4)) < 4 * 0.5 / math.sqrt(2 * 200_000
 #
 # $${\color{#0072B2}{\mathbf{x}_0}} = \frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{1-\bar\alpha_t}\ {\color{#D55E00}{\boldsymbol\epsilon}}}{\sqrt{\bar\alpha_t}}, \qquad {\color{#D55E00}{\boldsymbol\epsilon}} = \frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}}}{\sqrt{1-\bar\alpha_t}} .$$
 #
-# So a network that predicts the noise also predicts the clean image. The paper uses the first formula on the way from eq. 9 to eq. 10.
+# So a network that predicts the noise also predicts the clean image. The paper puts the first formula into its eq. 8, and arrives at eq. 9.
 
 # %% [markdown]
 # ## Rebuild it
@@ -239,9 +239,9 @@ bound = 1.95 / math.sqrt(n)
 half_way = torch.full((n,), 0.8)
 for t in range(1, 260):
     half_way = forward_step(half_way, t, schedule, torch.randn(n, generator=generator))
-mean, std = float(schedule.alpha_bar[259].sqrt() * 0.8), float((1 - schedule.alpha_bar[259]).sqrt())
-print(f"gap at t = 259 within {bound:.3f}:", gap(half_way, mean, std) < bound)
-assert gap(half_way, mean, std) < bound
+mean_259, std_259 = float(schedule.alpha_bar[259].sqrt() * 0.8), float((1 - schedule.alpha_bar[259]).sqrt())
+print(f"gap at t = 259 within {bound:.3f}:", gap(half_way, mean_259, std_259) < bound)
+assert gap(half_way, mean_259, std_259) < bound
 
 # %%
 show(
@@ -253,7 +253,7 @@ assert f"{schedule.alpha_bar[259].sqrt() * 0.8:.2f}" == "0.57"
 # %% [markdown]
 # ## Same as the package
 #
-# From here on we may import `minddpm.noising`. Every function must agree with ours on random input: other ranks, other dtypes, one time for all images or one each. The package draws the noise itself if you give it a generator; that draw must be the standard normal that `torch.randn` gives.
+# From here on we may import `minddpm.noising`. Every function must agree with ours on random input: other ranks, other dtypes, one time for all images or one each. The package draws the noise itself if you give it a generator; that draw must be the standard normal that `torch.randn` gives. The package's jump returns a pair, the noisy image and the noise in it, for training needs both.
 
 # %%
 from minddpm import noising as package
@@ -291,7 +291,7 @@ start = torch.full((n,), 0.8)
 jumped, _ = package.forward_diffusion(start, 259, schedule, generator=random)
 stepped = package.forward_step(start, 259, schedule, generator=random)
 beta = float(schedule.beta[259])
-gaps = gap(jumped, mean, std), gap(stepped, 0.8 * math.sqrt(1 - beta), math.sqrt(beta))
+gaps = gap(jumped, mean_259, std_259), gap(stepped, 0.8 * math.sqrt(1 - beta), math.sqrt(beta))
 print(f"gaps of the package's jump and step within {bound:.3f}:", max(gaps) < bound)
 assert max(gaps) < bound
 
@@ -328,7 +328,7 @@ play(
 )
 
 # %% [markdown]
-# "Half of the power" compares with an image of variance 1, and no image here has that. The cell below has the numbers: the clean digit's pixels spread by 0.66 and the cat's by 0.24, so at the same $t$ the cat is deeper in the noise. The eye makes up for part of that: it averages over the cat's many more pixels.
+# Half of each image's own power is left. Only an image of variance 1 would then be as strong as the noise, and no image here is. The cell below has the numbers: the clean digit's pixels spread by 0.66 and the cat's by 0.24, so at the same $t$ the cat is deeper in the noise. The eye makes up for part of that: it averages over the cat's many more pixels.
 
 # %%
 for name, picture in pictures.items():
@@ -360,9 +360,10 @@ show(
 )
 
 # %% [markdown]
-# **2. `alpha_bar` off by one.** Lesson 01 showed the sizes. Here is how to catch it: at $t = 0$ the jump must give the clean image back exactly, and one step followed by nothing must equal the jump to $t = 1$.
+# **2. `alpha_bar` off by one.** Lesson 01 showed the sizes. Here is how to catch it: at $t = 0$ the jump must give the clean image back exactly, and one step from $\mathbf{x}_0$ must equal the jump to $t = 1$ with the same noise.
 
 # %%
+noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(8))
 jump = forward_diffusion(digit, 1, schedule, noise)
 shifted = schedule.alpha_bar[2]  # alphas_cumprod[1] of a library that counts from 0
 wrong = float(shifted.sqrt()) * digit + float((1 - shifted).sqrt()) * noise
@@ -403,22 +404,22 @@ generator = torch.Generator().manual_seed(10)
 shared = torch.randn(1, 1, 28, 28, generator=generator)
 single = torch.randn(4, 1, 1, 1, generator=generator)
 own = torch.randn(batch.shape, generator=generator)
-for name, noise in [
+for name, kind in [
     ("a number for each pixel", own),
     ("one image for all", shared),
     ("a number for each image", single),
 ]:
-    added = noise.expand_as(batch).flatten(1)  # (4, 784)
+    added = kind.expand_as(batch).flatten(1)  # (4, 784)
     alike = torch.equal(added[0], added[1])
     print(f"{name:24s} same noise in two images: {str(alike):5s}   std within an image: {added.std(dim=1).mean():.1f}")
-noisy = [forward_diffusion(batch, 259, schedule, noise) for noise in (own, shared, single)]  # (4, 1, 28, 28) each
+noisy = [forward_diffusion(batch, 259, schedule, kind) for kind in (own, shared, single)]  # (4, 1, 28, 28) each
 show(
     image_grid(torch.cat(noisy), columns=4),
     "Above, each digit has its own noise; in the middle all four share one pattern; below, each image is only lighter or darker.",
 )
-for noise in (shared, single):
+for kind in (shared, single):
     try:
-        package.forward_diffusion(batch, 259, schedule, noise)
+        package.forward_diffusion(batch, 259, schedule, kind)
     except ValueError as error:
         print(f"ValueError: {error}")
     else:

@@ -48,7 +48,7 @@ dark, bright = slot & (x_0 == -1), slot & (x_0 > 0.9)
 
 figure, ((left, right),) = new_figure(1, 2, height=2.9)
 left.plot(x_2[:4500], x_1[:4500], ".", color=COLOURS["noisy"], markersize=2, alpha=0.5)
-left.axvspan(0.06, 0.14, color=INK, alpha=0.25, linewidth=0)
+left.axvspan(0.08, 0.12, color=INK, alpha=0.25, linewidth=0)
 left.set(xlabel="$x_2$", ylabel="$x_1$")
 left.set_title("4,500 of the chains, and the slot")
 bins = torch.linspace(-2, 2, 81).numpy()
@@ -62,7 +62,7 @@ right.text(0.0, 1.12 * height, "all", color=COLOURS["noisy"], va="center")
 show(
     figure,
     f"The {slot.sum().item():,} chains in the slot came from two heaps of x_1; "
-    "those with one known value of the clean pixel came from one bell.",
+    "those whose clean pixel is known to be background, or to be stroke, came from one bell each.",
 )
 
 # %% [markdown]
@@ -101,13 +101,13 @@ def normal(x, mean, variance):
 
 
 def prior_density(grid, x_0, t, schedule):
-    """q(x_{t-1} | x_0): the jump of notebook 02, to t - 1."""
+    """q(x_{t-1} | x_0): the jump of lesson 02, to t - 1."""
     alpha_bar_prev = schedule.alpha_bar[t - 1]  # ()
     return normal(grid, alpha_bar_prev.sqrt() * x_0, 1 - alpha_bar_prev)  # (n,)
 
 
 def likelihood(grid, x_t, t, schedule):
-    """q(x_t | x_{t-1}) as a function of x_{t-1}: the forward step of notebook 02."""
+    """q(x_t | x_{t-1}) as a function of x_{t-1}: the forward step of lesson 02."""
     return normal(x_t, schedule.alpha[t].sqrt() * grid, schedule.beta[t])  # (n,)
 
 
@@ -221,7 +221,7 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # $$p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#009E73}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}},\ \sigma_t^2 \mathbf{I}\big)$$
 #
-# The network looks at $x_t$ and $t$ and predicts the noise. From the noise you get an estimate of $x_0$ ([notebook 02](02_noising.ipynb)).
+# The network looks at $x_t$ and $t$ and predicts the noise. From the noise you get an estimate of $x_0$ ([lesson 02](02_noising.ipynb)).
 # That estimate takes the place of $x_0$ in $\tilde\mu_t$. For $\sigma_t^2$ the paper uses $\beta_t$ or $\tilde\beta_t$; you will compare them below.
 #
 # The next figure does this for a digit that the network has not seen in training, with the weights that the package ships.
@@ -306,7 +306,7 @@ for name, value, by_hand in lines:
     assert shown == by_hand, f"{name}: wanted {by_hand}, got {shown}"
 
 # %% [markdown]
-# Your functions take a schedule, not loose numbers. Two steps with $\beta_1 = 0.495$ and $\beta_2 = 0.01$ have $\bar\alpha_1 = 0.505$, so $t = 2$ is the example.
+# Your functions take a schedule, not loose numbers. Two steps with $\beta_1 = 0.495$ and $\beta_2 = 0.01$ have $\bar\alpha_1 = 0.505$ and $\bar\alpha_2 = 0.49995$, so $t = 2$ is the example to the precision printed.
 
 # %% tags=["worked-example"]
 example = Schedule.from_betas([0.495, 0.01])
@@ -317,7 +317,7 @@ assert (f"{coef_x0:.4f}", f"{coef_xt:.3f}", f"{mean.item():.3f}", f"{variance.it
 
 # %% [markdown]
 # Two remarks on the example. Its 0.505 is a rounding: $\bar\alpha_{t-1} = \bar\alpha_t/\alpha_t$, which is $0.5/0.99$.
-# And it says $t = 500$, where the linear schedule has another $\bar\alpha_t$. The next cell shows both, and repeats the example where that schedule really passes 0.5.
+# And it says $t = 500$, where the linear schedule has another $\bar\alpha_t$. The next cell shows both, and gives the two weights where that schedule really passes 0.5.
 
 # %%
 halfway = int((linear.alpha_bar >= 0.5).sum()) - 1  # the last t with alpha_bar of at least 0.5
@@ -328,7 +328,7 @@ print(f"there the weights are {real_x0:.4f} and {real_xt:.4f}")
 assert real_x0 < 0.0142 and real_xt > 0.985  # a smaller step leans on x_t even more
 
 # %% [markdown]
-# The weight of $x_0$ is small, yet it is not idle. Each step corrects the image a little towards $x_0$; all thousand together carry it there.
+# The weight of $x_0$ is small, yet it is not idle. Most steps correct the image a little towards $x_0$. The last few do much of the work.
 
 # %% [markdown]
 # ## Believe it
@@ -354,7 +354,7 @@ assert largest < 1e-9
 #
 # $$a_t\,x_0 + b_t\sqrt{\bar\alpha_t}\,x_0 = \sqrt{\bar\alpha_{t-1}}\,x_0, \qquad b_t^2\,(1-\bar\alpha_t) + \tilde\beta_t = 1-\bar\alpha_{t-1}$$
 #
-# where $a_t$ and $b_t$ are the two weights. So the weights do not sum to 1: they bring the image to the right *brightness* for $t-1$.
+# where $a_t$ and $b_t$ are the two weights. So the weights need not sum to 1. (In the table above they nearly do, but for $t = 1000$, where the sum is 0.99.) What they keep is the *amplitude*: they bring the image from $\sqrt{\bar\alpha_t}$ to $\sqrt{\bar\alpha_{t-1}}$.
 
 # %%
 every_t = torch.arange(1, 1001)
@@ -488,16 +488,16 @@ play(
 def walk_back(coef_x0, coef_xt, variance, x_0=0.8):
     """Mean and standard deviation of x_t for t = 0..T if each step draws N(coef_x0 x_0 + coef_xt x_t, variance)."""
     mean = torch.empty(linear.T + 1, dtype=torch.float64)  # (T+1,)
-    spread = torch.empty_like(mean)  # (T+1,)
-    mean[-1], spread[-1] = linear.alpha_bar[-1].sqrt() * x_0, 1 - linear.alpha_bar[-1]
+    var = torch.empty_like(mean)  # (T+1,) the variance of x_t
+    mean[-1], var[-1] = linear.alpha_bar[-1].sqrt() * x_0, 1 - linear.alpha_bar[-1]
     for t in linear.steps():
         mean[t - 1] = coef_x0[t] * x_0 + coef_xt[t] * mean[t]
-        spread[t - 1] = coef_xt[t] ** 2 * spread[t] + variance[t]
-    return mean, spread.sqrt()
+        var[t - 1] = coef_xt[t] ** 2 * var[t] + variance[t]
+    return mean, var.sqrt()
 
 
-with_zero = torch.arange(0, 1001)
-with_zero[0] = 1  # index 0 is never used
+with_zero = torch.arange(0, 1001)  # one entry for each index 0..T
+with_zero[0] = 1  # a dummy, for index 0 is never used
 right = (*posterior_coefficients(with_zero, linear), posterior_variance(with_zero, linear))
 beta, alpha, alpha_bar = linear.beta[with_zero], linear.alpha[with_zero], linear.alpha_bar[with_zero]
 mistakes = {
@@ -540,9 +540,12 @@ print(f"swapped weights         mean {b * 0.8 + a * 0.6:.3f}")
 print(f"alpha_bar off by one    mean {math.sqrt(0.5) * 0.01 / 0.5 * 0.8 + math.sqrt(0.99) * 0.6:.3f}")
 print(f"beta for alpha          mean {a * 0.8 + b / math.sqrt(0.99) * math.sqrt(0.01) * 0.6:.3f}")
 print(f"variance for std        noise times {tilde:.4f}")
+at_1 = {name: (a[1] * 0.8 + b[1] * 0.6).item() for name, (a, b, _) in (("right", right), ("off by one", mistakes["alpha_bar off by one"]))}
+print(f"one step from t = 1: right {at_1['right']:.3f}, alpha_bar off by one {at_1['off by one']:.3f}")
+assert abs(at_1["right"] - 0.8) < 1e-9 and abs(at_1["off by one"] - 1.4) < 1e-3
 
 # %% [markdown]
-# Look at the off-by-one: in a single step it moves the mean by less than a hundredth. Only the whole walk shows that it ends in the wrong place. That is why this mistake survives in published code.
+# Look at the off-by-one. In the example it moves the mean by less than a hundredth, and a test at one late $t$ would miss it. Near the clean end it does not hide: at $t = 1$ the weight of $x_t$ is $\sqrt{\alpha_1}$ instead of 0. So test at $t = 1$, and test the whole walk.
 
 # %% [markdown]
 # ## Check yourself
@@ -553,10 +556,10 @@ print(f"variance for std        noise times {tilde:.4f}")
 # Index equals t, so alpha_bar[t - 1] is alpha_bar[0] = 1. Then 1 - alpha_bar[0] is exactly 0; it is a factor of the variance and of the weight of x_t. The weight of x_0 is beta_1 / (1 - alpha_bar_1), which is 1.
 # </details>
 #
-# **2.** The weights of $x_0$ and $x_t$ do not sum to 1. Is the posterior mean then biased?
+# **2.** At $t = 1000$ the weights of $x_0$ and $x_t$ sum to 0.99, not to 1. Is the posterior mean then biased?
 #
 # <details><summary>Answer</summary>
-# No. x_t is already dimmed by sqrt(alpha_bar_t). On average the mean is (a + b sqrt(alpha_bar_t)) x_0, and a + b sqrt(alpha_bar_t) is sqrt(alpha_bar_{t-1}), the brightness of step t - 1.
+# No. x_t is already shrunk by sqrt(alpha_bar_t). On average the mean is (a + b sqrt(alpha_bar_t)) x_0, and a + b sqrt(alpha_bar_t) is sqrt(alpha_bar_{t-1}), the amplitude at t - 1.
 # </details>
 #
 # **3.** Your data set holds one image, and you sample with variance $\beta_t$. What goes wrong, and where along the way?

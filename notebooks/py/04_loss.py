@@ -86,9 +86,11 @@ show(
 #
 # Multiply over $t = 2..T$. In the fractions each numerator cancels the next denominator; what is left is $q(\mathbf{x}_T \mid \mathbf{x}_0)/q(\mathbf{x}_1 \mid \mathbf{x}_0)$, and the forward step at $t=1$ is $q(\mathbf{x}_1 \mid \mathbf{x}_0)$ itself, which cancels too. So
 #
-# $$L = \mathbb E_q\Big[\underbrace{-\log\frac{p(\mathbf{x}_T)}{q(\mathbf{x}_T \mid \mathbf{x}_0)}}_{L_T}\; +\; \sum_{t=2}^T \underbrace{-\log\frac{\color{#009E73}{p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t)}}{\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}}_{L_{t-1}}\; \underbrace{-\log p_\theta(\mathbf{x}_0 \mid \mathbf{x}_1)}_{L_0}\Big] \tag{5}$$
+# $$L = \mathbb E_q\Big[-\log\frac{p(\mathbf{x}_T)}{q(\mathbf{x}_T \mid \mathbf{x}_0)} - \sum_{t=2}^T \log\frac{\color{#009E73}{p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t)}}{\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}} - \log p_\theta(\mathbf{x}_0 \mid \mathbf{x}_1)\Big].$$
 #
-# The **KL divergence** $\mathrm{KL}(p\,\|\,q) = \mathbb E_p[\log p - \log q]$ says how far $q$ is from $p$. It is 0 if they are equal and positive otherwise. The first two kinds are KL divergences:
+# The **KL divergence** $\mathrm{KL}(p\,\|\,q) = \mathbb E_p[\log p - \log q]$ says how far $q$ is from $p$. It is 0 if they are equal and positive otherwise. The average turns the first two kinds of term into KL divergences:
+#
+# $$L = \mathbb E_q\Big[L_T + \sum_{t=2}^T L_{t-1} + L_0\Big] \tag{5}$$
 #
 # - $L_T = \mathrm{KL}(q(\mathbf{x}_T \mid \mathbf{x}_0)\,\|\,p(\mathbf{x}_T))$, **prior matching**: is the last noisy image really noise? No network in it.
 # - $L_{t-1} = \mathrm{KL}(q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)\,\|\,p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t))$, **denoising**: how far is the learned step from the posterior? One term for each $t = 2..T$.
@@ -180,7 +182,7 @@ show(
 #
 # Here $\delta_\pm(x) = x \pm 1/255$, but the bins at the edges are open: $\delta_-(-1) = -\infty$ and $\delta_+(1) = \infty$. So the 256 probabilities sum to 1.
 #
-# One thing needs a choice. At $t = 1$ the posterior's variance is 0, and a Gaussian of variance 0 gives a wrong guess the probability 0. The paper's code uses $\tilde\beta_2$ for $\sigma_1^2$ there, and so does the course.
+# One thing needs a choice. At $t = 1$ the posterior's variance is 0, and a Gaussian of variance 0 gives a wrong guess the probability 0. The paper's code uses $\tilde\beta_2$ for $\sigma_1^2$ there, with either variance. The course does so for $\tilde\beta$; with $\beta$ it keeps $\sigma_1^2 = \beta_1$.
 
 
 # %%
@@ -291,8 +293,8 @@ def bound(model, x_0, schedule, variance=posterior_variance, generator=None):
 # The guide's example (the guide is the text that this course grew from): the noise in a pixel was 0.3, the network says 0.25.
 
 # %% tags=["worked-example"]
-noise, predicted_noise = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.25, dtype=torch.float64)
-difference = noise - predicted_noise
+pixel_noise, guess = torch.tensor(0.3, dtype=torch.float64), torch.tensor(0.25, dtype=torch.float64)
+difference = pixel_noise - guess
 loss = difference**2
 print(f"difference {difference:.2f}")
 print(f"loss       {loss:.4f}")
@@ -305,7 +307,7 @@ assert abs(simple_loss(lambda x_t, t: torch.full_like(x_t, 0.25), torch.zeros(1)
 # %% tags=["worked-example"]
 example, x_t = Schedule.from_betas([0.495, 0.01]), torch.tensor(0.6, dtype=torch.float64)
 sigma2 = posterior_variance(2, example)
-true_mean, learned_mean = (mean_from_noise(x_t, e, 2, example) for e in (noise, predicted_noise))
+true_mean, learned_mean = (mean_from_noise(x_t, e, 2, example) for e in (pixel_noise, guess))
 through_means = (true_mean - learned_mean) ** 2 / (2 * sigma2)
 weight = noise_weight(2, example, sigma2)
 print(f"means {true_mean:.4f} and {learned_mean:.4f}, difference {learned_mean - true_mean:.5f}")
@@ -469,7 +471,7 @@ show(figure, "Left, each denoising term: beta pays more at the smallest t, and t
 # At $s = 0$, a single point, $v_t = \tilde\beta_t$. At $s = 1$, standard normal data, $v_t = \beta_t$. Each choice is exact for one extreme. With the right mean and the variance $\sigma_t^2$, a pixel pays $\tfrac12(\log\frac{\sigma_t^2}{v_t} + \frac{v_t}{\sigma_t^2} - 1)$ nats too much.
 #
 # Digits lie between. Their best $\sigma_t^2$ is $\tilde\beta_t$ plus the mean squared error of the learned mean. By equation 12 that error is $\frac{\beta_t^2}{\alpha_t(1-\bar\alpha_t)}$ times the squared noise error $e_t$, and $\beta_t - \tilde\beta_t = \frac{\beta_t^2\,\bar\alpha_{t-1}}{1-\bar\alpha_t}$.
-# So the best variance lies the share $e_t/\bar\alpha_t$ of the way from $\tilde\beta_t$ to $\beta_t$.
+# So the best variance lies the share $e_t/\bar\alpha_t$ of the way from $\tilde\beta_t$ to $\beta_t$. That is about the denoising terms. The reconstruction adds its own part of the difference, since $\sigma_1^2 = \beta_1$ is nearly twice $\tilde\beta_2$.
 
 # %%
 beta, tilde, alpha_bar = schedule.beta[times], posterior_variance(times, schedule), schedule.alpha_bar[times]  # (T-1,)
@@ -510,7 +512,7 @@ right.text(2.2, 0.93, "$\\beta$ is best", va="top")
 right.text(2.2, 0.03, "$\\tilde\\beta$ is best", color=COLOURS["posterior"])
 right.text(60, 0.3, "eight digits", color=COLOURS["network"])
 right.set(xscale="log", xlabel="$t$", ylabel="$e_t / \\overline{\\alpha}_t$", ylim=(-0.05, 1.05))
-show(figure, "Left, the wrong variance costs most at small t, and next to nothing later; right, where the best variance of digits lies between the two: nearer beta tilde.")
+show(figure, "Left, the wrong variance costs most at small t, and next to nothing later; right, where the best variance of digits lies between the two: nearer beta tilde (drawn to t = 700: beyond, the network's own error counts, at next to no cost).")
 
 # %% [markdown]
 # ## Same as the package
@@ -620,7 +622,7 @@ show(figure, "Only the thick curve is the divergence: without the logarithm it t
 assert curves["right"][0].min() >= 0 and curves["without the log"][0].min() < -0.4
 
 # %% [markdown]
-# **Sum or mean.** The bound sums over pixels; `L_simple` averages over them. Swap the two, and the number is wrong by a factor of 784, or the learning rate suddenly is.
+# **Sum or mean.** The bound sums over pixels; `L_simple` averages over them. Swap the two, and the number is wrong by a factor of 784, or with plain gradient descent the step is. Adam divides such a factor out, so that training may hide the mistake.
 
 # %%
 one = result.denoising[0].sum() + result.reconstruction[0] + result.prior[0]  # nats per image
@@ -629,7 +631,8 @@ print(f"mean of pixels: {one / 784:.2f} nats, and then divided by 784 again {one
 assert abs(one * bits - result.total_bits_per_dim[0]) < 1e-9
 
 # %% [markdown]
-# **The wrong target.** A network built to predict $\mathbf{x}_0$ is compared with the noise. Even if it is perfect, the loss cannot fall: $\mathbf{x}_0$ and noise are independent, so it stays near $1 + \text{mean of } x_0^2$.
+# **The wrong target.** Score a network that predicts $\mathbf{x}_0$ perfectly against the noise. $\mathbf{x}_0$ and noise are independent, so its loss is $1 + \text{mean of } x_0^2$. Train it with that loss, and it learns the noise instead. Then the mistake shows only in the sampler, which takes
+# noise for $\mathbf{x}_0$.
 
 # %%
 noise = torch.randn(digits.shape, generator=torch.Generator().manual_seed(11))
@@ -639,7 +642,7 @@ print(f"perfect x_0 against noise: {wrong:.2f}   (1 + mean of x_0^2 is {1 + (dig
 assert abs(wrong - 1 - (digits**2).mean()) < 0.02 and right == 0
 
 # %% [markdown]
-# **Edge bins closed.** If the two edge bins end at $\pm 1/255$ like the others, the 256 probabilities no longer sum to 1 near black and white. For digits that is nearly every pixel: the background is exactly $-1$.
+# **Edge bins closed.** If the two edge bins end 1/255 to either side like the others, the 256 probabilities no longer sum to 1 near black and white. For digits that is four pixels in five: the background is exactly $-1$.
 
 # %%
 means = torch.linspace(-1.02, -0.96, 401, dtype=torch.float64)  # (401,)

@@ -135,7 +135,7 @@ show(
 #
 # **Clipping.** The way through $\hat{\mathbf{x}}_0$ is longer, but it has a place where you can say what you know: pixels lie in $[-1, 1]$. At
 # large $t$ step 2 divides by a $\sqrt{\bar{\alpha}_t}$ near 0. A small error of the prediction becomes a huge one of $\hat{\mathbf{x}}_0$. Bounding
-# $\hat{\mathbf{x}}_0$ to $[-1, 1]$ removes it. The short form has no such place.
+# $\hat{\mathbf{x}}_0$ to $[-1, 1]$ keeps it below 2. The short form has no such place.
 
 # %%
 error = 0.01
@@ -282,7 +282,7 @@ def gaussian_oracle(schedule):
     return perfect
 
 
-def exact_end(schedule, variance, s):
+def exact_end(schedule, variance, m, s):
     mean, spread = 0.0, 1.0  # of x_T, the spread being the variance
     for t in schedule.steps():
         alpha_bar, beta = schedule.alpha_bar[t].item(), schedule.beta[t].item()
@@ -298,7 +298,7 @@ draws = 20_000
 for name, variance in (("beta", beta_variance), ("beta tilde", posterior_variance)):
     generator = torch.Generator().manual_seed(6)
     samples = rebuilt_sample(gaussian_oracle(schedule), (draws,), schedule, generator, variance=name)
-    mean, std = exact_end(schedule, variance, s)
+    mean, std = exact_end(schedule, variance, m, s)
     print(f"{name:<11} exact: mean {mean:.4f}, std {std:.4f};  drawn: mean {samples.mean():.3f}, std {samples.std():.3f}")
     assert abs(mean - m) < 0.001 and abs(std / s - 1) < 0.05, "1,000 steps: mean within 0.001, standard deviation within 5%"
     assert abs(samples.mean() - mean) < 4 * std / math.sqrt(draws), "4 standard errors"
@@ -312,7 +312,7 @@ for name, variance in (("beta", beta_variance), ("beta tilde", posterior_varianc
 figure, axes = new_figure(1, 1, height=2.6)
 lengths = [50, 100, 200, 500, 1000, 2000]
 for name, variance, colour in (("beta", beta_variance, COLOURS["noise"]), ("beta tilde", posterior_variance, COLOURS["posterior"])):
-    ratios = [exact_end(linear_schedule(T, 0.1 / T, 20 / T), variance, s)[1] / s for T in lengths]
+    ratios = [exact_end(linear_schedule(T, 0.1 / T, 20 / T), variance, m, s)[1] / s for T in lengths]
     axes[0, 0].plot(lengths, ratios, color=colour, marker="o", markersize=4)
     axes[0, 0].text(105, ratios[1], name, color=colour, ha="left", va="bottom" if name == "beta" else "top")
     assert abs(ratios[-1] - 1) < abs(ratios[0] - 1), "more steps, smaller error"
@@ -326,11 +326,9 @@ show(figure, "With beta the samples spread a little too wide, with beta tilde to
 # $c$, the perfect network knows $\mathbf{x}_0$, and every sample must land on $c$.
 
 # %%
-m = 0.0
-mean, std = exact_end(schedule, beta_variance, 1.0)
+mean, std = exact_end(schedule, beta_variance, 0.0, 1.0)
 print(f"data N(0, 1): std squared {std**2:.4f} = 1 - beta_1")
 assert abs(std**2 - (1 - schedule.beta[1].item())) < 1e-9
-m = 0.5
 
 
 def point_oracle(x_t, t):
@@ -505,7 +503,7 @@ for axis, (name, x) in zip(axes[0], ends.items()):
 show(figure, "Histograms of samples against the data's density in blue: variance for std collapses, the others err little.")
 
 # %% [markdown]
-# One mistake breaks everything. Three are small in one dimension, and small is worse: they pass by eye. Now the same on digits, with the shipped network. Each
+# One mistake breaks everything. Three are small in one dimension, and small is worse: they pass by eye. What is small in one dimension need not be small in 784. Now the same on digits, with the shipped network. Each
 # column starts from the same $\mathbf{x}_T$ and uses the same noise as the first. `beta tilde` and `unclipped` are no mistakes, but choices to compare.
 
 # %%
@@ -526,7 +524,7 @@ columns = {"right": finished[:2]} | dict(zip(names, x)) | {"noise at the end": n
 short = {"variance for std": "var. for std", "noise at the end": "end noise"}
 titles = [short.get(name, name) if row == 0 else "" for row in range(2) for name in columns]
 figure = image_grid(torch.cat([images[row : row + 1] for row in range(2) for images in columns.values()]), titles, columns=len(columns))
-show(figure, "Right, beta tilde and unclipped give digits; variance for std gives plain strokes; noise at the end is too faint to see.")
+show(figure, "Right, beta tilde and unclipped give digits; variance for std gives plain strokes; x_t clipped gives white blobs; noise at the end is too faint to see.")
 
 
 def roughness(images):
@@ -534,12 +532,12 @@ def roughness(images):
     return (images[..., 1:] - images[..., :-1]).std()
 
 
-ends = {name: images[:2] for name, images in columns.items()}
-assert roughness(ends["variance for std"]) < roughness(ends["right"]), "too smooth"
+pictures = {name: images[:2] for name, images in columns.items()}
+assert roughness(pictures["variance for std"]) < roughness(pictures["right"]), "too smooth"
 
 # %% [markdown]
 # With too little fresh noise, the sampler follows the mean at every step, and means are smooth. With $\mathbf{x}_t$ clipped, the noise that the network sees is not the noise
-# that it was trained on, and another image comes out.
+# that it was trained on, and no digit comes out.
 #
 # The noise of the last step is too faint for the eye. Stretch the greys near the background, and you see it.
 
@@ -548,11 +546,11 @@ figure, axes = new_figure(1, 4, height=1.9)
 for column, (images, word) in enumerate(((finished, "right"), (noisy_end, "noise at the end"))):
     for row in range(2):
         draw_image(axes[0, 2 * column + row], images[row], word if row == 0 else "", limits=(-1.03, -0.93))
-show(figure, "The same digits with the greys near black stretched tenfold or more: noise at the last step leaves a stronger grain on the whole background.")
+show(figure, "The same digits with the greys near black stretched twentyfold: noise at the last step leaves a stronger grain on the whole background.")
 grain = (noisy_end - finished[:2]).std() * 127.5
 print(f"standard deviation of the grain: {grain:.1f} of 255 grey levels")
 assert abs(grain - 1.275) < 0.1, "sqrt(beta_1) = 0.01 on a range of 2"
-assert torch.equal(rebuilt_step(last.x_t, 1, last.x_0, schedule, 0 * last.x_t)[0], rebuilt_step(last.x_t, 1, last.x_0, schedule, last.x_t)[0]), "no noise at t = 1"
+assert torch.equal(rebuilt_step(last.x_t, 1, 0 * last.x_t, schedule, 0 * last.x_t)[0], rebuilt_step(last.x_t, 1, 0 * last.x_t, schedule, last.x_t)[0]), "no noise at t = 1"
 
 # %% [markdown]
 # Why does one clip, if the unclipped column has digits too? Look at $\hat{\mathbf{x}}_0$ on the way.
