@@ -22,6 +22,9 @@ def idx(array, kind=8):
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
+packed = functools.partial(gzip.compress, mtime=0)  # bytes name tests: without the time, two collections agree
+
+
 def digits(count):
     rng = np.random.default_rng(count)
     return rng.integers(0, 256, (count, *SIDES), dtype=np.uint8), rng.integers(0, 10, count, dtype=np.uint8)
@@ -46,8 +49,8 @@ def web(tmp_path, monkeypatch):
             for mirror in ("first", "second"):
                 (self.folder / mirror).mkdir(parents=True)
                 for name, (images, labels) in self.digits.items():
-                    self.write(f"{mirror}/{name}-images-idx3-ubyte.gz", gzip.compress(idx(images), mtime=0))
-                    self.write(f"{mirror}/{name}-labels-idx1-ubyte.gz", gzip.compress(idx(labels), mtime=0))
+                    self.write(f"{mirror}/{name}-images-idx3-ubyte.gz", packed(idx(images)))
+                    self.write(f"{mirror}/{name}-labels-idx1-ubyte.gz", packed(idx(labels)))
 
         def write(self, path, content):
             (self.folder / path).write_bytes(content)
@@ -244,21 +247,21 @@ IMAGES_FILE, LABELS_FILE = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.
     [
         (IMAGES_FILE, b"", "wanted it to start with 00000803, got nothing"),
         (IMAGES_FILE, b"<html>404</html>", "is not a whole gzip file"),
-        (IMAGES_FILE, gzip.compress(idx(PIXELS))[:-100], "is not a whole gzip file"),
-        (IMAGES_FILE, gzip.compress(b""), "wanted it to start with 00000803, got nothing"),
-        (IMAGES_FILE, gzip.compress(idx(LABELS)), "wanted it to start with 00000803, got 00000801"),
-        (LABELS_FILE, gzip.compress(idx(PIXELS)), "wanted it to start with 00000801, got 00000803"),
-        (IMAGES_FILE, gzip.compress(idx(PIXELS.astype(np.float32), kind=13)), "start with 00000803, got 00000d03"),
-        (IMAGES_FILE, gzip.compress(idx(PIXELS)[:10]), "ends within its header: wanted 16 bytes, got 10"),
-        (IMAGES_FILE, gzip.compress(idx(PIXELS)[:-9]), "shape .5, 28, 28.: wanted 3920 bytes of content, got 3911"),
-        (IMAGES_FILE, gzip.compress(idx(PIXELS) + b"x"), "wanted 3920 bytes of content, got 3921"),
+        (IMAGES_FILE, packed(idx(PIXELS))[:-100], "is not a whole gzip file"),
+        (IMAGES_FILE, packed(b""), "wanted it to start with 00000803, got nothing"),
+        (IMAGES_FILE, packed(idx(LABELS)), "wanted it to start with 00000803, got 00000801"),
+        (LABELS_FILE, packed(idx(PIXELS)), "wanted it to start with 00000801, got 00000803"),
+        (IMAGES_FILE, packed(idx(PIXELS.astype(np.float32), kind=13)), "start with 00000803, got 00000d03"),
+        (IMAGES_FILE, packed(idx(PIXELS)[:10]), "ends within its header: wanted 16 bytes, got 10"),
+        (IMAGES_FILE, packed(idx(PIXELS)[:-9]), "shape .5, 28, 28.: wanted 3920 bytes of content, got 3911"),
+        (IMAGES_FILE, packed(idx(PIXELS) + b"x"), "wanted 3920 bytes of content, got 3921"),
         (
             IMAGES_FILE,
-            gzip.compress(idx(PIXELS[:4])),
+            packed(idx(PIXELS[:4])),
             r"wanted an image .* got images of shape \(4, 28, 28\) and 5 labels",
         ),
-        (IMAGES_FILE, gzip.compress(idx(PIXELS[:, 1:])), r"28 x 28 pixels for each label .* got .* \(5, 27, 28\)"),
-        (LABELS_FILE, gzip.compress(idx(LABELS + np.uint8(10))), "label 0..9, got .* labels up to 1"),
+        (IMAGES_FILE, packed(idx(PIXELS[:, 1:])), r"28 x 28 pixels for each label .* got .* \(5, 27, 28\)"),
+        (LABELS_FILE, packed(idx(LABELS + np.uint8(10))), "label 0..9, got .* labels up to 1"),
     ],
 )
 def test_a_file_that_is_not_mnist_is_refused_whatever_its_checksum(web, name, content, message):
