@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from minddpm.noising import Images, standard_noise
+from minddpm.noising import Images, check_like, standard_noise
 from minddpm.schedule import Schedule, Time, per_image, positive_integer
 
 
@@ -82,11 +82,12 @@ def langevin(
     """Walk uphill and shake: after many small steps x is a draw of the density with this score, wherever it began.
 
     x <- x + step_size score(x) + sqrt(2 step_size) noise, unadjusted: the error of a finite step_size stays
-    Raises: TypeError or ValueError for a step_size that is not positive and finite, or steps that are no such integer.
+    Raises: TypeError or ValueError for a step_size that is not positive and finite, steps below 1, a score unlike x.
     Source: Song & Ermon 2019, eq. 4, which writes its step size as twice ours.
     """
     if not 0 < step_size < math.inf:
         raise ValueError(f"step_size must be positive and finite, got {step_size}")
     for _ in range(positive_integer("steps", steps)):
-        x = x + step_size * score(x) + (2 * step_size) ** 0.5 * standard_noise(x, None, generator)
+        check_like("score", slope := score(x), x)
+        x = x + step_size * slope + (2 * step_size) ** 0.5 * standard_noise(x, None, generator)
     return x

@@ -86,8 +86,8 @@ class TrainState:
 
         try:
             self.step = self.average.updates = int(tensors["step"])
+            self.average.model.load_state_dict(below("average."))  # first, so that a refusal spares the caller's model
             self.model.load_state_dict(below("weights."))
-            self.average.model.load_state_dict(below("average."))
         except (KeyError, RuntimeError) as error:
             raise ValueError(f"resume must hold the state of such a model in training, got another: {error}") from error
         state = self.optimizer.state_dict()

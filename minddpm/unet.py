@@ -123,8 +123,7 @@ class UNet(nn.Module):
 
         self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(widths):
-            before = widths[max(level - 1, 0)]
-            self.downs.append(nn.Conv2d(before, width, 3, stride=2, padding=1) if level else nn.Identity())
+            self.downs.append(nn.Conv2d(widths[level - 1], width, 3, stride=2, padding=1) if level else nn.Identity())
             self.encoder.append(nn.ModuleList(ResidualBlock(width, width, config) for _ in range(config.blocks)))
 
         self.middle_in = ResidualBlock(widths[-1], widths[-1], config)

@@ -396,6 +396,14 @@ def test_step_size(step_size):
 
 
 @pytest.mark.parametrize(
+    ("error", "change", "got"),
+    [(ValueError, lambda x: x[:, :1], "(3, 1)"), (TypeError, torch.Tensor.double, "torch.float64")],
+)
+def test_a_score_is_like_its_points(error, change, got):
+    refuses(error, lambda: langevin(change, torch.ones(3, 2), step_size=0.1, steps=1), "score must have", f"got {got}")
+
+
+@pytest.mark.parametrize(
     ("means", "variance", "weights", "fragments"),
     [
         ((2,), 1.0, [1.0, 1.0], ["shapes (k, d) and (k,)", "got (2,) and (2,)"]),
@@ -581,7 +589,9 @@ def test_labels_of_a_run(config, labels, error, fragments):
 def test_the_state_of_another_model():
     *_, state = train(UNet(SMALL), X, SCHEDULE, steps=1)
     other = UNet(UNetConfig(channels=(8,)))
+    before = {name: value.clone() for name, value in other.state_dict().items()}
     refuses(ValueError, lambda: next(train(other, X, SCHEDULE, steps=2, resume=state.tensors())), "resume", "encoder.1")
+    assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
 
 
 def test_a_batch_of_bytes_in_a_training_step():
