@@ -14,8 +14,9 @@ ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container on
 
 .PHONY: lab test notebooks exercises clean
 
+# all of the folder is served: lessons link to exercises/ and docs/, beside their own folder
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) notebooks/00_from_noise_to_images.ipynb
+	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
 
 test: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)

@@ -1,6 +1,7 @@
 """JupyterLab as a student opens it: a server on a copy of the course, and a page of a real browser."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -17,9 +18,12 @@ IDLE = "window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The address of a JupyterLab that serves copies of notebooks/ and exercises/."""
+    """The address of a JupyterLab that is started as `make lab` does, in a copy of the course."""
+    recipe = ["make", "--no-print-directory", "--dry-run", "lab"]
+    commands = subprocess.run(recipe, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    (start,) = (command.partition("jupyter lab ")[2] for command in commands if "jupyter lab " in command)
     folder = tmp_path_factory.mktemp("lab")
-    for name in ("notebooks", "exercises"):
+    for name in ("notebooks", "exercises", "docs"):
         shutil.copytree(ROOT / name, folder / "course" / name)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -27,10 +31,10 @@ def server(tmp_path_factory):
     own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"),
+            *(sys.executable, "-m", "jupyterlab", *shlex.split(start), "--no-browser", f"--port={port}"),
             *("--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
-            f"--ServerApp.root_dir={folder / 'course'}",
         ],
+        cwd=folder / "course",
         env={**os.environ, **own, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -82,3 +82,12 @@ def test_a_lesson_runs_from_top_to_bottom_and_its_slider_redraws(open_notebook):
     page.keyboard.press("ArrowRight")
     page.wait_for_function("src => document.querySelector('.widget-html img').src !== src", arg=before[0])
     assert picture.get_attribute("alt") != before[1]  # the sentence follows the picture
+
+
+def test_a_lesson_leads_to_its_exercises_and_to_the_pages_of_docs(open_notebook):
+    lesson = "notebooks/06_sampler.ipynb"
+    page = open_notebook(lesson)
+    for link, path in (("06 · Sampler", "exercises/06_sampler.ipynb"), ("Is it a bug?", "docs/diagnosis.md")):
+        page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', {path})", lesson)
+        page.locator(".jp-MarkdownOutput a", has_text=link).click()
+        page.wait_for_function(f"path => {NOTEBOOK}.context?.path === path", arg=path)
