@@ -25,6 +25,9 @@ def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     for name in ("notebooks", "exercises", "docs"):
         shutil.copytree(ROOT / name, folder / "course" / name)
+    shutil.copy(ROOT / "jupytext.toml", folder / "course")
+    for twin in (folder / "course").glob("*/py/*.py"):  # older than their notebooks, as after `make notebooks`
+        os.utime(twin, (0, 0))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
