@@ -1,6 +1,8 @@
-"""Seconds of sampling, ours beside diffusers' schedulers with the same network: python benchmarks/sampling.py.
+"""Seconds of sampling, ours beside diffusers' schedulers with the same network: python
+benchmarks/sampling.py.
 
-Prints a table of seconds and ratios. Only ratios say anything; the seconds are those of the machine at hand.
+Prints a table of seconds and ratios. Only ratios say anything; the seconds are those of the machine
+at hand.
 """
 
 from __future__ import annotations
@@ -33,9 +35,14 @@ def peer(model: torch.nn.Module, scheduler: DDPMScheduler | DDIMScheduler, steps
 def main() -> None:
     model, schedule, _ = load_pretrained()
     shape = DIGITS, 1, 28, 28
-    many, few = DDPMScheduler(variance_type="fixed_large"), DDIMScheduler(timestep_spacing="trailing")
+    many, few = (
+        DDPMScheduler(variance_type="fixed_large"),
+        DDIMScheduler(timestep_spacing="trailing"),
+    )
     ways: dict[str, Callable[[], Tensor]] = {
-        "sample, 1000 steps": lambda: sample(model, shape, schedule, generator=torch.Generator().manual_seed(0)),
+        "sample, 1000 steps": lambda: sample(
+            model, shape, schedule, generator=torch.Generator().manual_seed(0)
+        ),
         "diffusers' DDPMScheduler": lambda: peer(model, many, 1000),
         f"ddim_sample, {FEW} steps": lambda: ddim_sample(
             model, shape, schedule, steps=FEW, generator=torch.Generator().manual_seed(0)
@@ -48,7 +55,9 @@ def main() -> None:
             start = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - start)
-    times = {name: min(values) for name, values in seconds.items()}  # the round that was disturbed least
+    times = {
+        name: min(values) for name, values in seconds.items()
+    }  # the round that was disturbed least
     for name, value in times.items():
         print(f"{name:<32}{value:8.2f} s")
     ancestral, theirs, ours, peers = times.values()

@@ -1,14 +1,20 @@
 """minddpm: Denoising Diffusion Probabilistic Models, rebuilt one notebook at a time.
 
-Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, sampler, training, score,
-ddim, guidance.
+Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, sampler, training,
+score, ddim, guidance.
 """
 
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 from minddpm.guidance import guided
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
 from minddpm.noising import forward_diffusion, forward_step, predict_noise, predict_x0
-from minddpm.posterior import Gaussian, beta_variance, posterior, posterior_coefficients, posterior_variance
+from minddpm.posterior import (
+    Gaussian,
+    beta_variance,
+    posterior,
+    posterior_coefficients,
+    posterior_variance,
+)
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise

@@ -1,4 +1,6 @@
-"""Save a model with all that is needed to build it again, and load it: one safetensors file, no pickle."""
+"""Save a model with all that is needed to build it again, and load it: one safetensors file, no
+pickle.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,12 @@ def save(
         model: the U-Net whose weights are kept.
         schedule: the noise schedule it was trained with.
         metadata: anything JSON can hold (steps, seed, data digest, ...).
-        training: more tensors, for resuming (see `training.TrainState.tensors`); `load` leaves them out.
+        training: more tensors, for resuming (see `training.TrainState.tensors`); `load` leaves them
+            out.
 
     Returns: the path.
-    Raises: TypeError for a model that is no UNet, or for metadata that JSON cannot hold, naming the key.
+    Raises: TypeError for a model that is no UNet, or for metadata that JSON cannot hold, naming the
+        key.
     """
     if not isinstance(model, UNet):
         raise TypeError(f"model must be a UNet, got {type(model).__name__}")
@@ -48,7 +52,9 @@ def save(
         try:
             json.dumps(value)
         except (TypeError, ValueError) as error:
-            raise TypeError(f"metadata[{key!r}] must be something JSON can hold, got {value!r}: {error}") from error
+            raise TypeError(
+                f"metadata[{key!r}] must be something JSON can hold, got {value!r}: {error}"
+            ) from error
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"training.{name}": value for name, value in (training or {}).items()}
     tensors["schedule.betas"] = schedule.beta[1:]
@@ -61,7 +67,9 @@ def save(
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file in one piece, making its folder: a reader sees the old file or the new one, never half of it."""
+    """Write a file in one piece, making its folder: a reader sees the old file or the new one,
+    never half of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -84,32 +92,47 @@ class Contents(NamedTuple):
 
     def below(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with a prefix and a dot, without these."""
-        return {name[len(prefix) + 1 :]: value for name, value in self.tensors.items() if name.startswith(f"{prefix}.")}
+        return {
+            name[len(prefix) + 1 :]: value
+            for name, value in self.tensors.items()
+            if name.startswith(f"{prefix}.")
+        }
 
 
 def read(path: str | Path) -> Contents:
     """Read a checkpoint file, or say why it is none."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"wanted a checkpoint at {path}, got {'a folder' if path.is_dir() else 'no file'}")
+        raise FileNotFoundError(
+            f"wanted a checkpoint at {path}, got {'a folder' if path.is_dir() else 'no file'}"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            # clones, because the originals keep the file mapped, and a mapped file cannot be replaced on Windows
+            # clones, because the originals keep the file mapped, and a mapped file cannot be
+            # replaced on Windows
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
     except SafetensorError as error:
         size = path.stat().st_size
         raise ValueError(
-            f"wanted a whole safetensors file, got {path}, {size} bytes, empty, truncated or of another kind: {error}"
+            f"wanted a whole safetensors file, got {path}, {size} bytes, empty, truncated or of"
+            f" another kind: {error}"
         ) from error
     if header.get("format") != FORMAT:
-        raise ValueError(f"wanted a checkpoint of format {FORMAT!r}, got {path} of format {header.get('format')!r}")
+        raise ValueError(
+            f"wanted a checkpoint of format {FORMAT!r}, got {path} of format"
+            f" {header.get('format')!r}"
+        )
     try:
         config, metadata = json.loads(header["config"]), json.loads(header["metadata"])
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} has a damaged header: wanted JSON in config and metadata, got {error!r}") from error
+        raise ValueError(
+            f"{path} has a damaged header: wanted JSON in config and metadata, got {error!r}"
+        ) from error
     if not isinstance(config, dict) or not isinstance(metadata, dict):
-        raise ValueError(f"{path} has a damaged header: wanted JSON objects in config and metadata, got {header}")
+        raise ValueError(
+            f"{path} has a damaged header: wanted JSON objects in config and metadata, got {header}"
+        )
     return Contents(config, metadata, tensors)
 
 
@@ -117,29 +140,37 @@ def load(path: str | Path) -> tuple[UNet, Schedule, dict[str, Any]]:
     """Read a checkpoint back, bit for bit.
 
     Returns: the U-Net in eval mode, its schedule, and the metadata it was saved with.
-    Raises: FileNotFoundError for a missing file; ValueError for one that is truncated, foreign or inconsistent.
+    Raises: FileNotFoundError for a missing file; ValueError for one that is truncated, foreign or
+        inconsistent.
     """
     contents = read(path)
     try:
-        with torch.device("meta"):  # shapes without values: draws no random numbers, and takes any dtype from the file
+        with torch.device(
+            "meta"
+        ):  # shapes without values: draws no random numbers, and takes any dtype from the file
             model = UNet(UNetConfig(**contents.config))
         model.load_state_dict(contents.below("model"), assign=True)
         schedule = Schedule.from_betas(contents.tensors["schedule.betas"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 400)
-        raise ValueError(f"{path} holds weights or a schedule that do not fit its own config: {reason}") from error
+        raise ValueError(
+            f"{path} holds weights or a schedule that do not fit its own config: {reason}"
+        ) from error
     return model.eval(), schedule, contents.metadata
 
 
 def load_training(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the metadata and the tensors that `training.train` resumes from.
 
-    Raises: FileNotFoundError and ValueError as `load`, and ValueError for a checkpoint saved without them.
+    Raises: FileNotFoundError and ValueError as `load`, and ValueError for a checkpoint saved
+        without them.
     """
     contents = read(path)
     training = contents.below("training")
     if "step" not in training:
-        raise ValueError(f"wanted a training state to resume from, got {path}, which was saved for sampling only")
+        raise ValueError(
+            f"wanted a training state to resume from, got {path}, which was saved for sampling only"
+        )
     return contents.metadata, training
 
 
@@ -150,5 +181,7 @@ def load_pretrained(name: str = "mnist") -> tuple[UNet, Schedule, dict[str, Any]
     """
     shipped = sorted(path.stem.removeprefix("ddpm_") for path in ASSETS.glob("ddpm_*.safetensors"))
     if name not in shipped:
-        raise ValueError(f"name must be one of the shipped weights, {', '.join(shipped) or 'none'}, got {name!r}")
+        raise ValueError(
+            f"name must be one of the shipped weights, {', '.join(shipped) or 'none'}, got {name!r}"
+        )
     return load(ASSETS / f"ddpm_{name}.safetensors")

@@ -1,4 +1,6 @@
-"""How good are generated digits? A classifier's confidence, a distance between distributions, and signs of copying."""
+"""How good are generated digits? A classifier's confidence, a distance between distributions, and
+signs of copying.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ DRAWS = 20  # seeded draws of real digits that a distance is averaged over
 
 
 class DigitClassifier(nn.Module):
-    """A small convolutional network that tells the ten digits apart, and whose features stand for an image."""
+    """A small convolutional network that tells the ten digits apart, and whose features stand for
+    an image.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,68 +51,92 @@ class DigitClassifier(nn.Module):
 
 def convolution(channels_in: int, channels_out: int, size: int, stride: int = 1) -> list[nn.Module]:
     """One layer of the classifier."""
-    weights = nn.Conv2d(channels_in, channels_out, size, stride=stride, padding=size // 2, bias=False)
+    weights = nn.Conv2d(
+        channels_in, channels_out, size, stride=stride, padding=size // 2, bias=False
+    )
     return [weights, nn.BatchNorm2d(channels_out), nn.ReLU()]
 
 
 def load_classifier() -> DigitClassifier:
-    """The classifier that the package ships, as `tools/train_classifier.py` trained it, in eval mode."""
+    """The classifier that the package ships, as `tools/train_classifier.py` trained it, in eval
+    mode.
+    """
     model = DigitClassifier()
     model.load_state_dict(load_file(ASSETS / "classifier.safetensors"))
     return model.eval().requires_grad_(False)
 
 
 def frechet_distance(features_a: Float[Tensor, "n d"], features_b: Float[Tensor, "m d"]) -> float:
-    """Fréchet distance between the Gaussians that two sets of features would be, were they Gaussian.
+    """Fréchet distance between the Gaussians that two sets of features would be, were they
+    Gaussian.
 
-    |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^{1/2}), A and B the sample covariances; 0 for equal mean and covariance
+    |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^{1/2}), A and B the sample covariances; 0 for equal mean
+    and covariance
 
-    Finite sets make it too large: two sets of one distribution still lie apart, by a bias of the order 1/n + 1/m.
+    Finite sets make it too large: two sets of one distribution still lie apart, by a bias of the
+        order 1/n + 1/m.
     So compare distances only between sets of the same sizes, on the same features.
 
-    Computed in float64. With centred features Q_a R_a / sqrt(n - 1), A = R_a^T R_a, so that tr (A B)^{1/2} is the sum
-    of the singular values of R_a R_b^T: no square root of a rounding error, and rank-deficient covariances do no harm.
+    Computed in float64. With centred features Q_a R_a / sqrt(n - 1), A = R_a^T R_a, so that tr (A
+    B)^{1/2} is the sum of the singular values of R_a R_b^T: no square root of a rounding error, and
+    rank-deficient covariances do no harm.
 
     Args:
         features_a: one row an image, shape (n, d), n >= 2.
         features_b: likewise, shape (m, d), m >= 2.
 
-    Raises: TypeError for other than floating point; ValueError for fewer rows, unequal widths, NaN or infinity.
+    Raises: TypeError for other than floating point; ValueError for fewer rows, unequal widths, NaN
+        or infinity.
     Source: Heusel et al. 2017 (FID, with features of another network).
     """
     for name, features in (("features_a", features_a), ("features_b", features_b)):
         if not features.is_floating_point():
             raise TypeError(f"{name} must be floating point, got {features.dtype}")
         if features.ndim != 2 or len(features) < 2:
-            raise ValueError(f"{name} must have shape (n, d) with n at least 2, got {tuple(features.shape)}")
+            raise ValueError(
+                f"{name} must have shape (n, d) with n at least 2, got {tuple(features.shape)}"
+            )
         bad = len(features) - features.isfinite().all(1).sum()
         if bad:
             raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} rows")
     if features_a.shape[1] != features_b.shape[1]:
-        raise ValueError(f"both must have one width, got {features_a.shape[1]} and {features_b.shape[1]}")
+        raise ValueError(
+            f"both must have one width, got {features_a.shape[1]} and {features_b.shape[1]}"
+        )
     means, roots = [], []
     for features in (features_a.double(), features_b.double()):
         means.append(features.mean(0))
-        roots.append(torch.linalg.qr((features - means[-1]) / (len(features) - 1) ** 0.5, mode="r").R)
+        roots.append(
+            torch.linalg.qr((features - means[-1]) / (len(features) - 1) ** 0.5, mode="r").R
+        )
     shift = (means[0] - means[1]).square().sum()
-    spread = roots[0].square().sum() + roots[1].square().sum() - 2 * torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    spread = (
+        roots[0].square().sum()
+        + roots[1].square().sum()
+        - 2 * torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    )
     return (shift + spread).clamp(min=0).item()
 
 
-def nearest_training(images: Float[Tensor, "n 1 28 28"]) -> tuple[Float[Tensor, "n"], Int64[Tensor, "n"]]:
+def nearest_training(
+    images: Float[Tensor, "n 1 28 28"],
+) -> tuple[Float[Tensor, "n"], Int64[Tensor, "n"]]:
     """Find the training image nearest to each image.
 
     Args:
         images: in [-1, 1], shape (n, 1, 28, 28), n >= 1.
 
-    Returns: Euclidean distances over the 784 pixels, and indices into `load_mnist("train")`, both of shape (n,).
+    Returns: Euclidean distances over the 784 pixels, and indices into `load_mnist("train")`, both
+        of shape (n,).
     Raises: as `digit_report`.
     """
     check_digits(images, 1)
     training = load_mnist("train")[0].flatten(1)
     images = images.float().flatten(1)
     indices = torch.cat([torch.cdist(batch, training).argmin(1) for batch in images.split(CHUNK)])
-    return (images - training[indices]).norm(dim=1), indices  # afresh: cdist rounds, and a copy lies at 0
+    return (images - training[indices]).norm(
+        dim=1
+    ), indices  # afresh: cdist rounds, and a copy lies at 0
 
 
 def check_digits(images: Tensor, least: int) -> None:
@@ -116,11 +144,19 @@ def check_digits(images: Tensor, least: int) -> None:
     if not images.is_floating_point():
         raise TypeError(f"images must be floating point, got {images.dtype}")
     if images.shape[1:] != (1, 28, 28) or len(images) < least:
-        raise ValueError(f"images must have shape (n, 1, 28, 28) with n at least {least}, got {tuple(images.shape)}")
+        raise ValueError(
+            f"images must have shape (n, 1, 28, 28) with n at least {least}, got"
+            f" {tuple(images.shape)}"
+        )
     if images.isnan().any():
-        raise ValueError(f"images must lie in [-1, 1], got NaN in {images.isnan().flatten(1).any(1).sum()} of them")
+        raise ValueError(
+            f"images must lie in [-1, 1], got NaN in {images.isnan().flatten(1).any(1).sum()} of"
+            " them"
+        )
     if images.abs().max() > 1:
-        raise ValueError(f"images must lie in [-1, 1], got {images.min():.7g} to {images.max():.7g}")
+        raise ValueError(
+            f"images must lie in [-1, 1], got {images.min():.7g} to {images.max():.7g}"
+        )
 
 
 @functools.cache
@@ -132,10 +168,14 @@ def training_features() -> Float[Tensor, "n d"]:
 
 @functools.cache
 def drawn_distance(count: int) -> float:
-    """Mean Fréchet distance of so many images of the train split, drawn at random from a seed, to the rest of it."""
+    """Mean Fréchet distance of so many images of the train split, drawn at random from a seed, to
+    the rest of it.
+    """
     features, generator = training_features(), torch.Generator().manual_seed(0)
     orders = (torch.randperm(len(features), generator=generator) for _ in range(DRAWS))
-    return fmean(frechet_distance(features[order[:count]], features[order[count:]]) for order in orders)
+    return fmean(
+        frechet_distance(features[order[:count]], features[order[count:]]) for order in orders
+    )
 
 
 @dataclass(frozen=True)
@@ -146,7 +186,9 @@ class DigitFigures:
     confident: float  # share of images, 0..1
     class_counts: tuple[int, ...]  # images taken for a 0, 1, ... 9
     frechet: float  # to the train split
-    nearest: tuple[float, ...] = field(repr=False)  # distances to the nearest training image, ascending
+    nearest: tuple[float, ...] = field(
+        repr=False
+    )  # distances to the nearest training image, ascending
 
     @property
     def class_shares(self) -> tuple[float, ...]:
@@ -165,7 +207,9 @@ class DigitFigures:
 
 @dataclass(frozen=True)
 class DigitReport:
-    """The figures of some images beside those of the held-out real digits; `print` shows them as a table."""
+    """The figures of some images beside those of the held-out real digits; `print` shows them as a
+    table.
+    """
 
     images: DigitFigures
     held_out: DigitFigures
@@ -193,10 +237,15 @@ class DigitReport:
             these, real = figure(self.images), figure(self.held_out)
             lines.append(f"{name:<30}{these:>9.2f}{real:>10.2f}{these / real:>8.2f}")
         ratio = self.images.frechet / self.drawn_frechet
-        lines.insert(3, f"{'  real digits, as many, at random':<32}{self.drawn_frechet:>17.2f}{ratio:>8.2f}")
+        lines.insert(
+            3, f"{'  real digits, as many, at random':<32}{self.drawn_frechet:>17.2f}{ratio:>8.2f}"
+        )
         lines.insert(4, f"{'  half of train to its other':<32}{self.split_half:>17.2f}")
         lines.append("share of each digit, %" + "".join(f"{digit:>6}" for digit in range(10)))
-        for name, shares in (("these", self.images.class_shares), ("held-out", self.held_out.class_shares)):
+        for name, shares in (
+            ("these", self.images.class_shares),
+            ("held-out", self.held_out.class_shares),
+        ):
             lines.append(f"  {name:<20}" + "".join(f"{100 * share:>6.1f}" for share in shares))
         return "\n".join(lines)
 
@@ -226,24 +275,34 @@ def held_out_figures() -> DigitFigures:
 
 
 def digit_report(images: Float[Tensor, "n 1 28 28"], progress: bool = False) -> DigitReport:
-    """Measure generated digits beside the 500 held-out real ones, and both against the 4,500 of the train split.
+    """Measure generated digits beside the 500 held-out real ones, and both against the 4,500 of the
+    train split.
 
-    - confident: the share of images to which the classifier gives one digit with more than 0.9 probability.
-    - class_counts: by the classifier. Of 1,000 digits drawn evenly a class has 100 give or take 9.5, so that even then
-      the rarest has only about 3/4 of the commonest.
-    - frechet: to the train split, on classifier features. That of held-out digits is the floor: not 0, as they are few.
-    - drawn_frechet: the floor matched to these images. The bias falls with their number, and it is about half as large
-      for the held-out digits, 50 of each class, as for images whose classes fall as they may. So here n real digits
-      are drawn at random from the train split and compared with the rest, on average; at most half of it (split_half).
-    - nearest: Euclidean distance over the 784 pixels to the nearest training image. Copies show as distances well below
-      those of held-out digits, and in `closer`, the share below their 1% quantile, as much more than 1%.
+    - confident: the share of images to which the classifier gives one digit with more than 0.9
+      probability.
+    - class_counts: by the classifier. Of 1,000 digits drawn evenly a class has 100 give or take
+      9.5, so that even then the rarest has only about 3/4 of the commonest.
+    - frechet: to the train split, on classifier features. That of held-out digits is the floor: not
+      0, as they are few.
+    - drawn_frechet: the floor matched to these images. The bias falls with their number, and it is
+      about half as large for the held-out digits, 50 of each class, as for images whose classes
+      fall as they may. So here n real digits are drawn at random from the train split and compared
+      with the rest, on average; at most half of it (split_half).
+    - nearest: Euclidean distance over the 784 pixels to the nearest training image. Copies show as
+      distances well below those of held-out digits, and in `closer`, the share below their 1%
+      quantile, as much more than 1%.
 
     Args:
         images: in [-1, 1], shape (n, 1, 28, 28), n >= 2; about 1,000 are enough.
         progress: show a bar.
 
-    Raises: TypeError for other than floating point; ValueError for another shape, NaN or pixels outside [-1, 1].
+    Raises: TypeError for other than floating point; ValueError for another shape, NaN or pixels
+        outside [-1, 1].
     """
     check_digits(images, 2)
-    these, real, half = figures_of(images, progress), held_out_figures(), len(training_features()) // 2
+    these, real, half = (
+        figures_of(images, progress),
+        held_out_figures(),
+        len(training_features()) // 2,
+    )
     return DigitReport(these, real, drawn_distance(min(len(images), half)), drawn_distance(half))

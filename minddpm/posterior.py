@@ -48,7 +48,8 @@ def posterior_variance(t: Time, schedule: Schedule) -> Coefficient:
 
 
 def beta_variance(t: Time, schedule: Schedule) -> Coefficient:
-    """beta_t, the other variance that the reverse step may use; the posterior's if x_0 is itself standard normal.
+    """beta_t, the other variance that the reverse step may use; the posterior's if x_0 is itself
+    standard normal.
 
     Args, returns and errors as for `posterior_variance`.
     Source: Ho et al. 2020, section 3.2.
@@ -61,7 +62,8 @@ def posterior(x_0: Images, x_t: Images, t: Time, schedule: Schedule) -> Gaussian
 
     mean = coef_x0 x_0 + coef_xt x_t, variance = beta_tilde_t
 
-    Args: x_0 and x_t, of one shape (b, *dims) and dtype; t, the time of x_t, 1..T, an int or shape (b,).
+    Args: x_0 and x_t, of one shape (b, *dims) and dtype; t, the time of x_t, 1..T, an int or shape
+        (b,).
     Returns: mean of shape (b, *dims); variance of shape () or (b, 1, ..., 1).
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, eq. 6 and 7.

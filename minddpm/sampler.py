@@ -29,12 +29,15 @@ def reverse_step(
 ) -> Images:  # fmt: skip
     """Take one denoising step, from x_t to x_{t-1} (known elsewhere as p_sample).
 
-    x_{t-1} = mu_tilde_t(x_t, x_0 estimate) + sqrt(variance_t) noise, without noise at t = 1, whatever the variance
-    Unclipped, the mean equals (x_t - beta_t / sqrt(1 - alpha_bar_t) predicted_noise) / sqrt(alpha_t).
+    x_{t-1} = mu_tilde_t(x_t, x_0 estimate) + sqrt(variance_t) noise, without noise at t = 1,
+    whatever the variance Unclipped, the mean equals (x_t - beta_t / sqrt(1 - alpha_bar_t)
+    predicted_noise) / sqrt(alpha_t).
 
     Args:
-        x_t: noisy images, shape (b, *dims), floating point; t: their time, 1..T, an int or shape (b,).
-        predicted_noise, noise: exactly the shape and dtype of x_t; the noise is drawn, from the generator, if None.
+        x_t: noisy images, shape (b, *dims), floating point; t: their time, 1..T, an int or shape
+            (b,).
+        predicted_noise, noise: exactly the shape and dtype of x_t; the noise is drawn, from the
+            generator, if None.
         variance: of the step, `beta_variance` or `posterior_variance`.
         clip: bound the x_0 estimate to [-1, 1], where images lie.
     Raises: TypeError or ValueError for t, dtype or shape other than these.
@@ -46,7 +49,9 @@ def reverse_step(
     return posterior(x_0, x_t, t, schedule).mean + per_image(spread, x_t) * noise
 
 
-def estimate_x0(x_t: Images, t: Time, predicted_noise: Images, schedule: Schedule, clip: bool) -> Images:
+def estimate_x0(
+    x_t: Images, t: Time, predicted_noise: Images, schedule: Schedule, clip: bool
+) -> Images:
     """The clean image that the predicted noise implies, bounded to [-1, 1] if asked."""
     check_like("predicted_noise", predicted_noise, x_t)
     x_0 = predict_x0(x_t, t, predicted_noise, schedule)
@@ -57,7 +62,8 @@ def sample_steps(
     model: Model, image_shape: Sequence[int], schedule: Schedule, *, variance: Variance = beta_variance,
     clip: bool = True, generator: Generator | None = None, device: Device = None,
 ) -> Iterator[SampleStep]:  # fmt: skip
-    """Sample, yielding what is there at t = T, T-1, ..., 1, and at t = 0 the finished images: T + 1 steps.
+    """Sample, yielding what is there at t = T, T-1, ..., 1, and at t = 0 the finished images: T + 1
+    steps.
 
     Args:
         model: as in `simple_loss`; it is asked in inference mode, and an nn.Module in eval mode.
@@ -69,21 +75,36 @@ def sample_steps(
     Source: Ho et al. 2020, algorithm 2.
     """
     x_T = first_noise(model, image_shape, generator, device)
-    yield from walk(model, x_T, schedule, clip, partial(reverse_step, variance=variance, generator=generator))
+    yield from walk(
+        model, x_T, schedule, clip, partial(reverse_step, variance=variance, generator=generator)
+    )
 
 
-def first_noise(model: Model, image_shape: Sequence[int], generator: Generator | None, device: Device) -> Images:
-    """Draw x_T for any sampler: the first draw of its generator, on the model's device unless another is asked for."""
+def first_noise(
+    model: Model, image_shape: Sequence[int], generator: Generator | None, device: Device
+) -> Images:
+    """Draw x_T for any sampler: the first draw of its generator, on the model's device unless
+    another is asked for.
+    """
     if not len(image_shape):
         raise ValueError("image_shape must be (b, *dims), the batch included, got ()")
-    shape = tuple(positive_integer(f"each number of image_shape {tuple(image_shape)}", size) for size in image_shape)
+    shape = tuple(
+        positive_integer(f"each number of image_shape {tuple(image_shape)}", size)
+        for size in image_shape
+    )
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = device or (parameter.device if parameter is not None else "cpu")
-    return torch.randn(shape, generator=generator, device=generator.device if generator else device).to(device)
+    return torch.randn(
+        shape, generator=generator, device=generator.device if generator else device
+    ).to(device)
 
 
-def walk(model: Model, x_t: Images, schedule: Schedule, clip: bool, step: Step) -> Iterator[SampleStep]:
-    """Go from x_T to the images by a step such as `reverse_step`, yielding what is there at each time."""
+def walk(
+    model: Model, x_t: Images, schedule: Schedule, clip: bool, step: Step
+) -> Iterator[SampleStep]:
+    """Go from x_T to the images by a step such as `reverse_step`, yielding what is there at each
+    time.
+    """
     for t in schedule.steps():
         predicted_noise = evaluate(model, x_t, torch.full((len(x_t),), t, device=x_t.device))
         yield SampleStep(t, x_t, estimate_x0(x_t, t, predicted_noise, schedule, clip))
@@ -113,5 +134,13 @@ def sample(
     Raises: as `sample_steps`.
     Source: Ho et al. 2020, algorithm 2.
     """
-    steps = sample_steps(model, image_shape, schedule, variance=variance, clip=clip, generator=generator, device=device)
+    steps = sample_steps(
+        model,
+        image_shape,
+        schedule,
+        variance=variance,
+        clip=clip,
+        generator=generator,
+        device=device,
+    )
     return finish(steps, schedule.T, progress)

@@ -1,4 +1,6 @@
-"""Training: one step, the whole loop, and the running average of the weights (Ho et al. 2020, algorithm 1)."""
+"""Training: one step, the whole loop, and the running average of the weights (Ho et al. 2020,
+algorithm 1).
+"""
 
 import copy
 import functools
@@ -22,8 +24,10 @@ def train_step(
 ) -> float:  # fmt: skip
     """Take one gradient step on `simple_loss`, and return the loss before it.
 
-    Args: as in `simple_loss`; optimizer, holding the model's parameters; label, told to the model, one an image.
-    Raises: FloatingPointError for a loss that is not finite; the weights are then left as they were.
+    Args: as in `simple_loss`; optimizer, holding the model's parameters; label, told to the model,
+        one an image.
+    Raises: FloatingPointError for a loss that is not finite; the weights are then left as they
+        were.
     Source: Ho et al. 2020, algorithm 1.
     """
     told = model if label is None else functools.partial(model, label=label)
@@ -37,9 +41,11 @@ def train_step(
 
 
 class EMA:
-    """An exponential moving average of a model's weights: less noisy than the last ones, and better to sample from.
+    """An exponential moving average of a model's weights: less noisy than the last ones, and better
+    to sample from.
 
-    average <- d average + (1 - d) weights, d = min(decay, (1 + n) / (10 + n)) at update n, to forget the start
+    average <- d average + (1 - d) weights, d = min(decay, (1 + n) / (10 + n)) at update n, to
+    forget the start
     """
 
     def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
@@ -73,27 +79,43 @@ class TrainState:
     def tensors(self) -> dict[str, Tensor]:
         """All that `train(..., resume=...)` needs to go on as if it had never stopped."""
         held = {f"weights.{name}": value for name, value in self.model.state_dict().items()}
-        held |= {f"average.{name}": value for name, value in self.average.model.state_dict().items()}
+        held |= {
+            f"average.{name}": value for name, value in self.average.model.state_dict().items()
+        }
         for index, moments in self.optimizer.state_dict()["state"].items():
             held |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-        return {name: value.clone() for name, value in held.items()} | {"step": torch.tensor(self.step)}
+        return {name: value.clone() for name, value in held.items()} | {
+            "step": torch.tensor(self.step)
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state back from `tensors`. Raises: ValueError where they are not the state of such a model."""
+        """Take the state back from `tensors`. Raises: ValueError where they are not the state of
+        such a model.
+        """
 
         def below(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            return {
+                name.removeprefix(prefix): value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
 
         try:
             self.step = self.average.updates = int(tensors["step"])
-            self.average.model.load_state_dict(below("average."))  # first, so that a refusal spares the caller's model
+            self.average.model.load_state_dict(
+                below("average.")
+            )  # first, so that a refusal spares the caller's model
             self.model.load_state_dict(below("weights."))
         except (KeyError, RuntimeError) as error:
-            raise ValueError(f"resume must hold the state of such a model in training, got another: {error}") from error
+            raise ValueError(
+                f"resume must hold the state of such a model in training, got another: {error}"
+            ) from error
         state = self.optimizer.state_dict()
         for name, value in below("optimizer.").items():
             index, _, key = name.partition(".")
-            state["state"].setdefault(int(index), {})[key] = value.clone()  # the optimizer will change it in place
+            state["state"].setdefault(int(index), {})[key] = (
+                value.clone()
+            )  # the optimizer will change it in place
         self.optimizer.load_state_dict(state)
 
 
@@ -111,23 +133,27 @@ def train(
     augment: Callable[[Tensor, Generator], Tensor] | None = None, labels: Int64[Tensor, "n"] | None = None,
     dropped: float = 0.1, resume: Mapping[str, Tensor] | None = None,
 ) -> Iterator[TrainState]:  # fmt: skip
-    """Train a model, yielding the state after every step: `for state in train(...)` may plot, save or stop.
+    """Train a model, yielding the state after every step: `for state in train(...)` may plot, save
+    or stop.
 
-    Each epoch visits the images in an order of its own; each step has its own seed, so a resumed run repeats exactly.
+    Each epoch visits the images in an order of its own; each step has its own seed, so a resumed
+    run repeats exactly.
 
     Args:
         model: predicts the noise from x_t and t; changed in place.
         images: clean images, shape (n, *dims), n >= 1.
         steps: how many to take in all, counted from the very start.
         batch_size: images a step, at most n of them.
-        learning_rate: peak of Adam's; it rises for 500 steps (a tenth of a short run) and falls to 0 as a cosine.
+        learning_rate: peak of Adam's; it rises for 500 steps (a tenth of a short run) and falls to
+            0 as a cosine.
         ema_decay: of the averaged weights, state.average.model.
         seed: fixes order, times and noise; the model's first weights are the caller's.
         augment: changes a batch before it is used.
-        labels: of the images, told to a UNet with classes, but for the share `dropped` (see `guidance.drop_labels`).
+        labels: of the images, told to a UNet with classes, but for the share `dropped` (see
+            `guidance.drop_labels`).
         resume: tensors of an earlier state, from the same settings.
-    Raises: TypeError or ValueError for settings out of range or the state of another model; FloatingPointError, naming
-        the step, for a loss that is not finite.
+    Raises: TypeError or ValueError for settings out of range or the state of another model;
+        FloatingPointError, naming the step, for a loss that is not finite.
     """
     steps, batch_size = positive_integer("steps", steps), positive_integer("batch_size", batch_size)
     if not len(images):
@@ -147,16 +173,24 @@ def train(
     generator = Generator()
     while state.step < steps:
         epoch, batch = divmod(state.step, len(images) // batch_size)
-        order = torch.randperm(len(images), generator=generator.manual_seed(seed * 1_000_003 + epoch))
+        order = torch.randperm(
+            len(images), generator=generator.manual_seed(seed * 1_000_003 + epoch)
+        )
         generator.manual_seed(seed * 1_000_003 + 500_000_000 + state.step)
         chosen = order[batch * batch_size : (batch + 1) * batch_size]
         x_0 = images[chosen] if augment is None else augment(images[chosen], generator)
-        label = None if labels is None else drop_labels(labels[chosen], classes, dropped, generator=generator)
+        label = (
+            None
+            if labels is None
+            else drop_labels(labels[chosen], classes, dropped, generator=generator)
+        )
         state.learning_rate = learning_rate * warm_cosine(state.step, steps)
         for group in optimizer.param_groups:
             group["lr"] = state.learning_rate
         try:
-            state.loss = train_step(model, x_0, optimizer, schedule, label=label, generator=generator)
+            state.loss = train_step(
+                model, x_0, optimizer, schedule, label=label, generator=generator
+            )
         except FloatingPointError as error:
             raise FloatingPointError(f"{error} at step {state.step + 1}") from None
         state.average.update(model)

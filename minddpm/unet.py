@@ -9,12 +9,16 @@ from jaxtyping import Float, Int64, Real
 from torch import Tensor, nn
 
 
-def timestep_embedding(t: Real[Tensor, "b"], dim: int, max_period: float = 10_000) -> Float[Tensor, "b {dim}"]:
+def timestep_embedding(
+    t: Real[Tensor, "b"], dim: int, max_period: float = 10_000
+) -> Float[Tensor, "b {dim}"]:
     """Turn each time into a vector of slow and fast waves: all sines, then all cosines.
 
-    embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i / (dim/2))
+    embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i /
+    (dim/2))
 
-    Args: t, any real numbers, shape (b,); dim, even and positive; the slowest wave's turn is nearly 2 pi max_period.
+    Args: t, any real numbers, shape (b,); dim, even and positive; the slowest wave's turn is nearly
+        2 pi max_period.
     Returns: shape (b, dim), float32 (float64 if t is float64).
     Raises: ValueError for an odd or non-positive dim, or for t that is not one-dimensional.
     Source: Vaswani et al. 2017, section 3.5.
@@ -40,7 +44,8 @@ class UNetConfig:
         blocks: residual blocks at each resolution, on the way down and on the way up.
         time_dim: length of the time embedding, even.
         groups: groups of each GroupNorm; divides every width.
-        classes: kinds of image that may be asked for, labels 0..classes-1; 0 for a network that takes no label.
+        classes: kinds of image that may be asked for, labels 0..classes-1; 0 for a network that
+            takes no label.
     Raises: ValueError for a setting outside its range.
     """
 
@@ -53,8 +58,15 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
-        if self.groups < 1 or not self.channels or any(width < 1 or width % self.groups for width in self.channels):
-            raise ValueError(f"every width must be a positive multiple of groups={self.groups}, got {self.channels}")
+        if (
+            self.groups < 1
+            or not self.channels
+            or any(width < 1 or width % self.groups for width in self.channels)
+        ):
+            raise ValueError(
+                f"every width must be a positive multiple of groups={self.groups}, got"
+                f" {self.channels}"
+            )
         if self.image_channels < 1 or self.blocks < 1:
             got = f"{self.image_channels} and {self.blocks}"
             raise ValueError(f"image_channels and blocks must be at least 1, got {got}")
@@ -81,9 +93,15 @@ class ResidualBlock(nn.Module):
         self.time = nn.Linear(4 * config.channels[0], out_channels)
         self.norm_out = nn.GroupNorm(config.groups, out_channels)
         self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
-        self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        self.shortcut = (
+            nn.Identity()
+            if in_channels == out_channels
+            else nn.Conv2d(in_channels, out_channels, 1)
+        )
 
-    def forward(self, x: Float[Tensor, "b in h w"], time_features: Float[Tensor, "b f"]) -> Float[Tensor, "b out h w"]:
+    def forward(
+        self, x: Float[Tensor, "b in h w"], time_features: Float[Tensor, "b f"]
+    ) -> Float[Tensor, "b out h w"]:
         h = self.conv_in(F.silu(self.norm_in(x)))
         h = h + self.time(time_features)[:, :, None, None]
         h = self.conv_out(F.silu(self.norm_out(h)))
@@ -100,7 +118,9 @@ class SelfAttention(nn.Module):
         self.out = zero_init(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        q, k, v = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)  # (b, h w, c)
+        q, k, v = (
+            self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)
+        )  # (b, h w, c)
         h = F.scaled_dot_product_attention(q, k, v)
         return x + self.out(h.transpose(1, 2).reshape(x.shape))
 
@@ -115,16 +135,29 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         widths, features = config.channels, 4 * config.channels[0]
-        layers = nn.Linear(config.time_dim, features), nn.SiLU(), nn.Linear(features, features), nn.SiLU()
+        layers = (
+            nn.Linear(config.time_dim, features),
+            nn.SiLU(),
+            nn.Linear(features, features),
+            nn.SiLU(),
+        )
         self.time = nn.Sequential(*layers)
         if config.classes:  # one row a class, and a last one for no label, which is and stays zero
-            self.label = zero_init(nn.Embedding(config.classes + 1, features, padding_idx=config.classes))
+            self.label = zero_init(
+                nn.Embedding(config.classes + 1, features, padding_idx=config.classes)
+            )
         self.stem = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
 
         self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
         for level, width in enumerate(widths):
-            self.downs.append(nn.Conv2d(widths[level - 1], width, 3, stride=2, padding=1) if level else nn.Identity())
-            self.encoder.append(nn.ModuleList(ResidualBlock(width, width, config) for _ in range(config.blocks)))
+            self.downs.append(
+                nn.Conv2d(widths[level - 1], width, 3, stride=2, padding=1)
+                if level
+                else nn.Identity()
+            )
+            self.encoder.append(
+                nn.ModuleList(ResidualBlock(width, width, config) for _ in range(config.blocks))
+            )
 
         self.middle_in = ResidualBlock(widths[-1], widths[-1], config)
         self.attention = SelfAttention(widths[-1], config)
@@ -140,11 +173,16 @@ class UNet(nn.Module):
         self.out = zero_init(nn.Conv2d(widths[0], config.image_channels, 3, padding=1))
 
     def forward(
-        self, x_t: Float[Tensor, "b c h w"], t: Int64[Tensor, "b"], label: Int64[Tensor, "b"] | None = None
+        self,
+        x_t: Float[Tensor, "b c h w"],
+        t: Int64[Tensor, "b"],
+        label: Int64[Tensor, "b"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Predict the noise in x_t at its times t, 1..T, told the label of each image, or `classes` where it has none.
+        """Predict the noise in x_t at its times t, 1..T, told the label of each image, or `classes`
+        where it has none.
 
-        Raises: TypeError or ValueError for images that the levels cannot halve, or for inputs of another kind or shape.
+        Raises: TypeError or ValueError for images that the levels cannot halve, or for inputs of
+            another kind or shape.
         """
         self.check(x_t, t, label)
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
@@ -180,8 +218,14 @@ class UNet(nn.Module):
                 got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
                 raise TypeError(f"{name} must be an int64 tensor, got {got}")
             if values.shape != x_t.shape[:1]:
-                raise ValueError(f"{name} must have shape ({len(x_t)},), one for each image, got {tuple(values.shape)}")
+                raise ValueError(
+                    f"{name} must have shape ({len(x_t)},), one for each image, got"
+                    f" {tuple(values.shape)}"
+                )
         if label is not None and not self.config.classes:
             raise ValueError("label must be None for a network without classes")
         if label is not None and not bool(((label >= 0) & (label <= self.config.classes)).all()):
-            raise ValueError(f"label must lie in 0..{self.config.classes}, the last for none, got {label.tolist()}")
+            raise ValueError(
+                f"label must lie in 0..{self.config.classes}, the last for none, got"
+                f" {label.tolist()}"
+            )

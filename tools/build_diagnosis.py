@@ -1,11 +1,13 @@
-"""Make the pictures and numbers of docs/diagnosis.md: each symptom by its mistake, each number by measuring it.
+"""Make the pictures and numbers of docs/diagnosis.md: each symptom by its mistake, each number by
+measuring it.
 
     python tools/build_diagnosis.py seeds long draw
 
-seeds: five runs of the training cell of lesson 07; long: the published run, as far as its first minutes; draw: the
-pictures, and the numbers of the page, from what is there. All is kept under runs/diagnosis: a run that was stopped
-goes on, and what is deleted there is made again. The words of the page are written in the page; its numbers stand
-between marks such as <!-- by_step --> and <!-- /by_step -->, and are put there by `draw`.
+seeds: five runs of the training cell of lesson 07; long: the published run, as far as its first
+minutes; draw: the pictures, and the numbers of the page, from what is there. All is kept under
+runs/diagnosis: a run that was stopped goes on, and what is deleted there is made again. The words
+of the page are written in the page; its numbers stand between marks such as <!-- by_step --> and
+<!-- /by_step -->, and are put there by `draw`.
 """
 
 import argparse
@@ -24,12 +26,12 @@ from torch import Generator, Tensor, nn
 from minddpm.checkpoints import ASSETS, load, load_pretrained, load_training, save, write_whole
 from minddpm.data import jitter, load_mnist
 from minddpm.ddim import ddim_sample, ddim_steps, respaced
-from minddpm.figures import COLOURS, GREY, STYLE, draw_image, new_figure, plt
 from minddpm.noising import forward_diffusion
 from minddpm.sampler import finish, reverse_step, walk
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.training import train
 from minddpm.unet import UNet
+from minddpm_course.figures import COLOURS, GREY, STYLE, draw_image, new_figure, plt
 
 ROOT = Path(__file__).parents[1]
 RUNS, PAGE = ROOT / "runs/diagnosis", ROOT / "docs/diagnosis.md"
@@ -46,7 +48,9 @@ SHAPE = (8, 1, 28, 28)
 
 
 def kept_run(path: Path, stops: dict[int, Path], seed: int, **settings) -> None:
-    """Train a fresh UNet, keeping its state at `path` and its averaged weights at each of the stops, in steps."""
+    """Train a fresh UNet, keeping its state at `path` and its averaged weights at each of the
+    stops, in steps.
+    """
     stops = {step: stop for step, stop in stops.items() if not stop.exists()}
     if not stops:
         return
@@ -64,7 +68,12 @@ def kept_run(path: Path, stops: dict[int, Path], seed: int, **settings) -> None:
             save(stops[state.step], state.average.model, schedule, metadata=about)
         if state.step % 25 == 0 or state.step in stops:
             save(path, state.average.model, schedule, metadata=about, training=state.tensors())
-            print(path.name, state.step, f"{sum(losses[-WINDOW:]) / len(losses[-WINDOW:]):.4f}", flush=True)
+            print(
+                path.name,
+                state.step,
+                f"{sum(losses[-WINDOW:]) / len(losses[-WINDOW:]):.4f}",
+                flush=True,
+            )
         if state.step == max(stops):
             return
 
@@ -77,7 +86,12 @@ def seed_path(seed: int) -> Path:
 def run_seeds() -> None:
     """Run lesson 07's cell five times; a seed fixes first weights, order, times and noise."""
     for seed in SEEDS:
-        kept_run(RUNS / f"seed_{seed}_state.safetensors", {LESSON["steps"]: seed_path(seed)}, seed, **LESSON)
+        kept_run(
+            RUNS / f"seed_{seed}_state.safetensors",
+            {LESSON["steps"]: seed_path(seed)},
+            seed,
+            **LESSON,
+        )
 
 
 def minute_path(minutes: int) -> Path:
@@ -87,7 +101,10 @@ def minute_path(minutes: int) -> Path:
 
 def run_long(minutes: list[int]) -> None:
     """Run the first minutes of the published run, its learning rate falling as in the whole of it."""
-    stops = {round(minute * IMAGES_A_MINUTE / PUBLISHED["batch_size"]): minute_path(minute) for minute in minutes}
+    stops = {
+        round(minute * IMAGES_A_MINUTE / PUBLISHED["batch_size"]): minute_path(minute)
+        for minute in minutes
+    }
     kept_run(RUNS / "long_state.safetensors", stops, 0, **PUBLISHED)
 
 
@@ -111,7 +128,8 @@ def right_up(up: nn.Conv2d, h: Tensor) -> Tensor:
 
 
 def transposed_up(up: nn.Conv2d, h: Tensor) -> Tensor:
-    """The mistake: a transposed convolution of kernel 3 and stride 2, with the same weights spread over the kernel.
+    """The mistake: a transposed convolution of kernel 3 and stride 2, with the same weights spread
+    over the kernel.
 
     Output pixels get 1, 2 or 4 of the kernel's weights in turn, for 2 does not divide 3.
     """
@@ -123,7 +141,9 @@ def transposed_network(model: UNet) -> Callable:
     """The network with that upsampling in each place."""
 
     def predict(x_t: Tensor, t: Tensor) -> Tensor:
-        with patch("minddpm.unet.F.interpolate", lambda h, scale_factor: h):  # it is twice as large already
+        with patch(
+            "minddpm.unet.F.interpolate", lambda h, scale_factor: h
+        ):  # it is twice as large already
             return model(x_t, t)
 
     for up in model.ups:
@@ -143,7 +163,12 @@ def first_noise_once() -> Tensor:
 
 
 def noisy_step(
-    x_t: Tensor, t: int, predicted_noise: Tensor, schedule: Schedule, noise: Tensor, clip: bool = True
+    x_t: Tensor,
+    t: int,
+    predicted_noise: Tensor,
+    schedule: Schedule,
+    noise: Tensor,
+    clip: bool = True,
 ) -> Tensor:
     """The mistake: a reverse step that adds noise at t = 1 too."""
     x = reverse_step(x_t, t, predicted_noise, schedule, noise, clip=clip)
@@ -155,8 +180,12 @@ def noisy_sampler(model: Callable, schedule: Schedule, steps: int = 20) -> Tenso
     generator = Generator().manual_seed(2020)
     model, shorter = respaced(model, schedule, steps)
 
-    def step(x_t: Tensor, t: int, predicted_noise: Tensor, schedule: Schedule, clip: bool) -> Tensor:
-        return noisy_step(x_t, t, predicted_noise, schedule, torch.randn(SHAPE, generator=generator), clip)
+    def step(
+        x_t: Tensor, t: int, predicted_noise: Tensor, schedule: Schedule, clip: bool
+    ) -> Tensor:
+        return noisy_step(
+            x_t, t, predicted_noise, schedule, torch.randn(SHAPE, generator=generator), clip
+        )
 
     x_T = torch.randn(SHAPE, generator=generator)
     return finish(walk(model, x_T, shorter, True, step), steps, False)
@@ -175,7 +204,9 @@ class UncheckedSchedule(Schedule):
 
 
 def to_nothing(schedule: Schedule) -> Schedule:
-    """The mistake: the last beta is 1, so no signal is left at t = T, and the estimate of x_0 is divided by 0."""
+    """The mistake: the last beta is 1, so no signal is left at t = T, and the estimate of x_0 is
+    divided by 0.
+    """
     beta, alpha_bar = schedule.beta.clone(), schedule.alpha_bar.clone()
     beta[-1], alpha_bar[-1] = 1, 0
     return UncheckedSchedule(beta, alpha_bar)
@@ -221,7 +252,9 @@ def loss_by_time(model: UNet, schedule: Schedule) -> Tensor:
 
 
 def strip(rows: dict[str, Tensor], limits: tuple[float, float] = (-1, 1)) -> Figure:
-    """Rows of eight images, each with its word if it has one; what is not a number is drawn as an empty frame."""
+    """Rows of eight images, each with its word if it has one; what is not a number is drawn as an
+    empty frame.
+    """
     words = any(rows)
     figure, axes = new_figure(len(rows), 8 + words, height=(0.8 if words else 0.87) * len(rows))
     for line, (word, images) in zip(axes, rows.items()):
@@ -271,7 +304,10 @@ def draw_symptoms() -> None:
     }
     for name, images in pictures.items():
         write(strip({"": images}), name)
-    transposed = kept("checkerboard", lambda: right_sampler(transposed_network(load_pretrained("mnist")[0]), schedule))
+    transposed = kept(
+        "checkerboard",
+        lambda: right_sampler(transposed_network(load_pretrained("mnist")[0]), schedule),
+    )
     write(strip({"mistaken": transposed, "right": right}, limits=(-1, -0.9)), "checkerboard")
 
 
@@ -283,7 +319,10 @@ def draw() -> None:
         block = "\n\n" if "\n" in value else ""
         marked = f"<!-- {name} -->{block}{value}{block}<!-- /{name} -->"
         page, found = re.subn(
-            f"<!-- {name} -->.*?<!-- /{name} -->", lambda _, marked=marked: marked, page, flags=re.DOTALL
+            f"<!-- {name} -->.*?<!-- /{name} -->",
+            lambda _, marked=marked: marked,
+            page,
+            flags=re.DOTALL,
         )
         if not found:
             raise ValueError(f"{PAGE} must have a place for {name}, got none")
@@ -297,22 +336,41 @@ def draw_curves() -> dict[str, str]:
     losses = torch.tensor([load(seed_path(seed))[2]["losses"] for seed in seeds])
     curves = smoothed(losses)
     by_time = torch.stack(
-        [kept(f"by_time_seed_{seed}", lambda seed=seed: loss_by_time(*load(seed_path(seed))[:2])) for seed in seeds]
+        [
+            kept(f"by_time_seed_{seed}", lambda seed=seed: loss_by_time(*load(seed_path(seed))[:2]))
+            for seed in seeds
+        ]
     )
     long = kept("by_time_shipped", lambda: loss_by_time(*load_pretrained("mnist")[:2]))
     figure, ((by_step, over_t),) = new_figure(1, 2, height=2.8)
     steps = range(WINDOW, losses.shape[1] + 1)
     by_step.plot(range(1, losses.shape[1] + 1), losses.T, ".", color=GREY, markersize=1.5)
-    by_step.fill_between(steps, curves.amin(0), curves.amax(0), color=COLOURS["network"], alpha=0.35, linewidth=0)
+    by_step.fill_between(
+        steps, curves.amin(0), curves.amax(0), color=COLOURS["network"], alpha=0.35, linewidth=0
+    )
     by_step.plot(steps, curves.median(0).values, color=COLOURS["network"])
     by_step.text(0.97, 0.94, f"band: mean of {WINDOW} steps", color=COLOURS["network"], ha="right", va="top",
                  transform=by_step.transAxes)  # fmt: skip
-    by_step.text(0.97, 0.84, "dots: single steps", color=GREY, ha="right", va="top", transform=by_step.transAxes)
-    by_step.set(xlabel="step", ylabel="loss", yscale="log", xlim=(0, losses.shape[1]), ylim=(0.025, 1.5))
-    over_t.fill_between(TIMES, by_time.amin(0), by_time.amax(0), color=COLOURS["network"], alpha=0.35, linewidth=0)
+    by_step.text(
+        0.97,
+        0.84,
+        "dots: single steps",
+        color=GREY,
+        ha="right",
+        va="top",
+        transform=by_step.transAxes,
+    )
+    by_step.set(
+        xlabel="step", ylabel="loss", yscale="log", xlim=(0, losses.shape[1]), ylim=(0.025, 1.5)
+    )
+    over_t.fill_between(
+        TIMES, by_time.amin(0), by_time.amax(0), color=COLOURS["network"], alpha=0.35, linewidth=0
+    )
     over_t.plot(TIMES, by_time.median(0).values, color=COLOURS["network"])
     over_t.plot(TIMES, long, color=COLOURS["clean"])
-    over_t.text(14, 1.3 * float(by_time[:, 1].max()), f"{LESSON['steps']} steps", color=COLOURS["network"])
+    over_t.text(
+        14, 1.3 * float(by_time[:, 1].max()), f"{LESSON['steps']} steps", color=COLOURS["network"]
+    )
     over_t.text(60, 0.4 * float(long[2]), "shipped", color=COLOURS["clean"], ha="right", va="top")
     over_t.set(xlabel="time $t$", ylabel="loss at $t$", xscale="log", yscale="log")
     write(figure, "loss_lesson")
@@ -320,7 +378,9 @@ def draw_curves() -> dict[str, str]:
     with (ASSETS / "ddpm_mnist_log.csv").open(newline="") as file:
         log = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     seen = [row["images"] / 1000 for row in log]
-    turn = next(n for n in range(1, len(log)) if log[n]["learning_rate"] > 10 * log[n - 1]["learning_rate"])
+    turn = next(
+        n for n in range(1, len(log)) if log[n]["learning_rate"] > 10 * log[n - 1]["learning_rate"]
+    )
     figure, ((axis,),) = new_figure(1, 1, height=2.6)
     for column, colour, word, place in (
         ("loss", "network", "training", "top"),
@@ -332,7 +392,13 @@ def draw_curves() -> dict[str, str]:
     axis.text(seen[turn - 1], 0.06, "turned and stretched  ", color=GREY, ha="right")
     axis.text(seen[turn - 1], 0.06, "  as they are", color=GREY)
     ticks = [0.02, 0.03, 0.05]
-    axis.set(xlabel="thousands of images seen", ylabel="loss", xlim=(0, None), yscale="log", ylim=(0.019, 0.07))
+    axis.set(
+        xlabel="thousands of images seen",
+        ylabel="loss",
+        xlim=(0, None),
+        yscale="log",
+        ylim=(0.019, 0.07),
+    )
     axis.set_yticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
     write(figure, "loss_long")
@@ -341,15 +407,28 @@ def draw_curves() -> dict[str, str]:
     table = ["| step | loss, mean of the last 25 steps |", "|---:|---|"]
     table += [f"| {mark} | {band(curves[:, mark - WINDOW])} |" for mark in marks]
     table_t = ["| t | after 150 steps | shipped weights |", "|---:|---|---:|"]
-    table_t += [f"| {t} | {band(column)} | {number(value)} |" for t, column, value in zip(TIMES, by_time.T, long)]
-    rows = [min(log, key=lambda row: abs(row["images"] - minutes * IMAGES_A_MINUTE)) for minutes in (1, 5, 20, 60)]
+    table_t += [
+        f"| {t} | {band(column)} | {number(value)} |"
+        for t, column, value in zip(TIMES, by_time.T, long)
+    ]
+    rows = [
+        min(log, key=lambda row: abs(row["images"] - minutes * IMAGES_A_MINUTE))
+        for minutes in (1, 5, 20, 60)
+    ]
     log_table = ["| minutes | images seen | loss | held-out loss |", "|---:|---:|---:|---:|"]
     log_table += [
-        f"| {row['seconds'] / 60:.0f} | {row['images']:,.0f} | {row['loss']:.4f} | {row['held_out_loss']:.4f} |"
+        f"| {row['seconds'] / 60:.0f} | {row['images']:,.0f} | {row['loss']:.4f} |"
+        f" {row['held_out_loss']:.4f} |"
         for row in (*rows, log[turn - 1], log[-1])
     ]
     return {
-        "seeds": {1: "one seed", 2: "two seeds", 3: "three seeds", 4: "four seeds", 5: "five seeds"}[len(seeds)],
+        "seeds": {
+            1: "one seed",
+            2: "two seeds",
+            3: "three seeds",
+            4: "four seeds",
+            5: "five seeds",
+        }[len(seeds)],
         "first": band(losses[:, 0]),
         "single": band(losses[:, -WINDOW:]),
         "by_step": "\n".join(table),
@@ -382,13 +461,18 @@ def draw_minutes() -> dict[str, str]:
         (measured if minute_path(minutes).exists() else missing).append(minutes)
     for minutes in measured:
         seen = load(minute_path(minutes))[2]["images_seen"]
-        moments[f"{seen:,}\n{minutes} min"] = kept(f"samples_minutes_{minutes}", samples_of(minute_path(minutes)))
+        moments[f"{seen:,}\n{minutes} min"] = kept(
+            f"samples_minutes_{minutes}", samples_of(minute_path(minutes))
+        )
     with (ASSETS / "ddpm_mnist_log.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
-    moments[f"{int(last['images']):,}\n{int(last['seconds']) / 60:.0f} min"] = kept("right", lambda: None)
+    moments[f"{int(last['images']):,}\n{int(last['seconds']) / 60:.0f} min"] = kept(
+        "right", lambda: None
+    )
     write(strip(moments), "minutes")
     there = (
-        f"The rows of {listed(measured)} min come from the settings of `python -m minddpm train`, stopped early. "
+        f"The rows of {listed(measured)} min come from the settings of `python -m minddpm train`,"
+        " stopped early. "
         if measured
         else ""
     )
@@ -409,9 +493,17 @@ def listed(numbers: list) -> str:
 
 def main() -> None:
     """Run the parts that are asked for, in this order."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="+", choices=("seeds", "long", "draw"))
-    parser.add_argument("--minutes", nargs="+", type=int, default=[1, 5, 20, 60], help="to stop the published run at")
+    parser.add_argument(
+        "--minutes",
+        nargs="+",
+        type=int,
+        default=[1, 5, 20, 60],
+        help="to stop the published run at",
+    )
     options = parser.parse_args()
     parts = {"seeds": run_seeds, "long": partial(run_long, options.minutes), "draw": draw}
     for name in options.parts:

@@ -1,4 +1,5 @@
-"""Make solutions/ from its text twins, run, and exercises/ from that: with nbgrader's own preprocessors, never by hand.
+"""Make solutions/ from its text twins, run, and exercises/ from that: with nbgrader's own
+preprocessors, never by hand.
 
 python tools/build_exercises.py            # all
 python tools/build_exercises.py 03         # those whose names begin so
@@ -21,25 +22,45 @@ from nbgrader.preprocessors import (
 from run_notebooks import ROOT, build, execute
 from traitlets.config import Config
 
-from minddpm.classroom.bank import BANK
+from minddpm_course.bank import BANK
 
 SOLUTIONS, EXERCISES = ROOT / "solutions", ROOT / "exercises"
 STUB = "pass  # your answer"
-STEPS = (LockCells, ClearSolutions, ClearHiddenTests, ClearOutput, CheckCellMetadata, ComputeChecksums)
+STEPS = (
+    LockCells,
+    ClearSolutions,
+    ClearHiddenTests,
+    ClearOutput,
+    CheckCellMetadata,
+    ComputeChecksums,
+)
 CONFIG = Config(ClearSolutions={"code_stub": {"python": STUB}})
 
 
 def with_metadata(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Say to nbgrader which cells are answers, and which are checks and of how many points."""
     for cell in notebook.cells:
-        mark = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
+        mark = {
+            "schema_version": 3,
+            "grade": False,
+            "solution": False,
+            "locked": False,
+            "task": False,
+        }
         checked = re.match(r'check\("(\d\d\.\w+)"', cell.source)
         if "### BEGIN SOLUTION" in cell.source:
-            named = re.search(r"^(?:def )?(\w+)(?:\(| = )", cell.source, re.M)  # the function or variable asked for
+            named = re.search(
+                r"^(?:def )?(\w+)(?:\(| = )", cell.source, re.M
+            )  # the function or variable asked for
             mark |= {"grade_id": f"answer-{named[1]}", "solution": True}
         elif checked:
             name, points = checked[1], BANK[checked[1]].points
-            mark |= {"grade_id": f"check-{name.replace('.', '-')}", "grade": True, "locked": True, "points": points}
+            mark |= {
+                "grade_id": f"check-{name.replace('.', '-')}",
+                "grade": True,
+                "locked": True,
+                "points": points,
+            }
         else:
             continue
         cell.metadata["nbgrader"] = mark

@@ -1,4 +1,6 @@
-"""Measure what `import minddpm` costs beside `import torch`: the median of ten fresh processes each, taken in turn."""
+"""Measure what `import minddpm` costs beside `import torch`: the median of ten fresh processes
+each, taken in turn.
+"""
 
 import statistics
 import subprocess
@@ -9,7 +11,11 @@ CODE = "import time; start = time.perf_counter(); import {}; print(time.perf_cou
 
 def seconds(module: str) -> float:
     """The seconds that one import takes in a process of its own."""
-    return float(subprocess.run([sys.executable, "-c", CODE.format(module)], capture_output=True, check=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", CODE.format(module)], capture_output=True, check=True
+        ).stdout
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 python tools/measure_results.py {samplers,bound,trainings,guidance} [...]
 
-Samples and small networks are kept in runs/results, so that a stopped run goes on. On one core each part takes
-between a quarter of an hour and an hour. Every number of the file comes from here; seeds are fixed.
+Samples and small networks are kept in runs/results, so that a stopped run goes on. On one core each
+part takes between a quarter of an hour and an hour. Every number of the file comes from here; seeds
+are fixed.
 """
 
 from __future__ import annotations
@@ -42,14 +43,18 @@ from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.schedule import per_image
 
 RUNS, RESULTS = Path("runs/results"), ASSETS / "results.json"
-BATCH = 250  # digits drawn at once, and compared at once: distances of other numbers of digits are not comparable
+# digits drawn at once, and compared at once: distances of other numbers of digits are not
+# comparable
+BATCH = 250
 VARIANCES = {"beta": beta_variance, "beta tilde": posterior_variance}
 
 
 def kept(name: str, count: int, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
     """Draw images in batches, each with a seed of its own, keeping them in a file."""
     path = RUNS / f"{name}.npz"
-    images = torch.from_numpy(np.load(path)["images"]) if path.exists() else torch.empty(0, 1, 28, 28)
+    images = (
+        torch.from_numpy(np.load(path)["images"]) if path.exists() else torch.empty(0, 1, 28, 28)
+    )
     while len(images) < count:
         generator = torch.Generator().manual_seed(1000 + len(images))
         images = torch.cat([images, draw(BATCH, generator)])
@@ -63,30 +68,46 @@ def kept(name: str, count: int, draw: Callable[[int, torch.Generator], Tensor]) 
 def distances(images: Tensor) -> list[float]:
     """The Fréchet distance to the train split, of each batch."""
     classifier = load_classifier()
-    return [round(frechet_distance(classifier.features(x), training_features()), 4) for x in images.split(BATCH)]
+    return [
+        round(frechet_distance(classifier.features(x), training_features()), 4)
+        for x in images.split(BATCH)
+    ]
 
 
 def measure_samplers() -> dict[str, object]:
-    """Fréchet distance by the number of steps: ancestral sampling with either variance, and DDIM, clipped and not."""
+    """Fréchet distance by the number of steps: ancestral sampling with either variance, and DDIM,
+    clipped and not.
+    """
     model, schedule, _ = load_pretrained()
     shape, table = (BATCH, 1, 28, 28), {}
     for steps in (50, 20, 10, 5, 100, 250, 1000):
         few, shorter = respaced(model, schedule, steps)
         ways = {
-            name: partial(sample, few, shape, shorter, variance=variance) for name, variance in VARIANCES.items()
+            name: partial(sample, few, shape, shorter, variance=variance)
+            for name, variance in VARIANCES.items()
         } | {
             name: partial(ddim_sample, model, shape, schedule, steps=steps, clip=clip)
             for name, clip in (("ddim", True), ("ddim unclipped", False))
         }
         for name, way in ways.items():
             count = 2 * BATCH if steps <= 100 else BATCH
-            if (name, steps) == ("beta", 1000):  # what `python -m minddpm evaluate --samples runs/samples.npz` kept
+            if (name, steps) == (
+                "beta",
+                1000,
+            ):  # what `python -m minddpm evaluate --samples runs/samples.npz` kept
                 images = torch.from_numpy(np.load(RUNS.parent / "samples.npz")["images"])
             else:
-                images = kept(f"{name.replace(' ', '_')}_{steps}", count, lambda _, g, way=way: way(generator=g))
+                images = kept(
+                    f"{name.replace(' ', '_')}_{steps}",
+                    count,
+                    lambda _, g, way=way: way(generator=g),
+                )
             table.setdefault(name, {})[str(steps)] = distances(images)
     real = load_mnist("train")[0]
-    orders = [torch.randperm(len(real), generator=torch.Generator().manual_seed(k))[:BATCH] for k in range(4)]
+    orders = [
+        torch.randperm(len(real), generator=torch.Generator().manual_seed(k))[:BATCH]
+        for k in range(4)
+    ]
     return {
         "digits": BATCH,
         "frechet": table,
@@ -113,10 +134,14 @@ def measure_bound(count: int = 32) -> dict[str, object]:
                 "total": bound.total_bits_per_dim.mean().item(),
                 "total_std": bound.total_bits_per_dim.std().item(),
             }
-            table.setdefault(name, {})[str(steps)] = {key: round(value, 5) for key, value in row.items()}
+            table.setdefault(name, {})[str(steps)] = {
+                key: round(value, 5) for key, value in row.items()
+            }
             print(name, steps, table[name][str(steps)], flush=True)
             if steps == 1000:
-                by_t = [float(f"{x:.4g}") for x in (bound.denoising.mean(0) / nats).tolist()]  # t = 1000..2
+                by_t = [
+                    float(f"{x:.4g}") for x in (bound.denoising.mean(0) / nats).tolist()
+                ]  # t = 1000..2
                 table[name]["by_t"] = by_t
     return {"digits": count, "bits_per_dim": table}
 
@@ -125,14 +150,18 @@ SMALL, STEPS, IMAGES = UNetConfig(channels=(8, 24, 48)), 1500, 64
 TRAININGS = {
     "linear, T = 1000": linear_schedule(1000),
     "cosine, T = 1000": cosine_schedule(1000),
-    "linear, T = 100": linear_schedule(100, 1e-3, 0.2),  # ten times the betas, so that as little is left at the end
+    "linear, T = 100": linear_schedule(
+        100, 1e-3, 0.2
+    ),  # ten times the betas, so that as little is left at the end
     "cosine, T = 100": cosine_schedule(100),
 }
 MARKS = (500, 1000, 1500)
 
 
 def true_weight(schedule: Schedule) -> Tensor:
-    """The weight of the squared error of the noise in L_{t-1}, with sigma^2 = beta tilde, its mean over t made 1."""
+    """The weight of the squared error of the noise in L_{t-1}, with sigma^2 = beta tilde, its mean
+    over t made 1.
+    """
     variance = posterior_variance(torch.arange(1, schedule.T + 1), schedule)
     variance[0] = variance[1]  # at t = 1, where beta tilde is 0, as `variational_bound` does
     beta, alpha, alpha_bar = schedule.beta[1:], schedule.alpha[1:], schedule.alpha_bar[1:]
@@ -141,11 +170,17 @@ def true_weight(schedule: Schedule) -> Tensor:
 
 
 def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
-    """Train a small network with a weight for each t, and keep it and its running average at each mark."""
+    """Train a small network with a weight for each t, and keep it and its running average at each
+    mark.
+    """
     path = RUNS / f"{name.replace(' ', '_').replace(',', '').replace('=_', '')}.pt"
     if not path.exists():
         torch.manual_seed(0)
-        model, images, generator = UNet(SMALL), load_mnist("train")[0], torch.Generator().manual_seed(0)
+        model, images, generator = (
+            UNet(SMALL),
+            load_mnist("train")[0],
+            torch.Generator().manual_seed(0),
+        )
         average, optimizer = EMA(model, 0.995), torch.optim.Adam(model.parameters(), lr=2.5e-3)
         marks, order = {}, torch.empty(0, dtype=torch.int64)
         for step in range(STEPS):
@@ -155,14 +190,18 @@ def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
             t = schedule.sample_t(IMAGES, generator=generator)
             x_t, noise = forward_diffusion(images[chosen], t, schedule, generator=generator)
             loss = (per_image(weight[t - 1], noise) * (model(x_t, t) - noise) ** 2).mean()
-            optimizer.param_groups[0]["lr"] = 2.5e-3 * min(1, (step + 1) / 150)  # no decay: what does the average do?
+            optimizer.param_groups[0]["lr"] = 2.5e-3 * min(
+                1, (step + 1) / 150
+            )  # no decay: what does the average do?
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             average.update(model)
             if step + 1 in MARKS:
                 for kind, network in (("raw", model), ("average", average.model)):
-                    marks[f"{kind} {step + 1}"] = {key: value.clone() for key, value in network.state_dict().items()}
+                    marks[f"{kind} {step + 1}"] = {
+                        key: value.clone() for key, value in network.state_dict().items()
+                    }
                 print(name, step + 1, f"{loss.item():.4f}", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(marks, path)
@@ -174,17 +213,24 @@ def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
 
 
 def measure_trainings() -> dict[str, object]:
-    """Small networks, alike but for one thing: the schedule, the weight of the loss, or the average of the weights."""
+    """Small networks, alike but for one thing: the schedule, the weight of the loss, or the average
+    of the weights.
+    """
     rows: dict[str, dict[str, object]] = {}
     shape, held_out = (BATCH, 1, 28, 28), load_mnist("test")[0][:32]
-    runs = {name: (schedule, torch.ones(schedule.T, dtype=torch.float64)) for name, schedule in TRAININGS.items()}
+    runs = {
+        name: (schedule, torch.ones(schedule.T, dtype=torch.float64))
+        for name, schedule in TRAININGS.items()
+    }
     first = linear_schedule(1000)
     runs["linear, T = 1000, weight of the bound"] = first, true_weight(first)
     for name, (schedule, weight) in runs.items():
         networks = fit(name, schedule, weight)
         last = networks[f"average {STEPS}"]
         images = sample(last, shape, schedule, generator=torch.Generator().manual_seed(1000))
-        bound = variational_bound(last, held_out, schedule, generator=torch.Generator().manual_seed(0))
+        bound = variational_bound(
+            last, held_out, schedule, generator=torch.Generator().manual_seed(0)
+        )
         rows[name] = {
             "frechet": distances(images)[0],
             "bits_per_dim": round(bound.total_bits_per_dim.mean().item(), 4),
@@ -197,7 +243,10 @@ def measure_trainings() -> dict[str, object]:
         images = ddim_sample(network, shape, first, generator=torch.Generator().manual_seed(1000))
         averages[which][step] = distances(images)[0]
         print(kind, averages[which][step], flush=True)
-    settings = {"parameters": sum(p.numel() for p in UNet(SMALL).parameters()), "images_seen": STEPS * IMAGES}
+    settings = {
+        "parameters": sum(p.numel() for p in UNet(SMALL).parameters()),
+        "images_seen": STEPS * IMAGES,
+    }
     return settings | {"digits": BATCH, "runs": rows, "ema": averages}
 
 
@@ -207,8 +256,9 @@ SCALES = (0, 1, 2, 4, 8)
 def bounded(model: Model, schedule: Schedule) -> Model:
     """The noise that belongs to the clipped estimate of x_0.
 
-    `ddim_step` clips the estimate and keeps the predicted noise. Guided noise is then put back at full strength while
-    the estimate stays bounded, and from scale 2 on the image is driven away from its label.
+    `ddim_step` clips the estimate and keeps the predicted noise. Guided noise is then put back at
+    full strength while the estimate stays bounded, and from scale 2 on the image is driven away
+    from its label.
     """
 
     def predict(x_t: Tensor, t: Tensor) -> Tensor:
@@ -220,19 +270,25 @@ def bounded(model: Model, schedule: Schedule) -> Model:
 
 @torch.inference_mode()
 def obedience(images: Tensor, labels: Tensor) -> dict[str, float]:
-    """How often a classifier reads the digit asked for, and how much the digits of one class differ."""
+    """How often a classifier reads the digit asked for, and how much the digits of one class
+    differ.
+    """
     probability = load_classifier()(images).softmax(1)
     within = [torch.pdist(images[labels == digit].flatten(1)).mean() for digit in range(10)]
     return {
         "asked": round((probability.argmax(1) == labels).double().mean().item(), 4),
-        "sure": round((probability[torch.arange(len(labels)), labels] > SURE).double().mean().item(), 4),
+        "sure": round(
+            (probability[torch.arange(len(labels)), labels] > SURE).double().mean().item(), 4
+        ),
         "diversity": round(torch.stack(within).mean().item(), 3),
         "frechet": distances(images)[0],
     }
 
 
 def measure_guidance(steps: int = 25) -> dict[str, object]:
-    """What the scale of the guidance does: 25 digits of each class, from the same x_T at every scale."""
+    """What the scale of the guidance does: 25 digits of each class, from the same x_T at every
+    scale.
+    """
     model, schedule, _ = load_pretrained("mnist_labels")
     labels, shape, table = torch.arange(BATCH) % 10, (BATCH, 1, 28, 28), {}
     for scale in SCALES:
@@ -243,7 +299,12 @@ def measure_guidance(steps: int = 25) -> dict[str, object]:
         print(scale, table[str(scale)], flush=True)
     real, digits = load_mnist("test")
     chosen = torch.cat([(digits == digit).nonzero()[: BATCH // 10, 0] for digit in range(10)])
-    return {"steps": steps, "digits": BATCH, "scales": table, "real": obedience(real[chosen], digits[chosen])}
+    return {
+        "steps": steps,
+        "digits": BATCH,
+        "scales": table,
+        "real": obedience(real[chosen], digits[chosen]),
+    }
 
 
 PARTS = {
@@ -260,4 +321,6 @@ if __name__ == "__main__":
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         text = json.dumps(results | {part: measured}, indent=1)
         # a list stands on one line
-        RESULTS.write_text(re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n")
+        RESULTS.write_text(
+            re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
+        )

@@ -23,19 +23,29 @@ def build(twin: Path) -> nbformat.NotebookNode:
     for place, cell in enumerate(notebook.cells):
         cell.id = f"cell-{place:02d}"
         cell.metadata.pop("lines_to_next_cell", None)  # of the twin's layout
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    )
     return notebook
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
-    """Run a notebook in a fresh kernel, keeping what it displays and not when; return the seconds it took."""
+    """Run a notebook in a fresh kernel, keeping what it displays and not when; return the seconds
+    it took.
+    """
     metadata, start = notebook.metadata.copy(), time.perf_counter()
     NotebookClient(
-        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": folder}}, record_timing=False
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        resources={"metadata": {"path": folder}},
+        record_timing=False,
     ).execute()
     notebook.metadata = metadata
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)  # dead without its kernel
+        output.get("data", {}).pop(
+            "application/vnd.jupyter.widget-view+json", None
+        )  # dead without its kernel
     return time.perf_counter() - start
 
 

@@ -18,8 +18,18 @@ import matplotlib
 import torch
 
 from minddpm.data import load_cat, load_mnist
-from minddpm.figures import COLOURS, GREY, INK, STYLE, draw_image, forward_and_reverse, image_grid, new_figure, show
-from minddpm.widgets import play
+from minddpm_course.figures import (
+    COLOURS,
+    GREY,
+    INK,
+    STYLE,
+    draw_image,
+    forward_and_reverse,
+    image_grid,
+    new_figure,
+    show,
+)
+from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
 cat = load_cat()  # (1, 1, 128, 128) pixel values from -1 (black) to 1 (white)

@@ -18,8 +18,8 @@ import matplotlib
 import torch
 
 from minddpm.data import load_mnist
-from minddpm.figures import COLOURS, GREY, INK, STYLE, draw_image, new_figure, show
-from minddpm.widgets import play
+from minddpm_course.figures import COLOURS, GREY, INK, STYLE, draw_image, new_figure, show
+from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
 digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen, in [-1, 1]

@@ -18,7 +18,8 @@ import matplotlib
 import torch
 
 from minddpm.data import load_cat, load_mnist
-from minddpm.figures import (
+from minddpm.schedule import Schedule, linear_schedule, per_image
+from minddpm_course.figures import (
     COLOURS,
     INK,
     STYLE,
@@ -29,8 +30,7 @@ from minddpm.figures import (
     show,
     stepping_and_jumping,
 )
-from minddpm.schedule import Schedule, linear_schedule, per_image
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
 images = load_mnist("test")[0]  # (500, 1, 28, 28) held-out digits in [-1, 1]

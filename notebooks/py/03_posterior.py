@@ -21,8 +21,8 @@ import torch
 from minddpm import Schedule, forward_diffusion, forward_step, linear_schedule
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
-from minddpm.figures import COLOURS, INK, STYLE, new_figure, show, true_and_learned_posterior
-from minddpm.widgets import play
+from minddpm_course.figures import COLOURS, INK, STYLE, new_figure, show, true_and_learned_posterior
+from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
 

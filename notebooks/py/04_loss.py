@@ -33,9 +33,9 @@ from minddpm import (
 )
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
-from minddpm.diagrams import bound_to_simple_loss, training_step_stages
-from minddpm.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
-from minddpm.widgets import play
+from minddpm_course.diagrams import bound_to_simple_loss, training_step_stages
+from minddpm_course.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
+from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
 

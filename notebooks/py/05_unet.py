@@ -17,10 +17,10 @@ from torch import nn
 
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
-from minddpm.diagrams import unet_diagram
-from minddpm.figures import COLOURS, GREY, draw_image, new_figure, show
 from minddpm.loss import simple_loss
 from minddpm.noising import forward_diffusion, predict_x0
+from minddpm_course.diagrams import unet_diagram
+from minddpm_course.figures import COLOURS, GREY, draw_image, new_figure, show
 
 shipped, schedule, _ = load_pretrained("mnist")  # weights that the package ships, trained on 4,500 digits
 held_out, _ = load_mnist("test")  # 500 digits that it never saw, (500, 1, 28, 28), in [-1, 1]
@@ -538,7 +538,7 @@ print(config)
 # %%
 import ipywidgets
 
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 x_t, noise = forward_diffusion(held_out[:8], 200, schedule, generator=torch.Generator().manual_seed(5))
 told_grid = [1, 50, 100, 150, 200, 250, 300, 400, 500, 700, 1000]

@@ -20,11 +20,19 @@ from torch import Tensor
 
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
-from minddpm.diagrams import sampling_step_stages
-from minddpm.figures import COLOURS, GREY, draw_image, image_grid, new_figure, progressive_denoising, show
 from minddpm.noising import forward_diffusion, predict_x0
 from minddpm.posterior import beta_variance, posterior, posterior_coefficients, posterior_variance
 from minddpm.schedule import Schedule, linear_schedule
+from minddpm_course.diagrams import sampling_step_stages
+from minddpm_course.figures import (
+    COLOURS,
+    GREY,
+    draw_image,
+    image_grid,
+    new_figure,
+    progressive_denoising,
+    show,
+)
 
 network, schedule, _ = load_pretrained("mnist")
 held_out, _ = load_mnist("test")
@@ -424,7 +432,7 @@ print("steps, trajectories and samples: equal")
 # %%
 import ipywidgets
 
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 finished = moments[0].x_t
 distance = {t: (step.x_0 - finished).square().mean().sqrt().item() for t, step in moments.items()}

@@ -23,13 +23,22 @@ from torch import nn
 
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import ASSETS, load_mnist
-from minddpm.figures import COLOURS, GREY, INK, draw_image, image_grid, new_figure, show, to_html
 from minddpm.loss import simple_loss
 from minddpm.noising import forward_diffusion, forward_step, predict_x0
 from minddpm.posterior import beta_variance, posterior, posterior_coefficients, posterior_variance
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.unet import UNet, UNetConfig
+from minddpm_course.figures import (
+    COLOURS,
+    GREY,
+    INK,
+    draw_image,
+    image_grid,
+    new_figure,
+    show,
+    to_html,
+)
 
 shipped, schedule, about = load_pretrained("mnist")
 shipped.requires_grad_(False)
@@ -629,7 +638,7 @@ print(f"a small network after {trainings['images_seen']:,} images: Fréchet dist
 # %%
 import ipywidgets
 
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 
 def draw_time(t=700):

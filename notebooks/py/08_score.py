@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from minddpm.figures import COLOURS, GREY, INK, STYLE, new_figure, show
 from minddpm.loss import simple_loss
 from minddpm.noising import forward_diffusion, predict_x0
 from minddpm.sampler import reverse_step
 from minddpm.schedule import linear_schedule
 from minddpm.unet import timestep_embedding
+from minddpm_course.figures import COLOURS, GREY, INK, STYLE, new_figure, show
 
 matplotlib.rcParams.update(STYLE)
 schedule = linear_schedule()
@@ -710,7 +710,7 @@ print("scores, densities, draws and walks: equal")
 # %%
 import ipywidgets
 
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 fine = torch.linspace(-2.4, 2.4, 13, dtype=torch.float64)
 fine = torch.cartesian_prod(fine, fine)  # (169, 2)

@@ -24,11 +24,11 @@ from torch.distributions import Normal
 
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
-from minddpm.figures import COLOURS, GREY, STYLE, draw_image, new_figure, show
 from minddpm.noising import forward_diffusion, predict_x0
 from minddpm.posterior import posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import linear_schedule
+from minddpm_course.figures import COLOURS, GREY, STYLE, draw_image, new_figure, show
 
 matplotlib.rcParams.update(STYLE)
 network, schedule, _ = load_pretrained("mnist")
@@ -532,7 +532,7 @@ assert encoded[1, 50][originals == -1].std() < 0.5 < encoded[1, 50][originals > 
 # %%
 import ipywidgets
 
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 seven = torch.randn(7, 1, 28, 28, generator=torch.Generator().manual_seed(11))
 

@@ -23,12 +23,12 @@ from torch import nn
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_steps
-from minddpm.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
 from minddpm.loss import simple_loss
 from minddpm.metrics import load_classifier
 from minddpm.noising import forward_diffusion, predict_noise, predict_x0
 from minddpm.score import GaussianMixture, noise_from_score, score_from_noise
 from minddpm.unet import timestep_embedding
+from minddpm_course.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
 
 matplotlib.rcParams.update(STYLE)
 network, schedule, _ = load_pretrained("mnist_labels")
@@ -427,7 +427,7 @@ print("guided noise, dropped labels and samples: equal")
 # %%
 import ipywidgets
 
-from minddpm.widgets import play
+from minddpm_course.widgets import play
 
 eight = torch.randn(8, 1, 28, 28, generator=torch.Generator().manual_seed(7))
 

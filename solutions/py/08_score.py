@@ -9,7 +9,7 @@
 # %%
 import torch
 
-from minddpm.classroom import ask, beside, check
+from minddpm_course import ask, beside, check
 
 STUDENT = ""  # your name: the numbers that you work out by hand depend on it
 ### BEGIN SOLUTION

@@ -14,29 +14,45 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-IDLE = "window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status === 'idle'"
+IDLE = (
+    "window.jupyterapp?.shell.currentWidget?.context?.sessionContext?.session?.kernel?.status ==="
+    " 'idle'"
+)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """The address of a JupyterLab that is started as by `make lab` and as the README says, in a copy of the course."""
+    """The address of a JupyterLab that is started as by `make lab` and as the README says, in a
+    copy of the course.
+    """
     told = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md"))
-    (start,) = set(re.findall(r"jupyter lab (?:\$\(\w+\) )*(.*?) *(?:#.*)?$", told, re.MULTILINE))  # each way the same
+    (start,) = set(
+        re.findall(r"jupyter lab (?:\$\(\w+\) )*(.*?) *(?:#.*)?$", told, re.MULTILINE)
+    )  # each way the same
     folder = tmp_path_factory.mktemp("lab")
     for name in ("notebooks", "exercises", "docs"):
         shutil.copytree(ROOT / name, folder / "course" / name)
     shutil.copy(ROOT / "jupytext.toml", folder / "course")
-    for twin in (folder / "course").glob("*/py/*.py"):  # older than their notebooks, as after `make notebooks`
+    for twin in (folder / "course").glob(
+        "*/py/*.py"
+    ):  # older than their notebooks, as after `make notebooks`
         os.utime(twin, (0, 0))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    own = {
+        name: str(folder / name)
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "jupyterlab", *shlex.split(start)),
             *("--no-browser", "--allow-root", f"--port={port}"),
-            *("--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
+            *(
+                "--IdentityProvider.token=",
+                "--LabApp.expose_app_in_browser=True",
+                "--LabApp.news_url=",
+            ),
         ],
         cwd=folder / "course",
         env={**os.environ, **own, "PYTHONPATH": str(ROOT)},
@@ -62,13 +78,24 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def open_notebook(server):
-    """Opens a notebook in a fresh page, its kernel idle: open_notebook("exercises/03_posterior.ipynb")."""
+    """Opens a notebook in a fresh page, its kernel idle:
+    open_notebook("exercises/03_posterior.ipynb").
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if chromium is None:
         pytest.skip("no Chromium is installed")
     with sync_api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        arguments = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ]
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
 
         def open_page(path):

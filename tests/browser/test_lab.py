@@ -1,4 +1,6 @@
-"""A learner's way through JupyterLab: run a lesson, move its slider; answer an exercise wrongly, then rightly."""
+"""A learner's way through JupyterLab: run a lesson, move its slider; answer an exercise wrongly,
+then rightly.
+"""
 
 STUB = "pass  # your answer"
 WRONG = "return beta_t"
@@ -11,7 +13,9 @@ DONE = f"""() => {NOTEBOOK}.context.sessionContext.session.kernel.status === 'id
 
 def run_all(page):
     """Run every cell, errors or not, and wait for the last."""
-    page.evaluate(f"() => {{ for (const c of {CELLS}) if (c.cell_type === 'code') c.execution_count = null }}")
+    page.evaluate(
+        f"() => {{ for (const c of {CELLS}) if (c.cell_type === 'code') c.execution_count = null }}"
+    )
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
@@ -50,7 +54,7 @@ def answer(page, name, text):
 
 def test_an_exercise_is_answered_wrongly_and_then_rightly(open_notebook):
     page = open_notebook("exercises/03_posterior.ipynb")
-    run_cell(page, "from minddpm.classroom import")
+    run_cell(page, "from minddpm_course import")
     run_cell(page, 'check("03.posterior_variance"')
     page.get_by_text("NameError").first.wait_for()
 
@@ -80,14 +84,21 @@ def test_a_lesson_runs_from_top_to_bottom_and_its_slider_redraws(open_notebook):
     before = picture.get_attribute("src"), picture.get_attribute("alt")
     slider.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("src => document.querySelector('.widget-html img').src !== src", arg=before[0])
+    page.wait_for_function(
+        "src => document.querySelector('.widget-html img').src !== src", arg=before[0]
+    )
     assert picture.get_attribute("alt") != before[1]  # the sentence follows the picture
 
 
 def test_a_lesson_leads_to_its_exercises_and_to_the_pages_of_docs(open_notebook):
     lesson = "notebooks/06_sampler.ipynb"
     page = open_notebook(lesson)
-    for link, path in (("06 · Sampler", "exercises/06_sampler.ipynb"), ("Is it a bug?", "docs/diagnosis.md")):
-        page.evaluate("path => window.jupyterapp.commands.execute('docmanager:open', {path})", lesson)
+    for link, path in (
+        ("06 · Sampler", "exercises/06_sampler.ipynb"),
+        ("Is it a bug?", "docs/diagnosis.md"),
+    ):
+        page.evaluate(
+            "path => window.jupyterapp.commands.execute('docmanager:open', {path})", lesson
+        )
         page.locator(".jp-MarkdownOutput a", has_text=link).click()
         page.wait_for_function(f"path => {NOTEBOOK}.context?.path === path", arg=path)

@@ -1,4 +1,6 @@
-"""Each stored notebook is its text twin, run once from top to bottom, and nearly all of it is compared."""
+"""Each stored notebook is its text twin, run once from top to bottom, and nearly all of it is
+compared.
+"""
 
 import ast
 import re
@@ -38,18 +40,28 @@ def code_cells(notebook):
 
 def exempt(cell) -> bool:
     """Whether nbval leaves out the cell, its output, or the error it should not raise."""
-    options = {**dict(find_metadata_tags(cell.metadata) or ()), **dict(find_comment_markers(cell.source))}
-    return not options.get("check", True) or bool(options.get("skip") or options.get("check_exception"))
+    options = {
+        **dict(find_metadata_tags(cell.metadata) or ()),
+        **dict(find_comment_markers(cell.source)),
+    }
+    return not options.get("check", True) or bool(
+        options.get("skip") or options.get("check_exception")
+    )
 
 
 def printed(cell) -> str:
     """The text that a cell printed and displayed."""
-    return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return "\n".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "")
+        for output in cell.outputs
+    )
 
 
 def test_every_twin_has_its_notebook():
     assert NOTEBOOKS
-    assert [path.stem for path in NOTEBOOKS] == sorted(path.stem for path in (FOLDER / "py").glob("*.py"))
+    assert [path.stem for path in NOTEBOOKS] == sorted(
+        path.stem for path in (FOLDER / "py").glob("*.py")
+    )
 
 
 def test_notebook_equals_its_twin(path, notebook):
@@ -75,17 +87,28 @@ def names_read(name: str, tables: dict[str, symtable.SymbolTable], seen: set[str
 def test_a_slider_can_be_moved_when_all_cells_have_run(path):
     source = (FOLDER / "py" / f"{path.stem}.py").read_text(encoding="utf-8")
     statements, played = ast.parse(source).body, 0
-    tables = {table.get_name(): table for table in symtable.symtable(source, path.stem, "exec").get_children()}
+    tables = {
+        table.get_name(): table
+        for table in symtable.symtable(source, path.stem, "exec").get_children()
+    }
     for place, statement in enumerate(statements):
         call = statement.value if isinstance(statement, ast.Expr) else None
-        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "play"):
+        if not (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and call.func.id == "play"
+        ):
             continue
         assert isinstance(call.args[0], ast.Name)
         played, read = played + 1, names_read(call.args[0].id, tables, set())
         for later in statements[place + 1 :]:
             defined = {later.name} if isinstance(later, ast.FunctionDef | ast.ClassDef) else set()
             if not defined:
-                defined = {n.id for n in ast.walk(later) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                defined = {
+                    n.id
+                    for n in ast.walk(later)
+                    if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+                }
             assert not defined & read, f"line {later.lineno} changes what the slider draws from"
     assert played == 1
 
@@ -105,7 +128,9 @@ def test_nothing_failed_or_warned(notebook):
 def test_what_is_shown_is_compared(notebook):
     for cell in code_cells(notebook):
         for output in cell.outputs:
-            assert "data" not in output or output.data.get("text/plain"), f"shown without text by\n{cell.source}"
+            assert "data" not in output or output.data.get("text/plain"), (
+                f"shown without text by\n{cell.source}"
+            )
 
 
 def test_at_most_one_cell_in_ten_is_exempt(notebook):
@@ -118,7 +143,9 @@ def test_at_most_one_cell_in_ten_is_exempt(notebook):
 @pytest.mark.parametrize("name", GUIDE)
 def test_worked_examples_have_the_guides_numbers(name):
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    cells = [cell for cell in code_cells(notebook) if "worked-example" in cell.metadata.get("tags", [])]
+    cells = [
+        cell for cell in code_cells(notebook) if "worked-example" in cell.metadata.get("tags", [])
+    ]
     numbers = re.findall(r"(?<![\w.])\d+\.\d+", "\n".join(map(printed, cells)))
     assert [number for number in GUIDE[name] if number not in numbers] == []
     assert all("assert " in cell.source for cell in cells)

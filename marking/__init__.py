@@ -1,0 +1,3 @@
+"""An engine that marks notebooks of exercises. It knows no course: a bank of questions is handed to
+it.
+"""

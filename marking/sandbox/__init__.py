@@ -1,0 +1,1 @@
+"""How a submission is walled in: a process of its own that answers calls and decides nothing."""

@@ -1,5 +1,0 @@
-"""The classroom: exercises that name your mistake."""
-
-from minddpm.classroom.notebook import CheckFailed, ask, beside, check
-
-__all__ = ["CheckFailed", "ask", "beside", "check"]

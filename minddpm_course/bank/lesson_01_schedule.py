@@ -1,0 +1,353 @@
+"""Lesson 01: how much noise each step adds, and what is left of the image."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.pictures import curve
+
+BETAS = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
+
+
+def linear_cases(draw: Inputs):
+    yield Case("a few steps", (draw.integer(4, 9), draw.number(0.001, 0.05), draw.number(0.1, 0.5)))
+    yield Case("two steps: the two ends", (2, draw.number(0.001, 0.05), draw.number(0.1, 0.5)))
+    yield Case("the paper's T = 1000", (1000, 0.0001, 0.02))
+    yield Case(
+        "some steps", (draw.integer(10, 60), draw.number(0.001, 0.05), draw.number(0.1, 0.5))
+    )
+
+
+linear_betas = Exercise(
+    "01.linear_betas",
+    arguments=("T", "beta_start", "beta_end"),
+    gives="T numbers in equal steps, both ends included, shape (T,)",
+    reference=lambda T, beta_start, beta_end: torch.linspace(
+        beta_start, beta_end, T, dtype=torch.float64
+    ),
+    cases=linear_cases,
+    picture=Picture((20, 0.0001, 0.02), curve("step t", "beta")),
+    tolerance=1e-6,
+    mistakes=(
+        Mistake(
+            "the end is left out",
+            lambda T, start, end: start + (end - start) * torch.arange(T) / T,
+            "Your step is (beta_end - beta_start) / T. T numbers have T - 1 steps between them, so"
+            " you stop one step short: for T = 3 from 0.1 to 0.3 you should get {right}; yours are"
+            " {wrong}.",
+            (3, 0.1, 0.3),
+        ),
+        Mistake(
+            "the start is left out",
+            lambda T, start, end: start + (end - start) * torch.arange(1, T + 1) / T,
+            "You begin one step after beta_start: for T = 3 from 0.1 to 0.3 you should get {right};"
+            " yours are {wrong}.",
+            (3, 0.1, 0.3),
+        ),
+        Mistake(
+            "one number too many",
+            lambda T, start, end: torch.linspace(start, end, T + 1),
+            "You return T + 1 numbers. There is one beta for each step and T steps: for T = 3 you"
+            " should get {right}; yours are {wrong}.",
+            (3, 0.1, 0.3),
+        ),
+        Mistake(
+            "the ends are swapped",
+            lambda T, start, end: torch.linspace(end, start, T),
+            "Your betas fall. The first steps are the gentle ones: for T = 3 from 0.1 to 0.3 you"
+            " should get {right}; yours are {wrong}.",
+            (3, 0.1, 0.3),
+        ),
+        Mistake(
+            "equal ratios rather than equal steps",
+            lambda T, start, end: torch.logspace(
+                math.log10(start), math.log10(end), T, dtype=torch.float64
+            ),
+            "Your betas are multiplied by one factor at each step; linear means that one amount is"
+            " added: for T = 3 from 0.1 to 0.3 you should get {right}; yours are {wrong}.",
+            (3, 0.1, 0.3),
+        ),
+        Mistake(
+            "linear in the square root",
+            lambda T, start, end: torch.linspace(start**0.5, end**0.5, T, dtype=torch.float64) ** 2,
+            "Your square roots rise in equal steps (a schedule known as scaled linear); the betas"
+            " themselves should: for T = 3 from 0.1 to 0.3 you should get {right}; yours are"
+            " {wrong}.",
+            (3, 0.1, 0.3),
+        ),
+    ),
+)
+
+
+def beta_cases(draw: Inputs):
+    yield Case("a few steps", (draw.betas(draw.integer(4, 8)),))
+    yield Case("one step", (draw.betas(1),))
+    yield Case("the paper's schedule", (torch.linspace(1e-4, 0.02, 1000),))
+    yield Case("float64", (draw.betas(5).double(),))
+
+
+alpha_bars = Exercise(
+    "01.alpha_bars",
+    arguments=("betas",),
+    gives="the share of signal power that is left after 1, ..., T steps, shape (T,)",
+    reference=lambda betas: (1 - betas).cumprod(0),
+    cases=beta_cases,
+    picture=Picture((torch.linspace(1e-4, 0.02, 1000),), curve("step t", "alpha_bar")),
+    mistakes=(
+        Mistake(
+            "the product of the betas",
+            lambda betas: betas.cumprod(0),
+            "You multiply the betas. What is left after a step is 1 - beta of what was there: for"
+            " betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is {wrong}.",
+            (BETAS,),
+        ),
+        Mistake(
+            "a sum for a product",
+            lambda betas: 1 - betas.cumsum(0),
+            "You subtract the sum of the betas. Each step takes its share of what is left, not of"
+            " what there was at first: for betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is"
+            " {wrong}. After more steps yours falls below 0, and no share does.",
+            (BETAS,),
+        ),
+        Mistake(
+            "shifted by one",
+            lambda betas: torch.cat(
+                [torch.ones(1, dtype=betas.dtype), (1 - betas).cumprod(0)[:-1]]
+            ),
+            "You return alpha_bar of the step before each: the first should already hold beta_1."
+            " For betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is {wrong}.",
+            (BETAS,),
+        ),
+        Mistake(
+            "alpha for alpha_bar",
+            lambda betas: 1 - betas,
+            "You return alpha_t = 1 - beta_t of each step by itself. The bar means the product of"
+            " all up to t: for betas 0.1, 0.2, 0.3 it is {right}; yours is {wrong}.",
+            (BETAS,),
+        ),
+        Mistake(
+            "the square root",
+            lambda betas: (1 - betas).cumprod(0).sqrt(),
+            "You return the factor of the image, sqrt(alpha_bar). alpha_bar itself is about power:"
+            " for betas 0.1, 0.2, 0.3 it is {right}; yours is {wrong}.",
+            (BETAS,),
+        ),
+        Mistake(
+            "the noise's share",
+            lambda betas: 1 - (1 - betas).cumprod(0),
+            "You return the share of noise, 1 - alpha_bar. alpha_bar is what is left of the signal:"
+            " for betas 0.1, 0.2, 0.3 it is {right}; yours is {wrong}.",
+            (BETAS,),
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "01.by_hand",
+    values=lambda draw: {
+        f"beta_{t}": round(draw.integer(2, 9) * 0.05 + t * 0.01, 2) for t in (1, 2, 3)
+    },
+    question=(
+        "The first betas of a schedule are {beta_1}, {beta_2}, {beta_3}. What is alpha_bar_3?"
+        " (Three decimals.)"
+    ),
+    answer=lambda beta_1, beta_2, beta_3: (1 - beta_1) * (1 - beta_2) * (1 - beta_3),
+    mistakes=(
+        (
+            "the product of the betas",
+            lambda beta_1, beta_2, beta_3: beta_1 * beta_2 * beta_3,
+            "You multiplied the betas. Multiply what each step leaves, 1 - beta.",
+        ),
+        (
+            "a sum for a product",
+            lambda beta_1, beta_2, beta_3: 1 - beta_1 - beta_2 - beta_3,
+            "You took the sum of the betas from 1. Each step takes its share of what is left.",
+        ),
+        (
+            "one step too few",
+            lambda beta_1, beta_2, beta_3: (1 - beta_1) * (1 - beta_2),
+            "That is alpha_bar_2. The third step counts as well.",
+        ),
+        (
+            "the square root",
+            lambda beta_1, beta_2, beta_3: math.sqrt((1 - beta_1) * (1 - beta_2) * (1 - beta_3)),
+            "That is its square root, the factor of the image.",
+        ),
+        (
+            "the last alpha",
+            lambda beta_1, beta_2, beta_3: 1 - beta_3,
+            "That is alpha_3, of the third step alone. The bar means the product of all up to it.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "01.predict",
+    question=(
+        "You keep beta_start and beta_end and halve the number of steps, T = 500 for T = 1000. What"
+        " happens to alpha_bar_T, the share of signal that is left at the end?"
+    ),
+    options={
+        "A": "It stays the same: both schedules end with the same beta.",
+        "B": "It halves.",
+        "C": "It becomes roughly its own square root: more signal is left.",
+        "D": "It becomes roughly its own square: less signal is left.",
+    },
+    right="C",
+    replies={
+        "A": (
+            "The last beta is the same, but alpha_bar is a product over all steps, and half of the"
+            " factors are gone."
+        ),
+        "B": "Fewer factors below 1 make a product larger, not smaller.",
+        "C": (
+            "log alpha_bar_T is a sum over the steps, about -T times the mean beta. Half the steps,"
+            " half the sum: the square root."
+        ),
+        "D": "That is what twice as many steps would do.",
+    },
+)
+
+
+LEVELS = torch.tensor([0.9, 0.5, 0.2], dtype=torch.float64)
+
+
+def level_cases(draw: Inputs):
+    yield Case("a few levels", (draw.uniform(0.05, 0.95, draw.integer(3, 7)),))
+    yield Case("one level", (draw.uniform(0.6, 0.9, 1),))
+    yield Case("almost clean, and almost noise", (torch.tensor([0.99, 0.75, 4e-5]),))
+    yield Case("float64", (draw.uniform(0.05, 0.95, 5).double(),))
+
+
+snr = Exercise(
+    "01.snr",
+    arguments=("alpha_bar",),
+    gives="signal power over noise power at each level, shape (n,)",
+    reference=lambda alpha_bar: alpha_bar / (1 - alpha_bar),
+    cases=level_cases,
+    mistakes=(
+        Mistake(
+            "amplitudes rather than powers",
+            lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).sqrt(),
+            "You divide the amplitudes, sqrt(alpha_bar) and sqrt(1 - alpha_bar). Power is the"
+            " square of amplitude: at alpha_bar 0.9, 0.5, 0.2 the ratio is {right}; yours is"
+            " {wrong}.",
+            (LEVELS,),
+        ),
+        Mistake(
+            "upside down",
+            lambda alpha_bar: (1 - alpha_bar) / alpha_bar,
+            "You divide noise by signal. The ratio must be large where there is little noise: at"
+            " alpha_bar 0.9, 0.5, 0.2 it is {right}; yours is {wrong}.",
+            (LEVELS,),
+        ),
+        Mistake(
+            "the signal alone",
+            lambda alpha_bar: alpha_bar,
+            "You return the signal's power and do not divide by the noise's: at alpha_bar 0.9, 0.5,"
+            " 0.2 the ratio is {right}; yours is {wrong}.",
+            (LEVELS,),
+        ),
+        Mistake(
+            "the logarithm",
+            lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).log(),
+            "You return the logarithm of the ratio. Asked is the ratio itself: at alpha_bar 0.9,"
+            " 0.5, 0.2 it is {right}; yours is {wrong}.",
+            (LEVELS,),
+        ),
+        Mistake(
+            "decibels",
+            lambda alpha_bar: 10 * (alpha_bar / (1 - alpha_bar)).log10(),
+            "You return decibels, ten times the logarithm. Asked is the ratio itself: at alpha_bar"
+            " 0.9, 0.5, 0.2 it is {right}; yours is {wrong}.",
+            (LEVELS,),
+        ),
+        Mistake(
+            "signal over everything",
+            lambda alpha_bar: alpha_bar / (alpha_bar.sqrt() + (1 - alpha_bar).sqrt()) ** 2,
+            "You divide by the square of both amplitudes' sum. Below the line belongs the noise's"
+            " power alone: at alpha_bar 0.9, 0.5, 0.2 the ratio is {right}; yours is {wrong}.",
+            (LEVELS,),
+        ),
+    ),
+)
+
+
+def threshold_cases(draw: Inputs):
+    levels = (1 - draw.betas(9)).cumprod(0)
+    between = levels[3:5].mean().item()
+    yield Case("the threshold lies between two levels", (levels, between))
+    yield Case("it is reached at the first step", (levels, 0.9999))
+    yield Case("it is reached at the last step", (levels, levels[-2:].mean().item()))
+    powers = torch.tensor([0.5, 0.25, 0.125, 0.0625])  # exact in binary, so that equal means equal
+    yield Case("a level equals the threshold", (powers, powers[draw.integer(0, 2)].item()))
+    yield Case(
+        "the paper's schedule",
+        ((1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0), draw.number(0.1, 0.9)),
+    )
+
+
+first_step_below = Exercise(
+    "01.first_step_below",
+    arguments=("alpha_bars", "threshold"),
+    gives="an int, the first t (counted from 1) with alpha_bar_t < threshold",
+    reference=lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]) + 1,
+    cases=threshold_cases,
+    mistakes=(
+        Mistake(
+            "counted from 0",
+            lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]),
+            "You return the index into the array, which counts from 0. The paper's t counts from 1:"
+            " if already the first level is below the threshold, the answer is t = {right}; yours"
+            " is {wrong}.",
+            (LEVELS, 0.95),
+        ),
+        Mistake(
+            "at or below",
+            lambda alpha_bars, threshold: int((alpha_bars <= threshold).nonzero()[0]) + 1,
+            "You also stop where the level equals the threshold. Below means less: for levels 0.9,"
+            " 0.5, 0.2 and the threshold 0.5 the answer is {right}; yours is {wrong}.",
+            (LEVELS, 0.5),
+        ),
+        Mistake(
+            "how many are below",
+            lambda alpha_bars, threshold: int((alpha_bars < threshold).sum()),
+            "You count the steps below the threshold. Asked is the first of them: for levels 0.9,"
+            " 0.5, 0.2 and the threshold 0.3 it is t = {right}; yours is {wrong}.",
+            (LEVELS, 0.3),
+        ),
+        Mistake(
+            "the last step below",
+            lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[-1]) + 1,
+            "You return the last step below the threshold, which is always T. Asked is the first:"
+            " for levels 0.9, 0.5, 0.2 and the threshold 0.6 it is t = {right}; yours is {wrong}.",
+            (LEVELS, 0.6),
+        ),
+        Mistake(
+            "the first step above",
+            lambda alpha_bars, threshold: int((alpha_bars > threshold).int().argmax()) + 1,
+            "Your comparison is turned round: you look for levels above the threshold. For levels"
+            " 0.9, 0.5, 0.2 and the threshold 0.6 the answer is t = {right}; yours is {wrong}.",
+            (LEVELS, 0.6),
+        ),
+    ),
+)
+
+
+def straight_betas(T):
+    left = 1 - torch.arange(T + 1, dtype=torch.float64) / (T + 1)
+    return 1 - left[1:] / left[:-1]
+
+
+STRETCH = Stretch(
+    "01.stretch",
+    ("T",),
+    "betas, shape (T,), for which alpha_bar falls in equal steps: alpha_bar_t = 1 - t / (T + 1)",
+    straight_betas,
+    Picture((50,), curve("step t", "beta")),
+)
+
+QUESTIONS = (linear_betas, alpha_bars, by_hand, predict, snr, first_step_below)

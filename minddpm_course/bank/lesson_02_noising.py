@@ -1,0 +1,421 @@
+"""Lesson 02: one step of noise, and the jump to any step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm.data import load_mnist
+from minddpm_course.pictures import images
+
+
+def each(level: Tensor, images: Tensor) -> Tensor:
+    """A level for each image, shaped to multiply it: (b,) -> (b, 1, 1, 1)."""
+    return level.reshape(-1, *[1] * (images.ndim - 1))
+
+
+def pixel(value: float) -> Tensor:
+    """An image of one pixel."""
+    return torch.full((1, 1, 1, 1), value, dtype=torch.float64)
+
+
+def level(value: float) -> Tensor:
+    """One level, for one image."""
+    return torch.tensor([value], dtype=torch.float64)
+
+
+def step_cases(draw: Inputs):
+    for what, shape in (
+        ("a batch", (3, 1, 4, 5)),
+        ("a batch of one", (1, 1, 6, 6)),
+        ("batch and width equal", (4, 1, 4, 4)),
+    ):
+        yield Case(
+            what, (draw.normal(*shape).clamp(-1, 1), draw.number(0.05, 0.4), draw.normal(*shape))
+        )
+    images, noise = draw.normal(2, 2, 1, 3, 3).double()
+    yield Case("float64", (images, draw.number(0.05, 0.4), noise))
+    yield Case("a faint step", (draw.normal(2, 1, 3, 3), 0.0001, draw.normal(2, 1, 3, 3)))
+
+
+STEP = (pixel(0.8), 0.01, pixel(1.0))
+AT_STEP = "for beta = 0.01, a pixel of 0.8 and noise of 1 the result is {right}; yours is {wrong}."
+
+forward_step = Exercise(
+    "02.forward_step",
+    arguments=("x_prev", "beta_t", "noise"),
+    gives="the image one step later, the shape of x_prev",
+    reference=lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise,
+    cases=step_cases,
+    mistakes=(
+        Mistake(
+            "variance for standard deviation",
+            lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev + beta_t * noise,
+            "You scale the noise by beta, its variance. A number that multiplies noise is a"
+            f" standard deviation, sqrt(beta): {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the image is not shrunk",
+            lambda x_prev, beta_t, noise: x_prev + beta_t**0.5 * noise,
+            "You add noise and keep the image at full size. Then the variance grows with every"
+            f" step and the end is no standard normal: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the image's factor is not rooted",
+            lambda x_prev, beta_t, noise: (1 - beta_t) * x_prev + beta_t**0.5 * noise,
+            "You scale the image by 1 - beta. Its power must fall by that share, so its amplitude"
+            f" by the root: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "no roots",
+            lambda x_prev, beta_t, noise: (1 - beta_t) * x_prev + beta_t * noise,
+            "You blend image and noise in the shares 1 - beta and beta. These are shares of power;"
+            f" the factors are their roots: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the factors are swapped",
+            lambda x_prev, beta_t, noise: beta_t**0.5 * x_prev + (1 - beta_t) ** 0.5 * noise,
+            "You give the image the noise's factor. A step is small, so most of the image stays:"
+            f" {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the noise is subtracted",
+            lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev - beta_t**0.5 * noise,
+            "You subtract the noise. As a distribution that is the same, but a network trained to"
+            f" name the noise would learn the opposite sign: {AT_STEP}",
+            STEP,
+        ),
+    ),
+)
+
+
+def jump_shapes(draw: Inputs):
+    """Batches and a level for each image: (what, images, noise, levels)."""
+    for what, b, h, w in (
+        ("a batch", 3, 4, 5),
+        ("a batch of one", 1, 5, 5),
+        ("batch and width equal", 4, 4, 4),
+    ):
+        yield (
+            what,
+            draw.normal(b, 1, h, w).clamp(-1, 1),
+            draw.normal(b, 1, h, w),
+            draw.uniform(0.1, 0.9, b),
+        )
+    images, noise = draw.normal(2, 3, 1, 2, 2).double()
+    yield "float64", images, noise, draw.uniform(0.1, 0.9, 3).double()
+    extremes = torch.tensor([0.9999, 0.6, 4e-5])
+    yield (
+        "almost clean, and almost noise",
+        draw.normal(3, 1, 3, 4),
+        draw.normal(3, 1, 3, 4),
+        extremes,
+    )
+
+
+def jump_cases(draw: Inputs):
+    for what, x_0, noise, alpha_bar in jump_shapes(draw):
+        yield Case(what, (x_0, alpha_bar, noise))
+
+
+AXIS = (
+    "Your levels meet the last axis of the images, their columns, because shapes are matched from"
+    " the right. It goes unnoticed only where the batch is as large as the width. Give the levels"
+    " the shape (b, 1, 1, 1): two images of one row, of two white pixels each, with levels 0.81 and"
+    " 0.25 and no noise, should get {right}; yours get {wrong}."
+)
+FIRST = (
+    "You use the first image's level for the whole batch. Each image has its own: two images of one"
+    " row, of two white pixels each, with levels 0.81 and 0.25 and no noise, should get {right};"
+    " yours get {wrong}."
+)
+WHITE = torch.ones(2, 1, 1, 2, dtype=torch.float64)
+TWO = torch.tensor([0.81, 0.25], dtype=torch.float64)
+JUMP = (pixel(0.8), level(0.36), pixel(0.3))
+AT_JUMP = (
+    "for alpha_bar = 0.36, a pixel of 0.8 and noise of 0.3 the result is {right}; yours is {wrong}."
+)
+
+
+def jump(x_0: Tensor, alpha_bar: Tensor, noise: Tensor) -> Tensor:
+    return each(alpha_bar, x_0).sqrt() * x_0 + (1 - each(alpha_bar, x_0)).sqrt() * noise
+
+
+DIGITS = load_mnist("test")[0][[3, 3, 3, 3]]
+NOISE = Inputs(0).normal(1, 1, 28, 28).expand(4, -1, -1, -1)
+
+forward_diffusion = Exercise(
+    "02.forward_diffusion",
+    arguments=("x_0", "alpha_bar_t", "noise"),
+    gives="each image at its own level of noise, the shape of x_0",
+    reference=jump,
+    cases=jump_cases,
+    picture=Picture((DIGITS, torch.tensor([1.0, 0.9, 0.5, 0.1]), NOISE), images),
+    points=3,
+    mistakes=(
+        Mistake(
+            "variance for standard deviation",
+            lambda x_0, a, noise: each(a, x_0).sqrt() * x_0 + (1 - each(a, x_0)) * noise,
+            "You scale the noise by 1 - alpha_bar, its variance. A number that multiplies noise is"
+            f" a standard deviation, the root of that: {AT_JUMP}",
+            JUMP,
+        ),
+        Mistake(
+            "the image's factor is not rooted",
+            lambda x_0, a, noise: each(a, x_0) * x_0 + (1 - each(a, x_0)).sqrt() * noise,
+            "You scale the image by alpha_bar, a share of power. Its amplitude falls by the root:"
+            f" {AT_JUMP}",
+            JUMP,
+        ),
+        Mistake(
+            "no roots",
+            lambda x_0, a, noise: each(a, x_0) * x_0 + (1 - each(a, x_0)) * noise,
+            "You blend image and noise in the shares alpha_bar and 1 - alpha_bar. These are shares"
+            f" of power; the factors are their roots: {AT_JUMP}",
+            JUMP,
+        ),
+        Mistake(
+            "the factors are swapped",
+            lambda x_0, a, noise: (1 - each(a, x_0)).sqrt() * x_0 + each(a, x_0).sqrt() * noise,
+            "You give the image the noise's factor. alpha_bar is the share of power that is the"
+            f" image's: {AT_JUMP}",
+            JUMP,
+        ),
+        Mistake(
+            "levels along the wrong axis",
+            lambda x_0, a, noise: a.sqrt() * x_0 + (1 - a).sqrt() * noise,
+            AXIS,
+            (WHITE, TWO, 0 * WHITE),
+        ),
+        Mistake(
+            "one level for the whole batch",
+            lambda x_0, a, noise: a[0].sqrt() * x_0 + (1 - a[0]).sqrt() * noise,
+            FIRST,
+            (WHITE, TWO, 0 * WHITE),
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "02.by_hand",
+    values=lambda draw: {
+        "alpha_bar": round(draw.integer(3, 16) * 0.05 + 0.01, 2),
+        "x_0": round(draw.integer(3, 9) * 0.1, 1),
+        "noise": round(draw.integer(2, 9) * 0.1 + 0.05, 2),
+    },
+    question=(
+        "A pixel of {x_0} jumps to the level alpha_bar = {alpha_bar} with noise {noise}. Where does"
+        " it land? (Three decimals.)"
+    ),
+    answer=lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) ** 0.5 * noise,
+    mistakes=(
+        (
+            "variance for standard deviation",
+            lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) * noise,
+            "You multiplied the noise by its variance, 1 - alpha_bar. Take the root.",
+        ),
+        (
+            "no roots",
+            lambda alpha_bar, x_0, noise: alpha_bar * x_0 + (1 - alpha_bar) * noise,
+            "You left out both roots.",
+        ),
+        (
+            "the image's factor is not rooted",
+            lambda alpha_bar, x_0, noise: alpha_bar * x_0 + (1 - alpha_bar) ** 0.5 * noise,
+            "You multiplied the image by alpha_bar. Take the root.",
+        ),
+        (
+            "the factors are swapped",
+            lambda alpha_bar, x_0, noise: (1 - alpha_bar) ** 0.5 * x_0 + alpha_bar**0.5 * noise,
+            "You gave the image the noise's factor.",
+        ),
+        (
+            "the image alone",
+            lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0,
+            "That is the mean. The noise comes on top.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "02.predict",
+    question="At alpha_bar = 0.5, how much of a clean digit's amplitude is left in the noisy one?",
+    options={
+        "A": "half of it",
+        "B": "a quarter",
+        "C": "about 71%",
+        "D": "none: the noise covers it",
+    },
+    right="C",
+    replies={
+        "A": "Half of the power is left. Amplitude is the root of power.",
+        "B": "A quarter is the square of a half. Amplitude is the root of power, not its square.",
+        "C": "The root of 0.5.",
+        "D": (
+            "Noise is added, not put in place of the image: the digit is still in there, scaled by"
+            " one number."
+        ),
+    },
+)
+
+
+def recover_cases(draw: Inputs):
+    for what, x_0, noise, alpha_bar in jump_shapes(draw):
+        yield Case(what, (jump(x_0, alpha_bar, noise), alpha_bar, noise))
+
+
+NOISY = (pixel(0.72), level(0.36), pixel(0.3))
+AT_NOISY = (
+    "for alpha_bar = 0.36, a noisy pixel of 0.72 and noise of 0.3 the clean one is {right}; yours"
+    " is {wrong}."
+)
+
+recover_x0 = Exercise(
+    "02.recover_x0",
+    arguments=("x_t", "alpha_bar_t", "noise"),
+    gives="the clean images, the shape of x_t",
+    reference=lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t).sqrt(),
+    cases=recover_cases,
+    tolerance=2e-4,
+    mistakes=(
+        Mistake(
+            "not scaled back",
+            lambda x_t, a, noise: x_t - (1 - each(a, x_t)).sqrt() * noise,
+            "You take the noise away and stop. What is left is the image made smaller by"
+            f" sqrt(alpha_bar): {AT_NOISY}",
+            NOISY,
+        ),
+        Mistake(
+            "divided by alpha_bar",
+            lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t),
+            f"You divide by alpha_bar. The image was scaled by its root: {AT_NOISY}",
+            NOISY,
+        ),
+        Mistake(
+            "multiplied where one divides",
+            lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) * each(a, x_t).sqrt(),
+            f"You multiply by sqrt(alpha_bar) once more. To undo a scaling, divide: {AT_NOISY}",
+            NOISY,
+        ),
+        Mistake(
+            "variance for standard deviation",
+            lambda x_t, a, noise: (x_t - (1 - each(a, x_t)) * noise) / each(a, x_t).sqrt(),
+            "You take away (1 - alpha_bar) times the noise. It had been added with the root of"
+            " that: " + AT_NOISY,
+            NOISY,
+        ),
+        Mistake(
+            "the noise is added again",
+            lambda x_t, a, noise: (x_t + (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t).sqrt(),
+            f"You add the noise once more. To undo the jump, subtract it: {AT_NOISY}",
+            NOISY,
+        ),
+        Mistake(
+            "levels along the wrong axis",
+            lambda x_t, a, noise: (x_t - (1 - a).sqrt() * noise) / a.sqrt(),
+            AXIS,
+            (WHITE, TWO, 0 * WHITE),
+        ),
+        Mistake(
+            "one level for the whole batch",
+            lambda x_t, a, noise: (x_t - (1 - a[0]).sqrt() * noise) / a[0].sqrt(),
+            FIRST,
+            (WHITE, TWO, 0 * WHITE),
+        ),
+    ),
+)
+
+
+def noise_cases(draw: Inputs):
+    for what, x_0, noise, alpha_bar in jump_shapes(draw):
+        yield Case(what, (jump(x_0, alpha_bar, noise), x_0, alpha_bar))
+
+
+PAIR = (pixel(0.72), pixel(0.8), level(0.36))
+AT_PAIR = (
+    "for alpha_bar = 0.36, a clean pixel of 0.8 that became 0.72, the noise is {right}; yours is"
+    " {wrong}."
+)
+
+recover_noise = Exercise(
+    "02.recover_noise",
+    arguments=("x_t", "x_0", "alpha_bar_t"),
+    gives="the noise that was added, the shape of x_t",
+    reference=lambda x_t, x_0, a: (x_t - each(a, x_t).sqrt() * x_0) / (1 - each(a, x_t)).sqrt(),
+    cases=noise_cases,
+    tolerance=2e-4,
+    mistakes=(
+        Mistake(
+            "divided by the variance",
+            lambda x_t, x_0, a: (x_t - each(a, x_t).sqrt() * x_0) / (1 - each(a, x_t)),
+            f"You divide by 1 - alpha_bar. The noise was scaled by its root: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "not scaled back",
+            lambda x_t, x_0, a: x_t - each(a, x_t).sqrt() * x_0,
+            "You return what was added. That is the noise times sqrt(1 - alpha_bar), not the"
+            f" standard normal noise: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "the image is not shrunk",
+            lambda x_t, x_0, a: (x_t - x_0) / (1 - each(a, x_t)).sqrt(),
+            "You subtract the whole clean image. In x_t only sqrt(alpha_bar) of it is left:"
+            f" {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "the image's factor is not rooted",
+            lambda x_t, x_0, a: (x_t - each(a, x_t) * x_0) / (1 - each(a, x_t)).sqrt(),
+            "You subtract alpha_bar times the image, a share of power. Its amplitude is the root:"
+            f" {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "the sign is turned",
+            lambda x_t, x_0, a: (each(a, x_t).sqrt() * x_0 - x_t) / (1 - each(a, x_t)).sqrt(),
+            "You subtract the noisy image from the clean one. The noise is what came on top:"
+            f" {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "levels along the wrong axis",
+            lambda x_t, x_0, a: (x_t - a.sqrt() * x_0) / (1 - a).sqrt(),
+            AXIS.replace(" and no noise, should get", ", that stayed white, hold the noise"),
+            (WHITE, WHITE, TWO),
+        ),
+        Mistake(
+            "one level for the whole batch",
+            lambda x_t, x_0, a: (x_t - a[0].sqrt() * x_0) / (1 - a[0]).sqrt(),
+            FIRST.replace(" and no noise, should get", ", that stayed white, hold the noise"),
+            (WHITE, WHITE, TWO),
+        ),
+    ),
+)
+
+
+def dissolve(x_0, noise):
+    alpha_bar = torch.linspace(1, 0, x_0.shape[-1])
+    return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise
+
+
+DIGIT = load_mnist("test")[0][20:21]
+DRAW = torch.Generator().manual_seed(1)
+NOISE = torch.randn(DIGIT.shape, generator=DRAW)
+
+STRETCH = Stretch(
+    "02.stretch",
+    ("x_0", "noise"),
+    "the image with alpha_bar falling from 1 in its first column to 0 in its last, in equal steps",
+    dissolve,
+    Picture((DIGIT, NOISE), images),
+)
+
+QUESTIONS = (forward_step, forward_diffusion, by_hand, predict, recover_x0, recover_noise)

@@ -1,0 +1,341 @@
+"""Lesson 03: the step back, when the clean image is known."""
+
+from __future__ import annotations
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.pictures import curve
+
+
+def row(*values: float) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def row_cases(draw: Inputs):
+    yield Case("a schedule, from t = 1", draw.rows(draw.integer(4, 7)))
+    yield Case("t = 1 alone", draw.rows(1))
+    yield Case("two steps, out of order", tuple(values.flip(0) for values in draw.rows(2)))
+    yield Case("float64", tuple(values.double() for values in draw.rows(5)))
+
+
+FIRST = (row(0.1), row(0.9), row(1.0))  # t = 1
+SECOND = (row(0.2), row(0.72), row(0.9))  # t = 2 of the betas 0.1, 0.2
+AT_SECOND = (
+    "for beta = 0.2, alpha_bar = 0.72, alpha_bar_prev = 0.9 it is {right}; yours is {wrong}."
+)
+AT_BOTH = (
+    "for beta = 0.2, alpha_bar = 0.72, alpha_bar_prev = 0.9 they are {right}; yours are {wrong}."
+)
+
+
+def coefficients(beta, alpha_bar, before):
+    return before.sqrt() * beta / (1 - alpha_bar), (1 - beta).sqrt() * (1 - before) / (
+        1 - alpha_bar
+    )
+
+
+posterior_coefficients = Exercise(
+    "03.posterior_coefficients",
+    arguments=("beta_t", "alpha_bar_t", "alpha_bar_prev"),
+    gives="two of shape (n,): the coefficient of x_0, then that of x_t",
+    reference=coefficients,
+    cases=row_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "the coefficients are swapped",
+            lambda beta, a, before: coefficients(beta, a, before)[::-1],
+            "Your coefficients are swapped: the one you return first multiplies x_t. At t = 1 the"
+            " step back leads to x_0 itself, so the coefficients of x_0 and x_t must be {right};"
+            " yours are {wrong}.",
+            FIRST,
+        ),
+        Mistake(
+            "alpha_bar_t for its predecessor",
+            lambda beta, a, before: (a.sqrt() * beta / (1 - a), coefficients(beta, a, before)[1]),
+            "In the coefficient of x_0 you take the root of alpha_bar_t. It is that of"
+            f" alpha_bar_prev: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "alpha_bar_prev is not rooted",
+            lambda beta, a, before: (before * beta / (1 - a), coefficients(beta, a, before)[1]),
+            f"In the coefficient of x_0 the root of alpha_bar_prev is missing: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "alpha_t is not rooted",
+            lambda beta, a, before: (
+                coefficients(beta, a, before)[0],
+                (1 - beta) * (1 - before) / (1 - a),
+            ),
+            f"In the coefficient of x_t the root of alpha_t is missing: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "beta for alpha",
+            lambda beta, a, before: (
+                coefficients(beta, a, before)[0],
+                beta.sqrt() * (1 - before) / (1 - a),
+            ),
+            "In the coefficient of x_t you take the root of beta. It is that of alpha_t = 1 -"
+            f" beta_t: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "beta is rooted",
+            lambda beta, a, before: (
+                before.sqrt() * beta.sqrt() / (1 - a),
+                coefficients(beta, a, before)[1],
+            ),
+            f"In the coefficient of x_0 stands beta itself, not its root: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "divided by the step before",
+            lambda beta, a, before: (
+                before.sqrt() * beta / (1 - before),
+                (1 - beta).sqrt() * (1 - a) / (1 - before),
+            ),
+            "You divide by 1 - alpha_bar_prev. That is the variance before the step; at t = 1 it"
+            f" is 0. Divide by 1 - alpha_bar_t: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "not divided",
+            lambda beta, a, before: (before.sqrt() * beta, (1 - beta).sqrt() * (1 - before)),
+            f"The common denominator 1 - alpha_bar_t is missing: {AT_BOTH}",
+            SECOND,
+        ),
+    ),
+)
+
+posterior_variance = Exercise(
+    "03.posterior_variance",
+    arguments=("beta_t", "alpha_bar_t", "alpha_bar_prev"),
+    gives="beta tilde, shape (n,)",
+    reference=lambda beta, a, before: (1 - before) / (1 - a) * beta,
+    cases=row_cases,
+    mistakes=(
+        Mistake(
+            "beta for beta tilde",
+            lambda beta, a, before: beta,
+            "You return beta_t. Knowing x_0 leaves less to guess than that: at t = 1 nothing at"
+            " all, so beta tilde must be {right}; yours is {wrong}.",
+            FIRST,
+        ),
+        Mistake(
+            "upside down",
+            lambda beta, a, before: (1 - a) / (1 - before) * beta,
+            "Your fraction is upside down. The variance after the step, 1 - alpha_bar_t, is the"
+            f" larger one and stands below: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "standard deviation for variance",
+            lambda beta, a, before: ((1 - before) / (1 - a) * beta).sqrt(),
+            f"You return the square root. Asked is the variance: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "signal shares for noise shares",
+            lambda beta, a, before: before / a * beta,
+            "You divide the alpha_bars. In the fraction stand the shares of noise, 1 - alpha_bar:"
+            " at t = 1 the result must be {right}; yours is {wrong}.",
+            FIRST,
+        ),
+        Mistake(
+            "not divided",
+            lambda beta, a, before: (1 - before) * beta,
+            f"The denominator 1 - alpha_bar_t is missing: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "alpha for beta",
+            lambda beta, a, before: (1 - before) / (1 - a) * (1 - beta),
+            f"You multiply by alpha_t. It is beta_t, the noise of the step: {AT_SECOND}",
+            SECOND,
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "03.by_hand",
+    values=lambda draw: {
+        "beta": round(draw.integer(2, 8) * 0.05, 2),
+        "before": round(draw.integer(8, 17) * 0.05, 2),
+    },
+    question=(
+        "A step has beta = {beta}, and before it alpha_bar was {before}. What is the variance of"
+        " the true step back, beta tilde? (Four decimals; work out alpha_bar after the step first.)"
+    ),
+    answer=lambda beta, before: (1 - before) / (1 - before * (1 - beta)) * beta,
+    mistakes=(
+        (
+            "beta for beta tilde",
+            lambda beta, before: beta,
+            "That is beta_t. Knowing x_0 leaves less to guess.",
+        ),
+        (
+            "upside down",
+            lambda beta, before: (1 - before * (1 - beta)) / (1 - before) * beta,
+            "Your fraction is upside down: yours is larger than beta, and beta tilde is smaller.",
+        ),
+        (
+            "standard deviation for variance",
+            lambda beta, before: ((1 - before) / (1 - before * (1 - beta)) * beta) ** 0.5,
+            "That is the standard deviation. Asked is the variance.",
+        ),
+        (
+            "not divided",
+            lambda beta, before: (1 - before) * beta,
+            "You forgot to divide by 1 - alpha_bar after the step.",
+        ),
+        (
+            "signal share for noise share",
+            lambda beta, before: before / (1 - before * (1 - beta)) * beta,
+            (
+                "Above the line you have alpha_bar. It is 1 - alpha_bar, the share of noise before"
+                " the step."
+            ),
+        ),
+    ),
+)
+
+predict = Choice(
+    "03.predict",
+    question=(
+        "At t = 1 the image before the step is x_0 itself, and it is known. What is the variance of"
+        " the true step back there?"
+    ),
+    options={"A": "beta_1", "B": "0", "C": "1 - alpha_bar_1", "D": "1"},
+    right="B",
+    replies={
+        "A": (
+            "beta_1 is the variance of the step forward. Backward, with x_0 known, nothing is left"
+            " to guess."
+        ),
+        "B": "The step leads to x_0, which is given.",
+        "C": (
+            "That equals beta_1, of the step forward. Backward, with x_0 known, nothing is left to"
+            " guess."
+        ),
+        "D": "1 is about the variance at the other end, t = T.",
+    },
+)
+
+
+def bell_cases(draw: Inputs):
+    for what, n in (("a few pairs", draw.integer(3, 6)), ("one pair", 1), ("more pairs", 8)):
+        mean_1, mean_2 = draw.uniform(-2.0, 2.0, 2, n)
+        var_1, var_2 = draw.uniform(0.2, 1.8, 2, n)
+        yield Case(what, (mean_1, var_1, mean_2, var_2))
+    yield Case(
+        "one is far narrower",
+        (row(0.5).float(), row(0.01).float(), row(-1.0).float(), row(2.0).float()),
+    )
+    yield Case("float64", tuple(draw.uniform(0.3, 2.0, 4).double() for _ in range(4)))
+
+
+def product(mean_1, var_1, mean_2, var_2):
+    variance = 1 / (1 / var_1 + 1 / var_2)
+    return variance * (mean_1 / var_1 + mean_2 / var_2), variance
+
+
+BELLS = (row(0.0), row(1.0), row(3.0), row(0.5))
+AT_BELLS = (
+    "for N(0, 1) and N(3, 0.5), given by their variances, mean and variance are {right}; yours are"
+    " {wrong}."
+)
+
+product_of_gaussians = Exercise(
+    "03.product_of_gaussians",
+    arguments=("mean_1", "var_1", "mean_2", "var_2"),
+    gives="mean and variance of the normalised product of the two densities, each (n,)",
+    reference=product,
+    cases=bell_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "the plain average of the means",
+            lambda m_1, v_1, m_2, v_2: ((m_1 + m_2) / 2, product(m_1, v_1, m_2, v_2)[1]),
+            "You average the means. The narrower density has more to say: weigh each by 1 /"
+            f" variance: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "each mean weighed by its own variance",
+            lambda m_1, v_1, m_2, v_2: (
+                (m_1 * v_1 + m_2 * v_2) / (v_1 + v_2),
+                product(m_1, v_1, m_2, v_2)[1],
+            ),
+            "You weigh each mean by its own variance, so that the wider density wins. The narrower"
+            f" one should: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the variances are added",
+            lambda m_1, v_1, m_2, v_2: (product(m_1, v_1, m_2, v_2)[0], v_1 + v_2),
+            "You add the variances. What adds up is 1 / variance, since two hints are narrower"
+            f" than one: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the sum of two variables",
+            lambda m_1, v_1, m_2, v_2: (m_1 + m_2, v_1 + v_2),
+            "You return mean and variance of the sum of two random variables. Asked is the product"
+            f" of two densities of one variable: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "precision for variance",
+            lambda m_1, v_1, m_2, v_2: (product(m_1, v_1, m_2, v_2)[0], 1 / v_1 + 1 / v_2),
+            f"Your second result is the precision, 1 / variance. Turn it over: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "standard deviation for variance",
+            lambda m_1, v_1, m_2, v_2: (
+                product(m_1, v_1, m_2, v_2)[0],
+                product(m_1, v_1, m_2, v_2)[1].sqrt(),
+            ),
+            f"Your second result is a standard deviation. Asked is the variance: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "variances taken for standard deviations",
+            lambda m_1, v_1, m_2, v_2: product(m_1, v_1**2, m_2, v_2**2),
+            "You square the second and the fourth argument. They are variances already:"
+            f" {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the mean is not normalised",
+            lambda m_1, v_1, m_2, v_2: (m_1 / v_1 + m_2 / v_2, product(m_1, v_1, m_2, v_2)[1]),
+            "Your mean is the sum of mean / variance. Divide by the sum of the weights, which is"
+            f" to multiply by the new variance: {AT_BELLS}",
+            BELLS,
+        ),
+    ),
+)
+
+
+def two_hints(grid, mean_1, var_1, mean_2, var_2):
+    density = torch.exp(-((grid - mean_1) ** 2) / (2 * var_1) - (grid - mean_2) ** 2 / (2 * var_2))
+    return density / (density.sum() * (grid[1] - grid[0]))
+
+
+STRETCH = Stretch(
+    "03.stretch",
+    ("grid", "mean_1", "var_1", "mean_2", "var_2"),
+    "the normalised product of two normal densities on a grid of points, without using your"
+    " formula",
+    two_hints,
+    Picture(
+        (torch.linspace(-3, 3, 301, dtype=torch.float64), -0.8, 0.6, 1.2, 0.3),
+        curve("x", "density", -3.0, 0.02),
+    ),
+)
+
+QUESTIONS = (posterior_coefficients, posterior_variance, by_hand, predict, product_of_gaussians)

@@ -1,0 +1,400 @@
+"""Lesson 04: how far one Gaussian is from another."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.lesson_03_posterior import bell_cases, row
+from minddpm_course.pictures import bars
+
+
+def kl(mean_1, var_1, mean_2, var_2):
+    return ((var_2 / var_1).log() + (var_1 + (mean_1 - mean_2) ** 2) / var_2 - 1) / 2
+
+
+BELLS = (row(0.0), row(1.0), row(1.0), row(4.0))
+AT_BELLS = "from N(0, 1) to N(1, 4), given by their variances, it is {right}; yours is {wrong}."
+ALIKE = (row(0.3), row(0.25), row(0.3), row(0.25))
+AT_ALIKE = "from N(0.3, 0.25) to itself it must be {right}; yours is {wrong}."
+
+gaussian_kl = Exercise(
+    "04.gaussian_kl",
+    arguments=("mean_1", "var_1", "mean_2", "var_2"),
+    gives="KL(1 || 2) in nats, shape (n,)",
+    reference=kl,
+    cases=bell_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "the wrong direction",
+            lambda m_1, v_1, m_2, v_2: kl(m_2, v_2, m_1, v_1),
+            f"You return KL(2 || 1). The divergence has a direction: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the minus one is missing",
+            lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_2, v_2) + 0.5,
+            f"The - 1 is missing. Equal distributions have no divergence: {AT_ALIKE}",
+            ALIKE,
+        ),
+        Mistake(
+            "the half is missing",
+            lambda m_1, v_1, m_2, v_2: 2 * kl(m_1, v_1, m_2, v_2),
+            f"The factor 1/2 is missing: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the logarithm is upside down",
+            lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_2, v_2) - (v_2 / v_1).log(),
+            f"Your logarithm has the fraction of variances upside down: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the means alone",
+            lambda m_1, v_1, m_2, v_2: (m_1 - m_2) ** 2 / (2 * v_2),
+            "You compare the means alone. That is right only where the variances are equal: "
+            + AT_BELLS,
+            BELLS,
+        ),
+        Mistake(
+            "variances taken for standard deviations",
+            lambda m_1, v_1, m_2, v_2: kl(m_1, v_1**2, m_2, v_2**2),
+            "You square the second and the fourth argument. They are variances already:"
+            f" {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "bits rather than nats",
+            lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_2, v_2) / math.log(2),
+            "You use the logarithm to base 2 or divide by ln 2: that gives bits. Asked are nats:"
+            f" {AT_BELLS}",
+            BELLS,
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "04.by_hand",
+    values=lambda draw: {
+        "var_1": round(draw.integer(2, 9) * 0.1, 1),
+        "var_2": float(draw.integer(2, 5)),
+        "mean": round(draw.integer(5, 19) * 0.1, 1),
+    },
+    question=(
+        "What is the divergence KL(1 || 2), in nats, from N(0, {var_1}) to N({mean}, {var_2})? The"
+        " second numbers are variances. (Three decimals.)"
+    ),
+    answer=lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2,
+    mistakes=(
+        (
+            "the wrong direction",
+            lambda var_1, var_2, mean: (
+                (math.log(var_1 / var_2) + (var_2 + mean**2) / var_1 - 1) / 2
+            ),
+            "That is KL(2 || 1).",
+        ),
+        (
+            "the minus one is missing",
+            lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2) / 2,
+            "You forgot the - 1.",
+        ),
+        (
+            "the half is missing",
+            lambda var_1, var_2, mean: math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1,
+            "You forgot the factor 1/2.",
+        ),
+        (
+            "bits rather than nats",
+            lambda var_1, var_2, mean: (
+                (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2 / math.log(2)
+            ),
+            "That is in bits. Nats use the natural logarithm.",
+        ),
+        (
+            "the mean is not squared",
+            lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean) / var_2 - 1) / 2,
+            "You forgot to square the difference of the means.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "04.predict",
+    question=(
+        "L_simple drops the weight of each L_{t-1}. Take the paper's linear schedule with T = 1000,"
+        " and an error of the noise at t = 5 and one at t = 500. Compared with the bound, which of"
+        " the two does L_simple take more seriously?"
+    ),
+    options={
+        "A": "the one at t = 5, where the noise is faint",
+        "B": "the one at t = 500, where the noise is strong",
+        "C": "neither: dropping a factor changes nothing",
+        "D": "neither: it keeps their balance, and moves the minimum",
+    },
+    right="B",
+    replies={
+        "A": (
+            "In the bound t = 5 weighs over 20 times as much as t = 500. L_simple takes that"
+            " preference away."
+        ),
+        "B": (
+            "In the bound t = 5 weighs over 20 times as much as t = 500; in L_simple both weigh the"
+            " same."
+        ),
+        "C": "A common factor would change nothing. This one differs from t to t.",
+        "D": (
+            "The best guess at each t makes both as small as can be. The weight decides where an"
+            " error costs most."
+        ),
+    },
+)
+
+
+def mean_cases(draw: Inputs):
+    def levels() -> tuple[float, float]:
+        beta = draw.number(0.05, 0.4)
+        return beta, round(draw.number(0.1, 0.9) * (1 - beta), 4)
+
+    for what, shape in (
+        ("a batch", (3, 1, 4, 5)),
+        ("a batch of one", (1, 1, 6, 6)),
+        ("batch and width equal", (4, 1, 4, 4)),
+    ):
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), *levels()))
+    yield Case("t = 1", (draw.normal(2, 1, 3, 3), draw.normal(2, 1, 3, 3), 0.3, 0.7))
+    yield Case(
+        "float64", (draw.normal(2, 1, 3, 3).double(), draw.normal(2, 1, 3, 3).double(), *levels())
+    )
+
+
+MEAN = (pixel(0.4), pixel(0.3), 0.19, 0.5)
+AT_MEAN = (
+    "for x_t = 0.4, noise 0.3, beta = 0.19, alpha_bar = 0.5 the mean is {right}; yours is {wrong}."
+)
+
+mean_from_noise = Exercise(
+    "04.mean_from_noise",
+    arguments=("x_t", "noise", "beta_t", "alpha_bar_t"),
+    gives="the posterior mean with x_0 written through the noise, the shape of x_t",
+    reference=lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5,
+    cases=mean_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "the root of 1 - alpha_bar is missing",
+            lambda x_t, noise, beta, a: (x_t - beta / (1 - a) * noise) / (1 - beta) ** 0.5,
+            f"You divide by 1 - alpha_bar. Below beta stands its root: {AT_MEAN}",
+            MEAN,
+        ),
+        Mistake(
+            "beta is rooted",
+            lambda x_t, noise, beta, a: (
+                (x_t - beta**0.5 / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5
+            ),
+            f"Above the line stands beta itself, not its root: {AT_MEAN}",
+            MEAN,
+        ),
+        Mistake(
+            "not scaled back",
+            lambda x_t, noise, beta, a: x_t - beta / (1 - a) ** 0.5 * noise,
+            f"The step forward made the image smaller. Divide by sqrt(1 - beta): {AT_MEAN}",
+            MEAN,
+        ),
+        Mistake(
+            "divided by alpha",
+            lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta),
+            f"You divide by alpha_t = 1 - beta. It is its root: {AT_MEAN}",
+            MEAN,
+        ),
+        Mistake(
+            "the noise is added",
+            lambda x_t, noise, beta, a: (x_t + beta / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5,
+            f"You add the noise. The step back takes some of it away: {AT_MEAN}",
+            MEAN,
+        ),
+        Mistake(
+            "the clean image",
+            lambda x_t, noise, beta, a: (x_t - (1 - a) ** 0.5 * noise) / a**0.5,
+            "You return the estimate of x_0, all the way back. The mean is one step back:"
+            f" {AT_MEAN}",
+            MEAN,
+        ),
+        Mistake(
+            "all of the noise is taken away",
+            lambda x_t, noise, beta, a: (x_t - (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5,
+            "You take all of the noise away. One step back takes beta / sqrt(1 - alpha_bar) of it:"
+            f" {AT_MEAN}",
+            MEAN,
+        ),
+    ),
+)
+
+
+def weight_cases(draw: Inputs):
+    for what, T in (
+        ("a schedule", draw.integer(4, 7)),
+        ("t = 1 alone", 1),
+        ("a longer schedule", 12),
+    ):
+        beta, alpha_bar, _ = draw.rows(T)
+        yield Case(what, (beta, alpha_bar, draw.uniform(0.05, 0.6, T)))
+    beta, alpha_bar, _ = draw.rows(5)
+    yield Case("sigma2 = beta", (beta, alpha_bar, beta))
+    yield Case("float64", (beta.double(), alpha_bar.double(), draw.uniform(0.05, 0.6, 5).double()))
+
+
+WEIGHT = (row(0.2), row(0.5), row(0.1))
+AT_WEIGHT = "for beta = 0.2, alpha_bar = 0.5, sigma2 = 0.1 it is {right}; yours is {wrong}."
+
+
+def weight(beta, a, sigma2):
+    return beta**2 / (2 * sigma2 * (1 - beta) * (1 - a))
+
+
+noise_loss_weight = Exercise(
+    "04.noise_loss_weight",
+    arguments=("beta_t", "alpha_bar_t", "sigma2"),
+    gives="the weight of the squared error of the noise in L_{t-1}, shape (n,)",
+    reference=weight,
+    cases=weight_cases,
+    mistakes=(
+        Mistake(
+            "the half is missing",
+            lambda beta, a, sigma2: 2 * weight(beta, a, sigma2),
+            f"The 2 below the line is missing. It comes from the KL of two Gaussians: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "beta is not squared",
+            lambda beta, a, sigma2: weight(beta, a, sigma2) / beta,
+            "You have beta above the line. The difference of the means holds beta once, and it is"
+            f" squared: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "sigma2 is squared again",
+            lambda beta, a, sigma2: weight(beta, a, sigma2) / sigma2,
+            f"You square sigma2. It is the variance already: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "sigma2 is rooted",
+            lambda beta, a, sigma2: weight(beta, a, sigma2) * sigma2.sqrt(),
+            f"You divide by the root of sigma2. The KL divides by the variance: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "alpha is missing",
+            lambda beta, a, sigma2: weight(beta, a, sigma2) * (1 - beta),
+            "alpha_t = 1 - beta is missing below the line. The mean is divided by its root:"
+            f" {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "alpha_bar for alpha",
+            lambda beta, a, sigma2: beta**2 / (2 * sigma2 * a * (1 - a)),
+            f"You have alpha_bar where alpha_t = 1 - beta belongs: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "1 - alpha_bar is rooted",
+            lambda beta, a, sigma2: weight(beta, a, sigma2) * (1 - a).sqrt(),
+            f"You have the root of 1 - alpha_bar. It is squared with the rest: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+        Mistake(
+            "the weight of L_simple",
+            lambda beta, a, sigma2: torch.ones_like(beta),
+            f"That is the weight that L_simple uses. Asked is the one that it drops: {AT_WEIGHT}",
+            WEIGHT,
+        ),
+    ),
+)
+
+
+def loss_cases(draw: Inputs):
+    for what, shape in (
+        ("a batch", (3, 1, 4, 5)),
+        ("a batch of one", (1, 1, 6, 6)),
+        ("batch and width equal", (4, 1, 4, 4)),
+    ):
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape)))
+    yield Case("float64", (draw.normal(2, 1, 3, 3).double(), draw.normal(2, 1, 3, 3).double()))
+
+
+LOSS = (
+    torch.tensor([[[[0.25, 0.5]]]], dtype=torch.float64),
+    torch.tensor([[[[0.3, 0.1]]]], dtype=torch.float64),
+)
+AT_LOSS = "for predictions 0.25 and 0.5 of the noise 0.3 and 0.1 it is {right}; yours is {wrong}."
+
+simple_loss = Exercise(
+    "04.simple_loss",
+    arguments=("predicted_noise", "noise"),
+    gives="one number, shape ()",
+    reference=lambda predicted, noise: (predicted - noise).square().mean(),
+    cases=loss_cases,
+    mistakes=(
+        Mistake(
+            "the sum over everything",
+            lambda predicted, noise: (predicted - noise).square().sum(),
+            "You add up. The loss is the mean, so that it does not depend on how many pixels there"
+            f" are: {AT_LOSS}",
+            LOSS,
+        ),
+        Mistake(
+            "the sum over each image",
+            lambda predicted, noise: (predicted - noise).square().flatten(1).sum(1).mean(),
+            "You add up over the pixels and average over the images. Here the mean is over both:"
+            f" {AT_LOSS}",
+            LOSS,
+        ),
+        Mistake(
+            "not squared",
+            lambda predicted, noise: (predicted - noise).abs().mean(),
+            f"You average absolute errors. The loss averages their squares: {AT_LOSS}",
+            LOSS,
+        ),
+        Mistake(
+            "the root",
+            lambda predicted, noise: (predicted - noise).square().mean().sqrt(),
+            f"You take the root in the end. The loss is the mean square itself: {AT_LOSS}",
+            LOSS,
+        ),
+        Mistake(
+            "half of it",
+            lambda predicted, noise: (predicted - noise).square().mean() / 2,
+            f"You halve it. There is no 1/2 in L_simple: {AT_LOSS}",
+            LOSS,
+        ),
+        Mistake(
+            "averaged before it is squared",
+            lambda predicted, noise: (predicted - noise).mean().square(),
+            "You average the errors and then square: errors of both signs cancel. Square first:"
+            f" {AT_LOSS}",
+            LOSS,
+        ),
+    ),
+)
+
+
+def grey_levels(mean, std):
+    edges = torch.arange(257, dtype=torch.float64) / 127.5 - 1 - 1 / 255
+    below = (1 + torch.erf((edges - mean) / (std * math.sqrt(2)))) / 2
+    below[0], below[-1] = 0, 1
+    return below[1:] - below[:-1]
+
+
+STRETCH = Stretch(
+    "04.stretch",
+    ("mean", "std"),
+    "the probability of each of the 256 grey levels under the discretised Gaussian, shape (256,)",
+    grey_levels,
+    Picture((0.7, 0.2), bars("grey level", "probability")),
+)
+
+QUESTIONS = (gaussian_kl, by_hand, predict, mean_from_noise, noise_loss_weight, simple_loss)

@@ -1,0 +1,295 @@
+"""Lesson 06: the step back and the loop around it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.pictures import curve
+
+
+def back(x_t, predicted, t, betas, noise, *, spread=None, weight=None, scale=None):
+    """The reverse step, with parts that a mistake may replace."""
+    beta, alpha_bar = betas[t - 1], (1 - betas[:t]).prod()
+    weight = beta / (1 - alpha_bar).sqrt() if weight is None else weight(beta, alpha_bar)
+    scale = (1 - beta).sqrt() if scale is None else scale(beta, alpha_bar)
+    spread = (beta.sqrt() if spread is None else spread(beta, alpha_bar)) if t > 1 else 0.0
+    return (x_t - weight * predicted) / scale + spread * noise
+
+
+def step_cases(draw: Inputs):
+    T = draw.integer(5, 9)
+    for what, t, shape in (
+        ("some step", draw.integer(3, T - 1), (3, 1, 4, 5)),
+        ("t = 1, the last step", 1, (2, 1, 4, 4)),
+        ("t = T, the first step", T, (1, 1, 5, 5)),
+        ("t = 2", 2, (4, 1, 4, 4)),
+    ):
+        yield Case(
+            what, (draw.normal(*shape), draw.normal(*shape), t, draw.betas(T), draw.normal(*shape))
+        )
+    shape = (2, 1, 3, 3)
+    images = [draw.normal(*shape).double() for _ in range(3)]
+    yield Case("float64", (images[0], images[1], 3, draw.betas(4).double(), images[2]))
+
+
+BETAS = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
+SECOND = (pixel(0.4), pixel(0.3), 2, BETAS, pixel(1.0))
+AT_SECOND = (
+    "for x_t = 0.4, predicted noise 0.3, fresh noise 1, betas 0.1, 0.2, 0.3 and t = 2 it is"
+    " {right}; yours is {wrong}."
+)
+LAST = (pixel(0.4), pixel(0.3), 1, BETAS, pixel(1.0))
+AT_LAST = (
+    "for x_t = 0.4, predicted noise 0.3, fresh noise 1, betas 0.1, 0.2, 0.3 and t = 1 it is"
+    " {right}; yours is {wrong}."
+)
+
+
+def noise_at_the_end(x_t, predicted, t, betas, noise):
+    mean = back(x_t, predicted, t, betas, 0 * noise)
+    return mean + betas[t - 1].sqrt() * noise
+
+
+def counted_from_0(x_t, predicted, t, betas, noise):
+    alpha_bar = (1 - betas).cumprod(0)
+    mean = (x_t - betas[t] / (1 - alpha_bar[t]).sqrt() * predicted) / (1 - betas[t]).sqrt()
+    return mean + betas[t].sqrt() * noise if t > 1 else mean
+
+
+def beta_tilde(x_t, predicted, t, betas, noise):
+    before = (1 - betas[: t - 1]).prod()
+    return back(
+        x_t, predicted, t, betas, noise, spread=lambda b, a: ((1 - before) / (1 - a) * b).sqrt()
+    )
+
+
+reverse_step = Exercise(
+    "06.reverse_step",
+    arguments=("x_t", "predicted_noise", "t", "betas", "noise"),
+    gives="x_{t-1}, the shape of x_t",
+    reference=back,
+    cases=step_cases,
+    points=4,
+    mistakes=(
+        Mistake(
+            "noise at the last step",
+            noise_at_the_end,
+            f"You add noise at t = 1 as well. Nothing takes it out again: {AT_LAST}",
+            LAST,
+        ),
+        Mistake(
+            "variance for standard deviation",
+            lambda *args: back(*args, spread=lambda b, a: b),
+            "You scale the fresh noise by beta, its variance. Its standard deviation is the root:"
+            f" {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "t counts from 0",
+            counted_from_0,
+            "You read betas[t]. The list begins with beta_1, so beta_t is betas[t - 1]; yours is"
+            f" one step late, and at t = T it runs off the end: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "beta tilde for beta",
+            beta_tilde,
+            f"You use the posterior variance, beta tilde. Asked is sigma^2 = beta: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "no noise at all",
+            lambda *args: back(*args, spread=lambda b, a: 0.0),
+            f"You return the mean. Before the last step, fresh noise comes on top: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "the root of 1 - alpha_bar is missing",
+            lambda *args: back(*args, weight=lambda b, a: b / (1 - a)),
+            f"You divide beta by 1 - alpha_bar. It is by its root: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "all of the noise is taken away",
+            lambda *args: back(*args, weight=lambda b, a: (1 - a).sqrt()),
+            "You take all of the predicted noise away. One step takes beta / sqrt(1 - alpha_bar)"
+            f" of it: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "not scaled back",
+            lambda *args: back(*args, scale=lambda b, a: 1.0),
+            f"The step forward made the image smaller. Divide by sqrt(alpha_t): {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "divided by alpha",
+            lambda *args: back(*args, scale=lambda b, a: 1 - b),
+            f"You divide by alpha_t. It is by its root: {AT_SECOND}",
+            SECOND,
+        ),
+        Mistake(
+            "alpha_bar for alpha",
+            lambda *args: back(*args, scale=lambda b, a: a.sqrt()),
+            "You divide by sqrt(alpha_bar_t), as if going all the way. One step divides by"
+            f" sqrt(alpha_t): {AT_SECOND}",
+            SECOND,
+        ),
+    ),
+)
+
+steps = Exercise(
+    "06.steps",
+    arguments=("T",),
+    gives="a list of T integers, the times in the order in which the sampler visits them",
+    reference=lambda T: list(range(T, 0, -1)),
+    cases=lambda draw: [
+        Case("a few steps", (draw.integer(4, 9),)),
+        Case("one step", (1,)),
+        Case("the paper's T = 1000", (1000,)),
+        Case("some steps", (draw.integer(10, 60),)),
+    ],
+    tolerance=0.0,
+    mistakes=(
+        Mistake(
+            "from 1 up",
+            lambda T: list(range(1, T + 1)),
+            "You count up. The sampler starts in the noise, at T: for T = 3 the order is {right};"
+            " yours is {wrong}.",
+            (3,),
+        ),
+        Mistake(
+            "T is left out",
+            lambda T: list(range(T - 1, -1, -1)),
+            "You count from T - 1 down to 0, as array indices do. The noisiest image has t = T, and"
+            " t = 0 is clean: for T = 3 the order is {right}; yours is {wrong}.",
+            (3,),
+        ),
+        Mistake(
+            "down to 0",
+            lambda T: list(range(T, -1, -1)),
+            "You visit t = 0 as well. That is the clean image, from which no step leads back: for T"
+            " = 3 the order is {right}; yours is {wrong}.",
+            (3,),
+        ),
+        Mistake(
+            "the last step is left out",
+            lambda T: list(range(T, 1, -1)),
+            "You stop at t = 2. A range ends before its second number, and the step of t = 1 is"
+            " still to be taken: for T = 3 the order is {right}; yours is {wrong}.",
+            (3,),
+        ),
+        Mistake(
+            "from 0 up",
+            lambda T: list(range(T)),
+            "You count up from 0, as array indices do. The sampler goes from T down to 1: for T = 3"
+            " the order is {right}; yours is {wrong}.",
+            (3,),
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "06.by_hand",
+    values=lambda draw: {
+        "beta": round(draw.integer(2, 6) * 0.05, 2),
+        "alpha_bar": round(draw.integer(4, 12) * 0.05, 2),
+        "x_t": round(draw.integer(4, 9) * 0.1, 1),
+        "predicted": round(draw.integer(2, 6) * 0.1 + 0.05, 2),
+    },
+    question=(
+        "At x_t = {x_t} the network predicts the noise {predicted}; beta_t = {beta}, alpha_bar_t ="
+        " {alpha_bar}. What is the mean of the step back? (Three decimals.)"
+    ),
+    answer=lambda beta, alpha_bar, x_t, predicted: (
+        (x_t - beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta) ** 0.5
+    ),
+    mistakes=(
+        (
+            "not scaled back",
+            lambda beta, alpha_bar, x_t, predicted: x_t - beta / (1 - alpha_bar) ** 0.5 * predicted,
+            "You did not divide by sqrt(1 - beta).",
+        ),
+        (
+            "the root of 1 - alpha_bar is missing",
+            lambda beta, alpha_bar, x_t, predicted: (
+                (x_t - beta / (1 - alpha_bar) * predicted) / (1 - beta) ** 0.5
+            ),
+            "You divided beta by 1 - alpha_bar. Take its root.",
+        ),
+        (
+            "the clean image",
+            lambda beta, alpha_bar, x_t, predicted: (
+                (x_t - (1 - alpha_bar) ** 0.5 * predicted) / alpha_bar**0.5
+            ),
+            "That is the estimate of x_0, all the way back.",
+        ),
+        (
+            "divided by alpha",
+            lambda beta, alpha_bar, x_t, predicted: (
+                (x_t - beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta)
+            ),
+            "You divided by 1 - beta. Take its root.",
+        ),
+        (
+            "the noise is added",
+            lambda beta, alpha_bar, x_t, predicted: (
+                (x_t + beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta) ** 0.5
+            ),
+            "You added the noise. The step back takes some of it away.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "06.predict",
+    question=(
+        "A sampler adds noise at t = 1 as at every other step, with the variance beta_1 = 0.0001 of"
+        " the linear schedule. What do you see?"
+    ),
+    options={
+        "A": "no digits at all, only noise",
+        "B": "digits with a grain too faint for the eye",
+        "C": "nothing: the network takes the noise out again",
+        "D": "digits shifted by a pixel",
+    },
+    right="B",
+    replies={
+        "A": "sqrt(beta_1) is 0.01 on a range of 2.",
+        "B": "A standard deviation of 0.01 on a range of 2: little to see, yet measurable.",
+        "C": "After t = 1 the network is not asked any more.",
+        "D": "Noise moves each pixel's grey by itself, not the pixels' places.",
+    },
+)
+
+
+def spread_of_samples(betas, s):
+    """The standard deviation at each step back, t = T first, of samples of N(0, s^2) drawn with the
+    perfect network.
+    """
+    alpha_bar, variance, spreads = (1 - betas).cumprod(0), 1.0, [1.0]
+    for t in range(len(betas), 0, -1):
+        beta, level = betas[t - 1], alpha_bar[t - 1]
+        pull = (1 - beta / (level * s**2 + 1 - level)) / (1 - beta).sqrt()
+        variance = pull**2 * variance + (beta if t > 1 else 0.0)
+        spreads.append(math.sqrt(variance))
+    return torch.tensor(spreads, dtype=torch.float64)
+
+
+STRETCH = Stretch(
+    "06.stretch",
+    ("betas", "s"),
+    "the standard deviation at t = T, T - 1, ..., 0 of samples of N(0, s^2) drawn with the perfect"
+    " network, (T+1,)",
+    spread_of_samples,
+    Picture(
+        (torch.linspace(0.001, 0.2, 100, dtype=torch.float64), 0.3),
+        curve("steps taken", "standard deviation", 0.0),
+    ),
+)
+
+QUESTIONS = (reverse_step, steps, by_hand, predict)

@@ -1,0 +1,281 @@
+"""Lesson 07: what training feeds the network, and the running average of its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.lesson_02_noising import each, pixel
+from minddpm_course.pictures import curve
+
+
+def noisy(x_0, level, noise):
+    return each(level, x_0).sqrt() * x_0 + (1 - each(level, x_0)).sqrt() * noise
+
+
+def pair_cases(draw: Inputs):
+    def levels(T: int) -> torch.Tensor:
+        return (1 - draw.betas(T)).cumprod(0)
+
+    for what, times, shape in (
+        ("a batch", [2, 5, 3], (3, 1, 4, 5)),
+        ("t = 1 and t = T", [1, 7], (2, 1, 3, 4)),
+        ("a batch of one", [4], (1, 1, 5, 5)),
+        ("batch and width equal", [3, 1, 6, 2], (4, 1, 4, 4)),
+    ):
+        x_0, noise = draw.normal(*shape).clamp(-1, 1), draw.normal(*shape)
+        yield Case(what, (x_0, levels(7), torch.tensor(times), noise))
+    x_0, noise = draw.normal(2, 2, 1, 3, 3).double()
+    yield Case("float64", (x_0, levels(6).double(), torch.tensor([5, 2]), noise))
+
+
+LEVELS = torch.tensor([0.81, 0.49, 0.25], dtype=torch.float64)
+PAIR = (pixel(0.8), LEVELS, torch.tensor([2]), pixel(0.3))
+AT_PAIR = (
+    "for alpha_bars 0.81, 0.49, 0.25, t = 2, a pixel of 0.8 and noise of 0.3, input and target are"
+    " {right}; yours {wrong}."
+)
+WHITE = torch.ones(2, 1, 1, 2, dtype=torch.float64)
+TWO = (WHITE, LEVELS, torch.tensor([1, 3]), 0 * WHITE)
+AT_TWO = (
+    "two images of one row, of two white pixels, at t = 1 and t = 3 of the alpha_bars 0.81, 0.49,"
+    " 0.25 and without noise, give {right}; yours {wrong}."
+)
+
+
+def one_axis(x_0, alpha_bars, t, noise):
+    level = alpha_bars[t - 1]
+    return level.sqrt() * x_0 + (1 - level).sqrt() * noise, noise
+
+
+training_pair = Exercise(
+    "07.training_pair",
+    arguments=("x_0", "alpha_bars", "t", "noise"),
+    gives="the network's input and the target of the regression, both of the shape of x_0",
+    reference=lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), noise),
+    cases=pair_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "t counts from 0",
+            lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t], noise), noise),
+            "You read alpha_bars[t]. The list begins with alpha_bar_1, so alpha_bar_t is"
+            f" alpha_bars[t - 1]; at t = T yours runs off the end: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "the clean image is the target",
+            lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), x_0),
+            f"Your target is the clean image. This network learns to name the noise: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "input and target are swapped",
+            lambda x_0, alpha_bars, t, noise: (noise, noisy(x_0, alpha_bars[t - 1], noise)),
+            f"You return the noise first. First comes what the network sees: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "the target is the scaled noise",
+            lambda x_0, alpha_bars, t, noise: (
+                noisy(x_0, alpha_bars[t - 1], noise),
+                (1 - each(alpha_bars[t - 1], x_0)).sqrt() * noise,
+            ),
+            "Your target is the noise as it was added, scaled. The network learns the standard"
+            f" normal noise itself: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "variance for standard deviation",
+            lambda x_0, alpha_bars, t, noise: (
+                each(alpha_bars[t - 1], x_0).sqrt() * x_0
+                + (1 - each(alpha_bars[t - 1], x_0)) * noise,
+                noise,
+            ),
+            f"You scale the noise by 1 - alpha_bar, its variance. Take the root: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "the input is the clean image",
+            lambda x_0, alpha_bars, t, noise: (x_0, noise),
+            f"The network would see the clean image, in which there is no noise to name: {AT_PAIR}",
+            PAIR,
+        ),
+        Mistake(
+            "one time for the whole batch",
+            lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t[:1] - 1], noise), noise),
+            f"You use the first image's time for the whole batch. Each image has its own: {AT_TWO}",
+            TWO,
+        ),
+        Mistake(
+            "levels along the wrong axis",
+            one_axis,
+            "Your levels meet the last axis of the images, their columns. Give them the shape (b,"
+            " 1, 1, 1): " + AT_TWO,
+            TWO,
+        ),
+    ),
+)
+
+
+def average_cases(draw: Inputs):
+    for what, shape in (
+        ("a matrix", (3, 4)),
+        ("one number", (1,)),
+        ("a convolution", (4, 2, 3, 3)),
+    ):
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), draw.number(0.7, 0.95)))
+    yield Case("decay 0: no memory", (draw.normal(3), draw.normal(3), 0.0))
+    yield Case("the usual decay", (draw.normal(5), draw.normal(5), 0.999))
+    yield Case("float64", (draw.normal(3).double(), draw.normal(3).double(), 0.9))
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor([value], dtype=torch.float64)
+
+
+AVERAGE = (number(0.5), number(0.7), 0.9)
+AT_AVERAGE = (
+    "for an average of 0.5, a value of 0.7 and the decay 0.9 it is {right}; yours is {wrong}."
+)
+
+ema_update = Exercise(
+    "07.ema_update",
+    arguments=("average", "value", "decay"),
+    gives="the new average, the shape of average",
+    reference=lambda average, value, decay: decay * average + (1 - decay) * value,
+    cases=average_cases,
+    mistakes=(
+        Mistake(
+            "the weights are swapped",
+            lambda average, value, decay: decay * value + (1 - decay) * average,
+            "You give the decay to the new value. It says how much of the average stays:"
+            f" {AT_AVERAGE}",
+            AVERAGE,
+        ),
+        Mistake(
+            "the value is added whole",
+            lambda average, value, decay: decay * average + value,
+            "You add the whole value. The weights must sum to 1, or the average grows without end:"
+            f" {AT_AVERAGE}",
+            AVERAGE,
+        ),
+        Mistake(
+            "the average is kept whole",
+            lambda average, value, decay: average + (1 - decay) * value,
+            "You keep the whole average. The weights must sum to 1, or it grows without end:"
+            f" {AT_AVERAGE}",
+            AVERAGE,
+        ),
+        Mistake(
+            "the plain mean",
+            lambda average, value, decay: (average + value) / 2,
+            f"You take the mean of the two and ignore the decay: {AT_AVERAGE}",
+            AVERAGE,
+        ),
+        Mistake(
+            "the step goes the wrong way",
+            lambda average, value, decay: average + (1 - decay) * (average - value),
+            f"You move away from the value. Move towards it: {AT_AVERAGE}",
+            AVERAGE,
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "07.by_hand",
+    values=lambda draw: {
+        "start": round(draw.integer(1, 9) * 0.1, 1),
+        "first": round(draw.integer(1, 9) * 0.1 + 1, 1),
+        "second": round(draw.integer(1, 9) * 0.1 + 2, 1),
+    },
+    question=(
+        "The running average of a weight starts at {start}. Then the weight takes the values"
+        " {first} and {second}, in this order; the decay is 0.8 at both updates. What is the"
+        " average after them? (Three decimals.)"
+    ),
+    answer=lambda start, first, second: 0.8 * (0.8 * start + 0.2 * first) + 0.2 * second,
+    mistakes=(
+        (
+            "the weights are swapped",
+            lambda start, first, second: 0.2 * (0.2 * start + 0.8 * first) + 0.8 * second,
+            "You gave the decay to the new value.",
+        ),
+        (
+            "one update only",
+            lambda start, first, second: 0.8 * start + 0.2 * first,
+            "That is after the first update.",
+        ),
+        (
+            "the values in the wrong order",
+            lambda start, first, second: 0.8 * (0.8 * start + 0.2 * second) + 0.2 * first,
+            "You took the second value first.",
+        ),
+        (
+            "the plain mean",
+            lambda start, first, second: (start + first + second) / 3,
+            "That is the plain mean.",
+        ),
+        (
+            "the start is left out",
+            lambda start, first, second: 0.8 * 0.2 * first + 0.2 * second,
+            "The start counts too: its weight is 0.8 squared.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "07.predict",
+    question=(
+        "At which t is the loss of a trained network smallest, and does the network know the digit"
+        " best there?"
+    ),
+    options={
+        "A": "at small t, and yes: little noise is easy",
+        "B": "at large t, and yes",
+        "C": "at large t, and no",
+        "D": "at small t, and no",
+    },
+    right="C",
+    replies={
+        "A": (
+            "At small t the noise is too faint to be told from the digit: the loss is largest"
+            " there."
+        ),
+        "B": (
+            "The loss is smallest there, because x_t is nearly the noise itself. The digit is"
+            " hidden."
+        ),
+        "C": "At large t the noise lies open and the digit is hidden.",
+        "D": (
+            "At small t the noise is too faint to be told from the digit: the loss is largest"
+            " there."
+        ),
+    },
+)
+
+
+def running_average(values, decay):
+    averages = [values[0]]
+    for step, value in enumerate(values[1:]):
+        d = min(decay, (1 + step) / (10 + step))
+        averages.append(d * averages[-1] + (1 - d) * value)
+    return torch.stack(averages)
+
+
+DRAW = torch.Generator().manual_seed(1)
+LOSSES = (
+    torch.exp(-torch.arange(300, dtype=torch.float64) / 40)
+    + 0.1 * torch.randn(300, generator=DRAW).double().abs()
+)
+
+STRETCH = Stretch(
+    "07.stretch",
+    ("values", "decay"),
+    "the first value, then the average after each update n = 0, 1, ..., its decay min(decay, (1 +"
+    " n) / (10 + n))",
+    running_average,
+    Picture((LOSSES, 0.95), curve("step", "loss")),
+)
+
+QUESTIONS = (training_pair, ema_update, by_hand, predict)

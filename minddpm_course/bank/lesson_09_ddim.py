@@ -1,0 +1,277 @@
+"""Lesson 09: the step that draws nothing, and may be long."""
+
+from __future__ import annotations
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.pictures import curve
+
+
+def clean(x_t, predicted, a):
+    return (x_t - (1 - a) ** 0.5 * predicted) / a**0.5
+
+
+def down(x_t, predicted, a, before):
+    return before**0.5 * clean(x_t, predicted, a) + (1 - before) ** 0.5 * predicted
+
+
+def ancestral_mean(x_t, predicted, a, before):
+    alpha = a / before
+    return (x_t - (1 - alpha) / (1 - a) ** 0.5 * predicted) / alpha**0.5
+
+
+def step_cases(draw: Inputs):
+    for what, shape, a, before in (
+        ("a short step", (3, 1, 4, 5), draw.number(0.4, 0.5), draw.number(0.55, 0.65)),
+        ("the last step, onto the clean image", (2, 1, 4, 4), draw.number(0.7, 0.9), 1.0),
+        (
+            "a long step, out of much noise",
+            (1, 1, 5, 5),
+            draw.number(0.02, 0.05),
+            draw.number(0.5, 0.8),
+        ),
+        ("out of much noise onto the clean image", (4, 1, 3, 3), draw.number(0.02, 0.05), 1.0),
+    ):
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), a, before))
+    x_t, predicted = draw.normal(2, 2, 1, 3, 3).double()
+    yield Case("float64", (x_t, predicted, draw.number(0.2, 0.4), draw.number(0.5, 0.9)))
+
+
+STEP = (pixel(0.9), pixel(-0.6), 0.36, 0.64)
+AT_STEP = (
+    "for x_t = 0.9, predicted noise -0.6, alpha_bar_t = 0.36 and alpha_bar_prev = 0.64 it is"
+    " {right}; " + "yours is {wrong}."
+)
+LAST = (pixel(0.9), pixel(-0.6), 0.36, 1.0)
+AT_LAST = (
+    "for x_t = 0.9, predicted noise -0.6, alpha_bar_t = 0.36 and alpha_bar_prev = 1 it is {right}; "
+    + "yours is {wrong}."
+)
+
+ddim_step = Exercise(
+    "09.ddim_step",
+    arguments=("x_t", "predicted_noise", "alpha_bar_t", "alpha_bar_prev"),
+    gives="the image at the level alpha_bar_prev, the shape of x_t",
+    reference=down,
+    cases=step_cases,
+    points=4,
+    mistakes=(
+        Mistake(
+            "the levels are swapped",
+            lambda x_t, predicted, a, before: (
+                a**0.5 * (x_t - (1 - before) ** 0.5 * predicted) / before**0.5
+                + (1 - a) ** 0.5 * predicted
+            ),
+            "You take alpha_bar_t for alpha_bar_prev and the other way round. That step leads up,"
+            f" into more noise: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the estimate is clipped",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * clean(x_t, predicted, a).clamp(-1, 1)
+                + (1 - before) ** 0.5 * predicted
+            ),
+            "You clip the estimate of x_0 to [-1, 1]. Samplers may; asked is the step without it:"
+            f" {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the mean of the ancestral step",
+            ancestral_mean,
+            "You return the mean of lesson 06. It takes out more noise than this, and relies on"
+            f" fresh noise to make up for it: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "as much noise as before",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * clean(x_t, predicted, a) + (1 - a) ** 0.5 * predicted
+            ),
+            "You put back as much noise as x_t had. At the earlier level there is less, and none"
+            f" on the clean image: {AT_LAST}",
+            LAST,
+        ),
+        Mistake(
+            "the signal of before",
+            lambda x_t, predicted, a, before: (
+                a**0.5 * clean(x_t, predicted, a) + (1 - before) ** 0.5 * predicted
+            ),
+            "You scale the estimate by sqrt(alpha_bar_t), as x_t holds it. At the earlier level it"
+            f" is stronger: {AT_LAST}",
+            LAST,
+        ),
+        Mistake(
+            "no noise is put back",
+            lambda x_t, predicted, a, before: before**0.5 * clean(x_t, predicted, a),
+            "You leave the noise out. Without sqrt(1 - alpha_bar_prev) of it the image is cleaner"
+            f" than its level says: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the clean image",
+            lambda x_t, predicted, a, before: clean(x_t, predicted, a),
+            f"You return the estimate of x_0. Noise it again, to the earlier level: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "variance for standard deviation",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * clean(x_t, predicted, a) + (1 - before) * predicted
+            ),
+            f"You scale the noise by 1 - alpha_bar_prev, a variance. Take its root: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the estimate is not scaled back",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * (x_t - (1 - a) ** 0.5 * predicted) + (1 - before) ** 0.5 * predicted
+            ),
+            "What is left of x_t without its noise is sqrt(alpha_bar_t) x_0. You did not divide by"
+            f" that root: {AT_STEP}",
+            STEP,
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "09.by_hand",
+    values=lambda draw: {
+        "x_t": round(draw.integer(3, 9) * 0.1, 1),
+        "predicted": round(draw.integer(2, 7) * 0.1 + 0.05, 2),
+        "a": round(draw.integer(4, 9) * 0.05, 2),
+        "before": round(draw.integer(11, 18) * 0.05, 2),
+    },
+    question=(
+        "At alpha_bar_t = {a} a pixel is {x_t}, and the network predicts the noise {predicted}. One"
+        " DDIM step (eta = 0) leads to the level alpha_bar_prev = {before}. What is the pixel then?"
+        " (Three decimals, no clipping: estimate x_0 first.)"
+    ),
+    answer=down,
+    mistakes=(
+        (
+            "the clean image",
+            lambda x_t, predicted, a, before: clean(x_t, predicted, a),
+            "That is the estimate of x_0.",
+        ),
+        (
+            "no noise is put back",
+            lambda x_t, predicted, a, before: before**0.5 * clean(x_t, predicted, a),
+            (
+                "You scaled the estimate. Now put sqrt(1 - alpha_bar_prev) of the predicted noise"
+                " back."
+            ),
+        ),
+        (
+            "as much noise as before",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * clean(x_t, predicted, a) + (1 - a) ** 0.5 * predicted
+            ),
+            (
+                "You put back as much noise as x_t had. At the earlier level it is sqrt(1 -"
+                " alpha_bar_prev)."
+            ),
+        ),
+        (
+            "variance for standard deviation",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * clean(x_t, predicted, a) + (1 - before) * predicted
+            ),
+            "You scaled the noise by 1 - alpha_bar_prev. Take the root.",
+        ),
+        (
+            "the mean of the ancestral step",
+            ancestral_mean,
+            "That is the mean of the step of lesson 06, to which fresh noise belongs.",
+        ),
+    ),
+)
+
+times = HandNumber(
+    "09.times",
+    values=lambda draw: {
+        "T": 100 * draw.integer(2, 9),
+        "steps": (10, 20, 25, 50)[draw.integer(0, 3)],
+    },
+    question=(
+        "You draw with DDIM in {steps} steps from a network that was trained with T = {T} times,"
+        " spaced as in the lesson. Of which time is the network told at the last of these steps?"
+        " (The first is T; t counts from 1.)"
+    ),
+    answer=lambda T, steps: T / steps,
+    mistakes=(
+        (
+            "the clean image",
+            lambda T, steps: 0,
+            "At t = 0 the image is clean, and there is nothing to ask any more.",
+        ),
+        (
+            "t = 1",
+            lambda T, steps: 1,
+            "The ancestral sampler ends its way at 1. Here every step is as long as the first.",
+        ),
+        (
+            "counted from 0",
+            lambda T, steps: T / steps - 1,
+            "That is the number in libraries that count from 0. Add 1.",
+        ),
+        (
+            "the second time",
+            lambda T, steps: T - T / steps,
+            "That is the time after T. Go on to the last one.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "09.predict",
+    question=(
+        "The data is two pictures, each as likely as the other, and the network is perfect. You"
+        " draw from pure noise at t = T with a single DDIM step, straight to the clean image. What"
+        " do you see?"
+    ),
+    options={
+        "A": "one of the two pictures, sharp",
+        "B": "about the average of the two pictures",
+        "C": "one of the two pictures, under a grain of noise",
+        "D": "noise, as at the start",
+    },
+    right="B",
+    replies={
+        "A": (
+            "At t = T the noise hardly tells which picture it will be. It takes steps in between to"
+            " decide."
+        ),
+        "B": "The estimate of x_0 is an average over all images that could be under the noise.",
+        "C": "The last step leaves no grain: it puts sqrt(1 - 1) = 0 of the noise back.",
+        "D": (
+            "The step takes the predicted noise out, and a perfect prediction is nearly all of it"
+            " at t = T."
+        ),
+    },
+)
+
+
+def path(alpha_bars, s, x_T):
+    values = [x_T]
+    for a, before in zip(alpha_bars[1:].flip(0), alpha_bars[:-1].flip(0)):
+        variance = a * s**2 + 1 - a  # of x_t; the step multiplies x_t by a covariance over it
+        shared = (a * before).sqrt() * s**2 + ((1 - a) * (1 - before)).sqrt()
+        values.append(values[-1] * float(shared / variance))
+    return torch.tensor(values, dtype=torch.float64)
+
+
+STRETCH = Stretch(
+    "09.stretch",
+    ("alpha_bars", "s", "x_T"),
+    "x at t = T, T - 1, ..., 0, shape (T + 1,): DDIM steps from x_T for data N(0, s^2) and the"
+    " perfect network",
+    path,
+    Picture(
+        (torch.linspace(1, 0.01, 21, dtype=torch.float64), 0.3, 1.5), curve("steps taken", "x", 0.0)
+    ),
+)
+
+QUESTIONS = (ddim_step, by_hand, times, predict)

@@ -1,0 +1,222 @@
+"""Lesson 10: ask for a kind of image, and how strongly."""
+
+from __future__ import annotations
+
+import torch
+
+from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.pictures import curve
+
+
+def guide(unconditional, conditional, scale):
+    return unconditional + scale * (conditional - unconditional)
+
+
+def guidance_cases(draw: Inputs):
+    for what, shape, scale in (
+        ("beyond the label", (3, 1, 4, 5), draw.number(2.2, 8.0)),
+        ("scale 0, no label", (2, 1, 4, 4), 0.0),
+        ("scale 1, the label and no more", (1, 1, 5, 5), 1.0),
+        ("between", (4, 1, 4, 4), draw.number(0.2, 0.8)),
+        ("a whole number", (2, 1, 3, 3), draw.integer(3, 7)),
+    ):
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), scale))
+    unconditional, conditional = draw.normal(2, 2, 1, 3, 3).double()
+    yield Case("float64", (unconditional, conditional, draw.number(2.2, 8.0)))
+
+
+THREE = (pixel(0.2), pixel(0.5), 3.0)
+AT_THREE = "for 0.2 unconditional, 0.5 conditional and scale 3 it is {right}; yours is {wrong}."
+ZERO = (pixel(0.2), pixel(0.5), 0.0)
+ONE = (pixel(0.2), pixel(0.5), 1.0)
+AT_ZERO = "for 0.2 unconditional, 0.5 conditional and scale 0 it is {right}; yours is {wrong}."
+AT_ONE = "for 0.2 unconditional, 0.5 conditional and scale 1 it is {right}; yours is {wrong}."
+
+guided_noise = Exercise(
+    "10.guided_noise",
+    arguments=("unconditional", "conditional", "scale"),
+    gives="the guided noise, the shape of unconditional",
+    reference=guide,
+    cases=guidance_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "the paper's scale",
+            lambda u, c, scale: (1 + scale) * c - scale * u,
+            "Your scale is the w of Ho & Salimans, which is 0 for the plain conditional"
+            f" prediction. Asked is scale = w + 1, which is 1 there: {AT_ONE}",
+            ONE,
+        ),
+        Mistake(
+            "1 is taken off the scale",
+            lambda u, c, scale: guide(u, c, scale - 1),
+            "You take 1 off the scale and then start at the unconditional prediction. From there"
+            f" the scale counts in full: {AT_ONE}",
+            ONE,
+        ),
+        Mistake(
+            "the predictions are swapped",
+            lambda u, c, scale: guide(c, u, scale),
+            "You start at the conditional prediction and go to the unconditional one. Scales above"
+            f" 1 then lead away from the label: {AT_THREE}",
+            THREE,
+        ),
+        Mistake(
+            "away from the label",
+            lambda u, c, scale: guide(u, c, -scale),
+            f"Your difference has the wrong sign. It is conditional - unconditional: {AT_THREE}",
+            THREE,
+        ),
+        Mistake(
+            "the difference alone",
+            lambda u, c, scale: scale * (c - u),
+            "You return the scaled difference. It is what the label adds, on top of the"
+            f" unconditional prediction: {AT_ZERO}",
+            ZERO,
+        ),
+        Mistake(
+            "the sum",
+            lambda u, c, scale: u + scale * c,
+            "You add the scaled conditional prediction itself. Then scale 1 counts the noise"
+            f" twice. Scale the difference: {AT_ONE}",
+            ONE,
+        ),
+        Mistake(
+            "the conditional alone",
+            lambda u, c, scale: scale * c,
+            "You make the conditional prediction larger. That takes more noise out than there is."
+            f" Scale what the label changes: {AT_THREE}",
+            THREE,
+        ),
+        Mistake(
+            "no further than the label",
+            lambda u, c, scale: guide(u, c, min(scale, 1)),
+            f"You stop at the conditional prediction. A scale above 1 goes beyond it: {AT_THREE}",
+            THREE,
+        ),
+    ),
+)
+
+by_hand = HandNumber(
+    "10.by_hand",
+    values=lambda draw: {
+        "unconditional": round(draw.integer(-8, 8) * 0.1 + 0.05, 2),
+        "conditional": round(draw.integer(-8, 8) * 0.1, 1),
+        "scale": draw.integer(5, 11) / 2,
+    },
+    question=(
+        "For one pixel the network predicts the noise {unconditional} without a label and"
+        " {conditional} with it. What is the guided noise at scale {scale}? (Two decimals or more;"
+        " scale 1 is the plain conditional prediction.)"
+    ),
+    answer=guide,
+    mistakes=(
+        (
+            "the paper's scale",
+            lambda unconditional, conditional, scale: guide(unconditional, conditional, scale + 1),
+            "You took the scale for the w of Ho & Salimans. Here the scale is w + 1.",
+        ),
+        (
+            "the predictions are swapped",
+            lambda unconditional, conditional, scale: guide(conditional, unconditional, scale),
+            "You started at the prediction with the label. Start at the one without.",
+        ),
+        (
+            "the difference alone",
+            lambda unconditional, conditional, scale: scale * (conditional - unconditional),
+            "That is what guidance adds. Add it to the prediction without the label.",
+        ),
+        (
+            "the sum",
+            lambda unconditional, conditional, scale: unconditional + scale * conditional,
+            "You scaled the prediction with the label. Scale the difference of the two.",
+        ),
+    ),
+)
+
+calls = HandNumber(
+    "10.calls",
+    values=lambda draw: {"images": 5 * draw.integer(2, 9), "steps": 10 * draw.integer(2, 6)},
+    question=(
+        "You draw {images} digits with {steps} DDIM steps at scale 3, each told its own label. How"
+        " many images does the network look at in all? (An image that it is asked about twice"
+        " counts twice.)"
+    ),
+    answer=lambda images, steps: 2 * images * steps,
+    mistakes=(
+        (
+            "asked once",
+            lambda images, steps: images * steps,
+            (
+                "That is the count at scale 1. Beyond it, each step needs the prediction with the"
+                " label and without."
+            ),
+        ),
+        (
+            "once for each class",
+            lambda images, steps: 10 * images * steps,
+            (
+                "The network is told one label for each image, the one asked for, and not all ten"
+                " in turn."
+            ),
+        ),
+        (
+            "the calls of the network",
+            lambda images, steps: 2 * steps,
+            "That is how often the network is called. Each call is given all the images.",
+        ),
+        (
+            "scale times",
+            lambda images, steps: 3 * images * steps,
+            "The scale multiplies a difference. It does not say how often the network is asked.",
+        ),
+    ),
+)
+
+predict = Choice(
+    "10.predict",
+    question=(
+        "Half of the data lies around -1, the other half around +1, and the halves overlap. You ask"
+        " for the half around +1, first with scale 1, then with scale 8. What becomes of the"
+        " samples?"
+    ),
+    options={
+        "A": "they stay around +1 and spread as before: only fewer stray",
+        "B": "they move further than +1 and lie closer together",
+        "C": "they move further than +1 and spread more widely",
+        "D": "they gather halfway between the halves",
+    },
+    right="B",
+    replies={
+        "A": "Scale 1 already draws the half as it is. More than that is another distribution.",
+        "B": "They go to where the other half is least likely, and the part near it is empty.",
+        "C": (
+            "The push is strongest on points near the other half, and weak on those far from it:"
+            " they close up."
+        ),
+        "D": "The push points away from the other half, not to it.",
+    },
+)
+
+
+def sharpened(x, mean, other, var, scale):
+    share = torch.sigmoid(
+        (mean - other) * (x - (mean + other) / 2) / var
+    )  # of the cloud asked for, at x
+    density = torch.exp(-((x - mean) ** 2) / (2 * var)) * share ** (scale - 1)
+    return density / (density.sum() * (x[1] - x[0]))
+
+
+STRETCH = Stretch(
+    "10.stretch",
+    ("x", "mean", "other", "var", "scale"),
+    "the sharpened density on the grid x, normalised, shape (n,)",
+    sharpened,
+    Picture(
+        (torch.linspace(-4, 4, 401, dtype=torch.float64), 1.0, -1.0, 0.64, 8.0),
+        curve("x", "density", -4.0, 0.02),
+    ),
+)
+
+QUESTIONS = (guided_noise, by_hand, calls, predict)

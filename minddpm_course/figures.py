@@ -1,0 +1,346 @@
+"""The pictures of the course: one style, one colour a role, each computed; those with boxes are in
+diagrams.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.distributions import Normal
+
+from minddpm.loss import Model, evaluate
+from minddpm.noising import forward_diffusion, forward_step, predict_x0
+from minddpm.posterior import posterior
+from minddpm.sampler import SampleStep
+from minddpm.schedule import Schedule
+
+# Okabe & Ito's palette, readable with any colour vision; a role keeps its colour in every notebook
+# and formula
+COLOURS = {
+    "clean": "#0072B2",
+    "noise": "#D55E00",
+    "noisy": "#CC79A7",
+    "network": "#009E73",
+    "posterior": "#E69F00",
+}
+INK, GREY = "#222222", "#767676"
+CENTRE: dict = {"ha": "center", "va": "center"}
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.8,
+    "mathtext.fontset": "dejavuserif",
+}
+styled = plt.rc_context(
+    STYLE
+)  # decorates each function that draws: matplotlib reads the style while drawing
+
+
+@styled
+def new_figure(
+    rows: int = 1, columns: int = 1, height: float = 2.6, **options
+) -> tuple[Figure, np.ndarray]:
+    """A 7-inch figure in the course's style, and its axes as a (rows, columns) array."""
+    figure, axes = plt.subplots(rows, columns, figsize=(7, height), squeeze=False, **options)
+    plt.close(figure)  # shown by `show` alone, never twice
+    return figure, axes
+
+
+def canvas(height: float) -> tuple[Figure, Axes]:
+    """A 7-inch figure without axes to put images, arrows and words on, its coordinates in inches."""
+    figure, ((axis,),) = new_figure(height=height, layout="none")
+    axis.set(xlim=(0, 7), ylim=(0, height), position=(0, 0, 1, 1))
+    axis.set_axis_off()
+    return figure, axis
+
+
+@styled
+def to_html(figure: Figure, caption: str) -> str:
+    """A figure as HTML: the picture, with the caption below it and as its alternative text."""
+    png = io.BytesIO()
+    figure.savefig(
+        png, format="png", dpi=165, metadata={"Software": None}
+    )  # sharper than the 770 px it is shown at
+    data, text = base64.b64encode(png.getvalue()).decode(), html.escape(caption, quote=True)
+    image = (
+        f'<img alt="{text}" width="770" style="max-width:100%" src="data:image/png;base64,{data}"/>'
+    )
+    return f'<figure style="margin:0">{image}<figcaption>{text}</figcaption></figure>'
+
+
+def show(figure: Figure, caption: str) -> None:
+    """Display a figure with one sentence that says what to see: its caption, alternative text and
+    plain text.
+    """
+    from IPython.display import display
+
+    display({"text/html": to_html(figure, caption), "text/plain": caption}, raw=True)
+
+
+def draw_image(
+    axis: Axes, image: Tensor, title: str = "", colour: str = INK, limits=(-1.0, 1.0), **where
+) -> None:
+    """Draw one grey image, black and white at the limits; on a canvas, extent=(left, right, bottom,
+    top) in inches.
+    """
+    pixels, scale = image.detach().squeeze().cpu().numpy(), {"vmin": limits[0], "vmax": limits[1]}
+    axis.imshow(
+        pixels,
+        "gray",
+        interpolation="nearest",
+        aspect="auto" if where else "equal",
+        **scale,
+        **where,
+    )
+    axis.set_axis_off()
+    if title:
+        axis.set_title(title, color=colour)
+
+
+def arrow(
+    axis: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = INK
+) -> None:
+    """Draw an arrow on a canvas."""
+    axis.annotate(
+        "",
+        end,
+        start,
+        arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0},
+    )
+
+
+def number(value: float | Tensor) -> str:
+    """A number at two digits, as mathtext."""
+    mantissa, _, exponent = f"{float(value):.2g}".partition("e")
+    return rf"{mantissa}\cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+@styled
+def image_grid(images: Tensor, titles: Sequence[str] = (), columns: int = 10) -> Figure:
+    """Images (n, 1, h, w) in [-1, 1] row by row, each with its title if there are titles; the
+    guide's figure 9.
+    """
+    rows = -(-len(images) // columns)
+    figure, axes = new_figure(rows, columns, height=7 / columns * rows * (1.25 if titles else 1))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for index, (axis, image) in enumerate(zip(axes.flat, images)):
+        draw_image(axis, image, titles[index] if titles else "")
+    return figure
+
+
+@styled
+def digit_to_noise(x_0: Tensor, schedule: Schedule, times: Sequence[int], noise: Tensor) -> Figure:
+    """One image at growing t, made with one noise, and how its pixel values turn into N(0, 1); the
+    guide's figure 2.
+
+    Args:
+        x_0, noise: the clean image and standard normal noise, both (1, 1, h, w).
+        schedule, times: the noise schedule, and 3 to 8 times in 0..T, left to right.
+    """
+    figure, axes = new_figure(
+        2, len(times), height=7 / len(times) + 1.7, height_ratios=(7 / len(times), 1.1)
+    )
+    values, span, top = torch.linspace(-3.5, 3.5, 200), (-3.5, 3.5), 0.8
+    for t, (picture, axis) in zip(times, axes.T):
+        x_t, _ = forward_diffusion(x_0, t, schedule, noise)
+        draw_image(
+            picture,
+            x_t,
+            rf"$t={t}$" "\n" rf"$\overline{{\alpha}}_t={number(schedule.alpha_bar[t])}$",
+        )
+        colour = COLOURS["noisy" if t else "clean"]
+        density, *_ = axis.hist(
+            x_t.flatten().numpy(), bins=28, range=span, density=True, color=colour
+        )
+        axis.plot(values, Normal(0, 1).log_prob(values).exp(), color=INK, linewidth=1.2)
+        if density.max() > top:  # a spike that leaves the axis says how high it is
+            axis.text(
+                density.argmax() / 4 - 3.0, top, f"up to {density.max():.1f}", va="top", fontsize=8
+            )
+        axis.set(xlim=span, ylim=(0, top), xticks=(-2, 0, 2), xlabel="pixel value")
+    for axis in axes[1, 1:]:
+        axis.spines["left"].set_visible(False)
+        axis.set_yticks([])
+    axes[1, 0].set_ylabel("density")
+    axes[1, -1].text(3.5, 0.45, r"$\mathcal{N}(0, 1)$", ha="right", fontsize=8)
+    return figure
+
+
+@styled
+def forward_and_reverse(forward: Tensor, backward: Tensor, times: Sequence[int]) -> Figure:
+    """Two strips, one time a column: noise is added to the right, and removed to the left; the
+    guide's figure 1.
+
+    Args:
+        forward: x_t of the forward process at each of the times, (n, 1, h, w).
+        backward: x_t of the reverse process at the same times in the same order, (n, 1, h, w); the
+            sizes may differ.
+        times: n rising times, 2 to 8 of them.
+
+    Raises: ValueError where the numbers of images and times differ.
+    """
+    if not len(forward) == len(backward) == len(times):
+        raise ValueError(
+            f"each strip needs {len(times)} images, one a time, got {len(forward)} and"
+            f" {len(backward)}"
+        )
+    side = 6.88 / len(times) - 0.08
+    figure, axis = canvas(2 * side + 0.9)
+    for column, t in enumerate(times):
+        x, y = 0.1 + column * (side + 0.08), side + 0.6
+        draw_image(axis, forward[column], extent=(x, x + side, y, y + side))
+        draw_image(axis, backward[column], extent=(x, x + side, 0.32, 0.32 + side))
+        axis.text(x + side / 2, y - 0.14, f"$t={t}$", **CENTRE)
+    top = 2 * side + 0.75
+    axis.text(
+        0.1, top, r"forward $q(x_t \mid x_{t-1})$: adds noise", color=COLOURS["noise"], va="center"
+    )
+    arrow(axis, (2.25, top), (6.9, top), COLOURS["noise"])
+    words, colour = (
+        r"reverse $p_\theta(x_{t-1} \mid x_t)$: the network removes it",
+        COLOURS["network"],
+    )
+    axis.text(6.9, 0.15, words, color=colour, ha="right", va="center")
+    arrow(axis, (4.05, 0.15), (0.1, 0.15), colour)
+    return figure
+
+
+@styled
+def stepping_and_jumping(
+    x_0: float, schedule: Schedule, t: int, generator: torch.Generator
+) -> Figure:
+    """2,000 chains of one pixel to time t, 2,000 jumps there, and the closed form; the guide's
+    figure 3.
+
+    Args:
+        x_0: the clean value of the pixel, in [-1, 1].
+        schedule, t: the noise schedule, and where to go, 1..T.
+        generator: source of randomness: the steps first, then the jump.
+    """
+    start = torch.full((2000,), float(x_0), dtype=torch.float64)
+    chains = [start]
+    for time in range(1, t + 1):
+        chains.append(forward_step(chains[-1], time, schedule, generator=generator))
+    jumps, _ = forward_diffusion(start, t, schedule, generator=generator)
+    mean, spread = (
+        float(schedule.alpha_bar[t].sqrt() * x_0),
+        float((1 - schedule.alpha_bar[t]).sqrt()),
+    )
+    figure, ((paths, *ends),) = new_figure(1, 3, height=2.8, sharey=True, width_ratios=(2, 1, 1))
+    paths.plot(torch.stack(chains)[:, :25], color=COLOURS["noisy"], linewidth=0.6, alpha=0.7)
+    paths.plot(schedule.alpha_bar[: t + 1].sqrt() * x_0, color=INK)
+    paths.plot(0, x_0, "o", color=COLOURS["clean"], clip_on=False)
+    paths.text(t * 0.02, x_0 + 0.25, f"$x_0={x_0:g}$", color=COLOURS["clean"])
+    paths.text(
+        t * 0.98, -3.2, r"black: the mean $\sqrt{\overline{\alpha}_t}\,x_0$", ha="right", fontsize=8
+    )
+    paths.set(
+        xlabel="step $t$",
+        ylabel="pixel value",
+        xlim=(0, t),
+        ylim=(-3.5, 3.5),
+        title="25 of 2,000 chains",
+    )
+    values = torch.linspace(mean - 4 * spread, mean + 4 * spread, 201)
+    for axis, x_t, title in zip(ends, (chains[-1], jumps), ("step by step", "in one jump")):
+        axis.hist(
+            x_t.numpy(),
+            bins=values[::5],
+            density=True,
+            orientation="horizontal",
+            color=COLOURS["noisy"],
+        )
+        axis.plot(Normal(mean, spread).log_prob(values).exp(), values, color=INK)
+        axis.set(xlabel="density", title=f"{title}\nmean {x_t.mean():.3f}, std {x_t.std():.3f}")
+        words = rf"$\mathcal{{N}}({mean:.3f},\ {spread:.3f}^2)$"
+        axis.text(1, 0.99, words, ha="right", va="top", transform=axis.transAxes, fontsize=8)
+    return figure
+
+
+@styled
+@torch.inference_mode()
+def true_and_learned_posterior(
+    model: Model, x_0: Tensor, x_t: Tensor, t: int, schedule: Schedule
+) -> Figure:
+    """The mean of the reverse step that knows x_0, the network's, and one pixel's densities; the
+    guide's figure 4.
+
+    Args:
+        model: predicts the noise.
+        x_0, x_t: a clean image and a noisy one made from it, both (1, 1, h, w).
+        t, schedule: the time of x_t, and the noise schedule.
+
+    Raises: ValueError for t = 1, where the posterior is a point and has no density.
+    """
+    if t == 1:
+        raise ValueError(f"t must lie in 2..{schedule.T}, got 1, where the posterior has no width")
+    x_0_estimate = predict_x0(x_t, t, evaluate(model, x_t, torch.full((1,), t)), schedule)
+    truth, learned = posterior(x_0, x_t, t, schedule), posterior(x_0_estimate, x_t, t, schedule)
+    difference = (learned.mean - truth.mean).squeeze()
+    largest, spread = float(difference.abs().max()), float(truth.variance.sqrt())
+    row, column = divmod(int(difference.abs().argmax()), difference.shape[1])
+    figure, ((*pictures, density),) = new_figure(1, 4, height=2.1, width_ratios=(1, 1, 1, 1.7))
+    draw_image(
+        pictures[0], truth.mean, "true mean\n" r"$\tilde\mu_t(x_t, x_0)$", COLOURS["posterior"]
+    )
+    draw_image(
+        pictures[1], learned.mean, "learned mean\n" r"$\mu_\theta(x_t, t)$", COLOURS["network"]
+    )
+    words = "learned − true\n" rf"black, white: $\pm{number(largest)}$"
+    draw_image(pictures[2], difference, words, limits=(-largest, largest))
+    for axis in pictures:
+        axis.plot(column, row, "s", color=COLOURS["noisy"], markersize=7, markerfacecolor="none")
+    for name, gaussian, word, y in (
+        ("posterior", truth, "true", 0.9),
+        ("network", learned, "learned", 0.77),
+    ):
+        mean = float(gaussian.mean[0, 0, row, column])
+        values = torch.linspace(mean - 4 * spread, mean + 4 * spread, 201)
+        density.plot(values, Normal(mean, spread).log_prob(values).exp(), color=COLOURS[name])
+        density.text(0.02, y, word, color=COLOURS[name], transform=density.transAxes)
+    density.set(xlabel="$x_{t-1}$ of the marked pixel", ylabel="density", ylim=(0, None))
+    density.set_title(rf"$t={t}$, both of width $\sqrt{{\tilde\beta_t}}={number(spread)}$")
+    return figure
+
+
+@styled
+def progressive_denoising(steps: Sequence[SampleStep]) -> Figure:
+    """Rows of x_t on its way from noise, and of the clean image seen behind each; the guide's
+    figure 10.
+
+    Args:
+        steps: 2 to 12 moments of `sample_steps`, in its order, with 1 to 4 images each.
+    """
+    side, images = 6.65 / len(steps) - 0.06, len(steps[0].x_t)
+    figure, axis = canvas(0.22 + images * (2 * side + 0.2))
+    for column, step in enumerate(steps):
+        x, y = 0.35 + column * (side + 0.06), images * (2 * side + 0.2)
+        axis.text(x + side / 2, y + 0.1, f"$t={step.t}$", **CENTRE)
+        for noisy, clean in zip(step.x_t, step.x_0):
+            for image, role, symbol in (
+                (noisy, "noisy", "$x_t$"),
+                (clean, "network", r"$\hat x_0$"),
+            ):
+                draw_image(axis, image, extent=(x, x + side, y - side, y))
+                if column == 0:
+                    axis.text(
+                        0.17, y - side / 2, symbol, color=COLOURS[role], fontsize=11, **CENTRE
+                    )
+                y -= side + 0.06
+            y -= 0.08
+    return figure

@@ -1,0 +1,71 @@
+"""Draw an answer beside the target, where a picture tells more than numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from marking.outcome import Outcome
+from minddpm_course.figures import CENTRE, COLOURS, draw_image, new_figure, styled
+
+Draw = Callable[[Axes, np.ndarray], None]
+
+
+def curve(x: str, y: str, first: float = 1.0, step: float = 1.0) -> Draw:
+    """A line through the numbers: the names of its axes, where the first number stands, and how far
+    apart they are.
+    """
+
+    def draw(axis: Axes, value: np.ndarray) -> None:
+        axis.plot(first + step * np.arange(value.size), value.reshape(-1), color=COLOURS["network"])
+        axis.set(xlabel=x, ylabel=y)
+
+    return draw
+
+
+def bars(x: str, y: str) -> Draw:
+    """A bar for each number, with the names of the axes."""
+
+    def draw(axis: Axes, value: np.ndarray) -> None:
+        axis.bar(range(value.size), value.reshape(-1), width=1, color=COLOURS["network"])
+        axis.set(xlabel=x, ylabel=y)
+
+    return draw
+
+
+def images(axis: Axes, value: np.ndarray) -> None:
+    """A batch of grey images (b, 1, h, w) in a row, black at -1 and white at 1."""
+    draw_image(axis, torch.as_tensor(np.concatenate(list(value[:, 0]), axis=1)))
+
+
+def rows(x: str, y: str) -> Draw:
+    """A table of numbers in shades, a row of it from left to right."""
+
+    def draw(axis: Axes, value: np.ndarray) -> None:
+        axis.imshow(value, "cividis", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+        axis.set(xlabel=x, ylabel=y)
+
+    return draw
+
+
+@styled
+def side_by_side(draw: Draw, yours: Outcome, target: Outcome) -> Figure:
+    """An answer on the left, the target on the right, to one scale."""
+    figure, axes = new_figure(1, 2, height=2.6)
+    for axis, outcome, title in zip(axes[0], (yours, target), ("yours", "target")):
+        axis.set_title(title)
+        try:
+            if outcome.value is None:
+                raise ValueError(outcome.error)
+            draw(axis, outcome.value[0])
+        except (ValueError, TypeError, IndexError):  # numbers of a shape that cannot be drawn so
+            axis.text(0.5, 0.5, "nothing to draw", transform=axis.transAxes, **CENTRE)
+    limits = [axis.get_ylim() for axis in axes[0] if axis.lines or axis.patches]
+    if len(limits) == 2:
+        for axis in axes[0]:
+            axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    return figure

@@ -1,0 +1,808 @@
+"""Wrong input is refused by the package itself, with a message that says what was wanted and what
+came.
+
+Shape checking, which refuses most of it first in the other unit tests, is off here: users do not
+have it.
+"""
+
+import importlib
+import inspect
+import math
+import typing
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+from minddpm import (
+    EMA,
+    Gaussian,
+    Schedule,
+    UNet,
+    UNetConfig,
+    beta_variance,
+    cosine_schedule,
+    forward_diffusion,
+    forward_step,
+    gaussian_kl,
+    linear_schedule,
+    posterior,
+    posterior_coefficients,
+    posterior_variance,
+    predict_noise,
+    predict_x0,
+    reverse_step,
+    sample,
+    sample_steps,
+    simple_loss,
+    timestep_embedding,
+    train,
+    train_step,
+    variational_bound,
+)
+from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
+from minddpm.guidance import drop_labels, guided
+from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+
+SCHEDULE = linear_schedule(10)
+X = torch.zeros(3, 1, 4, 4)
+SMALL = UNetConfig(channels=(8, 16, 24), groups=4)
+LABELLED = UNetConfig(channels=(8,), groups=4, classes=3)
+MIXTURE = GaussianMixture(torch.zeros(2, 2), 1.0, torch.ones(2))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _unchecked():
+    """Let the package's own checks see the input."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def zeros(x_t, t):
+    return torch.zeros_like(x_t)
+
+
+def refuses(error, call, *fragments):
+    """The call raises exactly this kind of error, and its message contains each fragment."""
+    with pytest.raises(error) as caught:
+        call()
+    assert caught.type is error
+    for fragment in fragments:
+        assert fragment in str(caught.value), f"{fragment!r} is not said in {str(caught.value)!r}"
+
+
+def test_the_hook_checks_shapes_elsewhere_and_not_here():
+    """If this fails the package was imported before the hook: no unit test then has its shapes
+    checked.
+    """
+    wrong = torch.zeros(2, 1, 4, 4)
+    refuses(
+        ValueError, lambda: forward_step(X, 1, SCHEDULE, wrong), "noise must have the images' shape"
+    )
+    jaxtyping.config.update("jaxtyping_disable", False)
+    try:
+        with pytest.raises(jaxtyping.TypeCheckError):
+            forward_step(X, 1, SCHEDULE, wrong)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", True)
+
+
+ROOMS = [
+    "schedule",
+    "noising",
+    "posterior",
+    "loss",
+    "sampler",
+    "ddim",
+    "score",
+    "guidance",
+    "unet",
+    "training",
+]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_annotation_can_be_read(room):
+    """One that cannot be resolved is silently not checked."""
+    module, checked = importlib.import_module(f"minddpm.{room}"), 0
+    for thing in vars(module).values():
+        if getattr(thing, "__module__", "") != module.__name__ or hasattr(
+            thing, "_fields"
+        ):  # tuples are not checked
+            continue
+        for member in vars(thing).values() if isinstance(thing, type) else [thing]:
+            function = getattr(member, "fget", getattr(member, "__func__", member))
+            if inspect.isfunction(function):
+                typing.get_type_hints(inspect.unwrap(function), include_extras=True)
+                checked += 1
+    assert checked >= 4
+
+
+# t
+
+TAKE_T = {
+    "forward_step": lambda t: forward_step(X, t, SCHEDULE),
+    "forward_diffusion": lambda t: forward_diffusion(X, t, SCHEDULE),
+    "predict_x0": lambda t: predict_x0(X, t, X, SCHEDULE),
+    "predict_noise": lambda t: predict_noise(X, t, X, SCHEDULE),
+    "posterior_coefficients": lambda t: posterior_coefficients(t, SCHEDULE),
+    "posterior_variance": lambda t: posterior_variance(t, SCHEDULE),
+    "beta_variance": lambda t: beta_variance(t, SCHEDULE),
+    "posterior": lambda t: posterior(X, X, t, SCHEDULE),
+    "simple_loss": lambda t: simple_loss(zeros, X, SCHEDULE, t=t),
+    "reverse_step": lambda t: reverse_step(X, t, X, SCHEDULE),
+    "ddim_step": lambda t: ddim_step(X, t, X, SCHEDULE),
+    "score_from_noise": lambda t: score_from_noise(X, t, SCHEDULE),
+    "noise_from_score": lambda t: noise_from_score(X, t, SCHEDULE),
+    "mixture's score": lambda t: MIXTURE.score(torch.zeros(3, 2), t, SCHEDULE),
+    "mixture's log_density": lambda t: MIXTURE.log_density(torch.zeros(3, 2), t, SCHEDULE),
+    "index": SCHEDULE.index,
+}
+FROM_0 = {"forward_diffusion", "mixture's score", "mixture's log_density"}
+BAD_T = {
+    "above T": (11, ValueError, "t must lie in", "..10", "got 11"),
+    "below": (-1, ValueError, "t must lie in", "..10", "got -1"),
+    "one of the tensor above T": (
+        torch.tensor([1, 11, 2]),
+        ValueError,
+        "t must lie in",
+        "..10",
+        "got 11",
+    ),
+    "one of the tensor below": (
+        torch.tensor([1, -3, 2]),
+        ValueError,
+        "t must lie in",
+        "..10",
+        "got -3",
+    ),
+    "float": (1.0, TypeError, "t must be an int or an int64 tensor", "float"),
+    "numpy float": (np.float64(1), TypeError, "t must be an int or an int64 tensor", "float64"),
+    "bool": (True, TypeError, "t must be an int or an int64 tensor", "bool"),
+    "numpy bool": (np.bool_(True), TypeError, "t must be an int or an int64 tensor", "bool"),
+    "text": ("1", TypeError, "t must be an int or an int64 tensor", "str"),
+    "list": ([1, 2, 3], TypeError, "t must be an int or an int64 tensor", "list"),
+    "float tensor": (
+        torch.ones(3),
+        TypeError,
+        "t must be an int or an int64 tensor",
+        "torch.float32",
+    ),
+    "int32 tensor": (torch.ones(3, dtype=torch.int32), TypeError, "int64 tensor", "torch.int32"),
+    "bool tensor": (torch.ones(3, dtype=torch.bool), TypeError, "int64 tensor", "torch.bool"),
+    "column": (
+        torch.ones(3, 1, dtype=torch.int64),
+        ValueError,
+        "t must be an int or have shape (b,)",
+        "got (3, 1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("function", TAKE_T)
+@pytest.mark.parametrize("case", BAD_T)
+def test_t(function, case):
+    t, error, *fragments = BAD_T[case]
+    refuses(error, lambda: TAKE_T[function](t), *fragments)
+
+
+@pytest.mark.parametrize("function", [name for name in TAKE_T if name not in FROM_0])
+def test_t_is_zero(function):
+    for t in (0, torch.tensor([3, 0, 1])):
+        refuses(ValueError, lambda t=t: TAKE_T[function](t), "t must lie in 1..10, got 0")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        name
+        for name in TAKE_T
+        if name not in {"posterior_coefficients", "posterior_variance", "beta_variance", "index"}
+    ],
+)
+@pytest.mark.parametrize("length", [1, 2, 4])
+def test_t_of_another_length_than_the_batch(function, length):
+    t = torch.ones(length, dtype=torch.int64)
+    refuses(
+        ValueError,
+        lambda: TAKE_T[function](t),
+        "t must be an int or have shape (3,)",
+        f"got ({length},)",
+    )
+
+
+# noise, images and predictions
+
+TAKE_NOISE = {
+    "forward_step": (lambda x, noise: forward_step(x, 1, SCHEDULE, noise), "noise"),
+    "forward_diffusion": (lambda x, noise: forward_diffusion(x, 1, SCHEDULE, noise), "noise"),
+    "predict_x0": (lambda x, noise: predict_x0(x, 1, noise, SCHEDULE), "noise"),
+    "predict_noise": (lambda x, x_0: predict_noise(x, 1, x_0, SCHEDULE), "x_0"),
+    "posterior": (lambda x, x_0: posterior(x_0, x, 1, SCHEDULE), "x_0"),
+    "simple_loss": (lambda x, noise: simple_loss(zeros, x, SCHEDULE, noise=noise), "noise"),
+    "reverse_step": (lambda x, noise: reverse_step(x, 1, x, SCHEDULE, noise), "noise"),
+    "reverse_step, last": (lambda x, noise: reverse_step(x, 1, noise, SCHEDULE), "predicted_noise"),
+    "ddim_step": (lambda x, noise: ddim_step(x, 2, x, SCHEDULE, noise, eta=0.5), "noise"),
+    "ddim_step, eta = 0": (lambda x, noise: ddim_step(x, 2, x, SCHEDULE, noise), "noise"),
+    "ddim_step, prediction": (lambda x, noise: ddim_step(x, 2, noise, SCHEDULE), "predicted_noise"),
+    "prediction of a walk up": (
+        lambda x, guess: invert(lambda x_t, t: guess, x, SCHEDULE, steps=2),
+        "predicted noise",
+    ),
+    "prediction in the loss": (
+        lambda x, guess: simple_loss(lambda x_t, t: guess, x, SCHEDULE),
+        "predicted noise",
+    ),
+    "prediction in the bound": (
+        lambda x, guess: variational_bound(lambda x_t, t: guess, x, SCHEDULE),
+        "predicted noise",
+    ),
+}
+OTHER_SHAPES = [(1, 1, 4, 4), (3, 1, 1, 1), (3, 1, 4), (4, 4), (), (3, 1, 4, 5), (3, 3, 4, 4)]
+
+
+@pytest.mark.parametrize("function", TAKE_NOISE)
+@pytest.mark.parametrize("shape", OTHER_SHAPES)
+def test_noise_of_another_shape_even_if_it_would_broadcast(function, shape):
+    call, name = TAKE_NOISE[function]
+    message = f"{name} must have the images' shape (3, 1, 4, 4), got {shape}"
+    refuses(ValueError, lambda: call(X, torch.zeros(shape)), message)
+
+
+@pytest.mark.parametrize("function", TAKE_NOISE)
+def test_noise_of_another_dtype(function):
+    call, name = TAKE_NOISE[function]
+    message = f"{name} must have the images' dtype torch.float32, got torch.float64"
+    refuses(TypeError, lambda: call(X, X.double()), message)
+
+
+TAKE_IMAGES = {
+    **{name: lambda x, call=call: call(x, x) for name, (call, _) in TAKE_NOISE.items()},
+    "forward_step, noise drawn": lambda x: forward_step(x, 1, SCHEDULE),
+    "forward_diffusion, noise drawn": lambda x: forward_diffusion(x, 1, SCHEDULE),
+    "invert": lambda x: invert(UNet(SMALL), x, SCHEDULE, steps=2),
+    "langevin": lambda x: langevin(lambda x: x, x, step_size=0.1, steps=2),
+    "train": lambda x: next(train(UNet(SMALL), x, SCHEDULE, steps=1)),
+}
+
+
+@pytest.mark.parametrize("function", TAKE_IMAGES)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.bool])
+def test_integer_images(function, dtype):
+    refuses(
+        TypeError,
+        lambda: TAKE_IMAGES[function](X.to(dtype)),
+        "images must be floating point",
+        str(dtype),
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 4), (3, 2, 4, 4), (1, 1, 4, 4)])
+def test_a_model_that_answers_in_another_shape_while_sampling(shape):
+    message = f"predicted noise must have the images' shape (3, 1, 4, 4), got {shape}"
+    refuses(
+        ValueError,
+        lambda: sample(lambda x_t, t: torch.zeros(shape), (3, 1, 4, 4), SCHEDULE),
+        message,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1.5, "1.5"), (-2.0, "-2"), (255.0, "255"), (math.nan, "nan")]
+)
+def test_images_outside_the_range_of_the_bound(value, said):
+    x_0 = X.clone()
+    x_0[1, 0, 2, 2] = value
+    refuses(
+        ValueError,
+        lambda: variational_bound(zeros, x_0, SCHEDULE),
+        "images must lie in [-1, 1]",
+        said,
+    )
+
+
+def test_the_bound_of_a_single_step():
+    refuses(
+        ValueError, lambda: variational_bound(zeros, X, linear_schedule(1)), "T at least 2", "got 1"
+    )
+
+
+@pytest.mark.parametrize("variance", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("of", ["p", "q"])
+def test_a_variance_that_is_not_positive(variance, of):
+    good, bad = (Gaussian(torch.zeros(2), torch.tensor([1.0, v])) for v in (1.0, variance))
+    pair = (bad, good) if of == "p" else (good, bad)
+    refuses(
+        ValueError,
+        lambda: gaussian_kl(*pair),
+        "variances must be positive",
+        f"got {variance:g} in {of}",
+    )
+
+
+# schedules
+
+
+@pytest.mark.parametrize(
+    ("betas", "fragments"),
+    [
+        ([], ["betas must have shape (T,) with T at least 1", "got (0,)"]),
+        ([[0.1, 0.2]], ["betas must have shape (T,)", "got (1, 2)"]),
+        (0.1, ["betas must have shape (T,)", "got ()"]),
+        ([0.1, 0.0], ["strictly between 0 and 1", "got 0.0 for t = 2"]),
+        ([1.0], ["strictly between 0 and 1", "got 1.0 for t = 1"]),
+        ([0.1, 0.2, -0.5], ["strictly between 0 and 1", "got -0.5 for t = 3"]),
+        ([0.1, 2], ["strictly between 0 and 1", "got 2.0 for t = 2"]),
+        ([math.nan, 0.1], ["strictly between 0 and 1", "got nan for t = 1"]),
+        ([math.inf], ["strictly between 0 and 1", "got inf for t = 1"]),
+    ],
+)
+def test_betas(betas, fragments):
+    for convert in (lambda b: b, np.array, torch.tensor):
+        refuses(ValueError, lambda convert=convert: Schedule.from_betas(convert(betas)), *fragments)
+
+
+def doubles(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("beta", "alpha_bar", "fragments"),
+    [
+        (doubles(0.1, 0.2), doubles(0.9, 0.72), ["beta[0] = 0", "got 0.1", "Schedule.from_betas"]),
+        (doubles(0), doubles(1), ["beta must be float64 and of shape (T+1,)", "got (1,)"]),
+        (doubles(0, 0.1).float(), doubles(1, 0.9), ["beta must be float64", "torch.float32"]),
+        (doubles(0, 0.1), doubles(1, 0.9).float(), ["alpha_bar must be float64", "torch.float32"]),
+        (doubles(0, 0.1), doubles(1, 0.9, 0.8), ["alpha_bar must be", "shape (T+1,)", "got (3,)"]),
+        (
+            doubles(0, 0.1),
+            doubles(1, 0.8),
+            ["alpha_bar must be the running product of 1 - beta", "off by 0.11"],
+        ),
+        (
+            doubles(0, 0.1),
+            doubles(0.9, 0.9),
+            ["alpha_bar must be the running product of 1 - beta", "off by 0.1"],
+        ),
+        (doubles(0, 1.5), doubles(1, -0.5), ["strictly between 0 and 1", "got 1.5 for t = 1"]),
+    ],
+)
+def test_a_schedule_that_does_not_fit_itself(beta, alpha_bar, fragments):
+    refuses(ValueError, lambda: Schedule(beta, alpha_bar), *fragments)
+
+
+@pytest.mark.parametrize("make", [linear_schedule, cosine_schedule])
+def test_T(make):
+    refuses(ValueError, lambda: make(0), "T must be at least 1, got 0")
+    refuses(ValueError, lambda: make(-5), "T must be at least 1, got -5")
+    refuses(TypeError, lambda: make(10.0), "T must be an integer, got 10.0")
+    refuses(TypeError, lambda: make(True), "T must be an integer, got True")
+    refuses(TypeError, lambda: make("10"), "T must be an integer, got '10'")
+
+
+def test_the_settings_of_schedules():
+    refuses(
+        ValueError,
+        lambda: linear_schedule(10, beta_start=0.0),
+        "strictly between 0 and 1",
+        "got 0.0 for t = 1",
+    )
+    refuses(
+        ValueError,
+        lambda: linear_schedule(10, beta_end=1.0),
+        "strictly between 0 and 1",
+        "got 1.0 for t = 10",
+    )
+    refuses(ValueError, lambda: cosine_schedule(10, s=-0.1), "s must be at least 0", "got -0.1")
+    refuses(ValueError, lambda: cosine_schedule(10, max_beta=1.0), "max_beta lie in (0, 1)", "1.0")
+
+
+def test_batch_size():
+    refuses(ValueError, lambda: SCHEDULE.sample_t(0), "batch_size must be at least 1, got 0")
+    refuses(TypeError, lambda: SCHEDULE.sample_t(2.0), "batch_size must be an integer, got 2.0")
+
+
+# sampling
+
+
+@pytest.mark.parametrize(
+    "function",
+    [sample, lambda *args: next(sample_steps(*args)), lambda *args: ddim_sample(*args, steps=2)],
+    ids=["sample", "sample_steps", "ddim_sample"],
+)
+@pytest.mark.parametrize(
+    ("shape", "error", "fragments"),
+    [
+        ((), ValueError, ["image_shape must be (b, *dims)", "got ()"]),
+        ((0, 1, 4, 4), ValueError, ["image_shape (0, 1, 4, 4) must be at least 1, got 0"]),
+        ((2, 1, -4, 4), ValueError, ["image_shape (2, 1, -4, 4) must be at least 1, got -4"]),
+        ((2, 1, 4.0, 4), TypeError, ["image_shape (2, 1, 4.0, 4) must be an integer, got 4.0"]),
+        ((2, True), TypeError, ["image_shape (2, True) must be an integer, got True"]),
+    ],
+)
+def test_image_shape(function, shape, error, fragments):
+    refuses(error, lambda: function(zeros, shape, SCHEDULE), *fragments)
+
+
+BAD_STEPS = {
+    "none": (0, ValueError, "steps must be at least 1, got 0"),
+    "negative": (-3, ValueError, "steps must be at least 1, got -3"),
+    "more than T": (11, ValueError, "steps must be at most T = 10, got 11"),
+    "float": (5.0, TypeError, "steps must be an integer, got 5.0"),
+    "NaN": (math.nan, TypeError, "steps must be an integer, got nan"),
+    "bool": (True, TypeError, "steps must be an integer, got True"),
+    "text": ("5", TypeError, "steps must be an integer, got '5'"),
+    "nothing": (None, TypeError, "steps must be an integer, got None"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_STEPS)
+def test_steps(case):
+    steps, error, message = BAD_STEPS[case]
+    refuses(error, lambda: respaced(zeros, SCHEDULE, steps), message)
+    refuses(error, lambda: ddim_sample(zeros, X.shape, SCHEDULE, steps=steps), message)
+    refuses(error, lambda: next(ddim_steps(zeros, X, SCHEDULE, steps=steps)), message)
+    refuses(error, lambda: invert(zeros, X, SCHEDULE, steps=steps), message)
+    if case != "more than T":
+        refuses(error, lambda: langevin(lambda x: -x, X, step_size=0.1, steps=steps), message)
+
+
+def test_more_steps_than_a_short_schedule_has_are_refused_even_by_default():
+    refuses(
+        ValueError,
+        lambda: ddim_sample(zeros, X.shape, SCHEDULE),
+        "steps must be at most T = 10, got 50",
+    )
+
+
+@pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan, math.inf, -math.inf])
+def test_eta(eta):
+    message = f"eta must lie in [0, 1], got {eta}"
+    refuses(ValueError, lambda: ddim_step(X, 2, X, SCHEDULE, eta=eta), message)
+    refuses(ValueError, lambda: ddim_sample(zeros, X.shape, SCHEDULE, steps=5, eta=eta), message)
+
+
+def test_repeats():
+    for value, error, message in (
+        (0, ValueError, "at least 1, got 0"),
+        (1.5, TypeError, "an integer, got 1.5"),
+    ):
+        call = lambda value=value: invert(zeros, X, SCHEDULE, steps=5, repeats=value)  # noqa: E731
+        refuses(error, call, f"repeats must be {message}")
+
+
+# scores
+
+
+@pytest.mark.parametrize("use", [MIXTURE.score, MIXTURE.log_density])
+def test_points_of_a_mixture(use):
+    for shape in ((3, 1), (3, 3), (2,), (3, 2, 2)):
+        refuses(
+            ValueError,
+            lambda shape=shape: use(torch.zeros(shape), 1, SCHEDULE),
+            "x must have shape (n, 2)",
+            f"got {shape}",
+        )
+    refuses(
+        TypeError,
+        lambda: use(torch.ones(3, 2, dtype=torch.int64), 1, SCHEDULE),
+        "floating point",
+        "torch.int64",
+    )
+
+
+@pytest.mark.parametrize("use", [score_from_noise, noise_from_score])
+def test_noise_and_score_are_floating_point(use):
+    refuses(
+        TypeError,
+        lambda: use(torch.ones(3, 2, dtype=torch.int64), 1, SCHEDULE),
+        "floating point",
+        "torch.int64",
+    )
+
+
+@pytest.mark.parametrize("step_size", [0.0, -0.1, math.nan, math.inf])
+def test_step_size(step_size):
+    message = f"step_size must be positive and finite, got {step_size}"
+    refuses(ValueError, lambda: langevin(lambda x: -x, X, step_size=step_size, steps=1), message)
+
+
+@pytest.mark.parametrize(
+    ("error", "change", "got"),
+    [(ValueError, lambda x: x[:, :1], "(3, 1)"), (TypeError, torch.Tensor.double, "torch.float64")],
+)
+def test_a_score_is_like_its_points(error, change, got):
+    refuses(
+        error,
+        lambda: langevin(change, torch.ones(3, 2), step_size=0.1, steps=1),
+        "score must have",
+        f"got {got}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("means", "variance", "weights", "fragments"),
+    [
+        ((2,), 1.0, [1.0, 1.0], ["shapes (k, d) and (k,)", "got (2,) and (2,)"]),
+        ((2, 3), 1.0, [1.0], ["shapes (k, d) and (k,)", "got (2, 3) and (1,)"]),
+        ((2, 3), 1.0, [[1.0], [1.0]], ["shapes (k, d) and (k,)", "got (2, 3) and (2, 1)"]),
+        ((2, 3), 0.0, [1.0, 1.0], ["must be positive", "got 0.0"]),
+        ((2, 3), math.nan, [1.0, 1.0], ["must be positive", "got nan"]),
+        ((2, 3), math.inf, [1.0, 1.0], ["must be positive", "got inf"]),
+        ((2, 3), 1.0, [1.0, 0.0], ["must be positive", "[1.0, 0.0]"]),
+        ((2, 3), 1.0, [1.0, math.nan], ["must be positive", "[1.0, nan]"]),
+        ((2, 3), 1.0, [1.0, math.inf], ["must be positive", "[1.0, inf]"]),
+    ],
+)
+def test_mixtures(means, variance, weights, fragments):
+    refuses(
+        ValueError,
+        lambda: GaussianMixture(torch.zeros(means), variance, torch.tensor(weights)),
+        *fragments,
+    )
+
+
+def test_a_number_of_draws():
+    refuses(ValueError, lambda: MIXTURE.sample(0), "n must be at least 1, got 0")
+    refuses(TypeError, lambda: MIXTURE.sample(2.0), "n must be an integer, got 2.0")
+
+
+# labels
+
+BAD_LABELS = {
+    "above": (
+        torch.tensor([0, 4]),
+        ValueError,
+        "label must lie in 0..3, the last for none, got [0, 4]",
+    ),
+    "below": (
+        torch.tensor([-1, 2]),
+        ValueError,
+        "label must lie in 0..3, the last for none, got [-1, 2]",
+    ),
+    "one too many": (
+        torch.tensor([0, 1, 2]),
+        ValueError,
+        "label must have shape (2,), one for each image, got (3,)",
+    ),
+    "one for two": (
+        torch.tensor([1]),
+        ValueError,
+        "label must have shape (2,), one for each image, got (1,)",
+    ),
+    "column": (
+        torch.tensor([[1], [2]]),
+        ValueError,
+        "label must have shape (2,), one for each image, got (2, 1)",
+    ),
+    "float": (
+        torch.tensor([1.0, 2.0]),
+        TypeError,
+        "label must be an int64 tensor, got one of torch.float32",
+    ),
+    "int32": (
+        torch.tensor([1, 2], dtype=torch.int32),
+        TypeError,
+        "label must be an int64 tensor, got one of",
+    ),
+    "bool": (
+        torch.tensor([True, False]),
+        TypeError,
+        "label must be an int64 tensor, got one of torch.bool",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_labels(case):
+    label, error, message = BAD_LABELS[case]
+    network, x_t, t = UNet(LABELLED), torch.zeros(2, 1, 4, 4), torch.tensor([1, 2])
+    refuses(error, lambda: network(x_t, t, label), message)
+    for scale in (0.0, 1.0, 3.0):
+        refuses(
+            error,
+            lambda scale=scale: sample(guided(network, label, scale), (2, 1, 4, 4), SCHEDULE),
+            message,
+        )
+
+
+@pytest.mark.parametrize(
+    ("label", "error", "message"),
+    [
+        (4, ValueError, "label must lie in 0..3"),
+        (True, TypeError, "torch.bool"),
+        (1.0, TypeError, "torch.float32"),
+    ],
+)
+def test_a_label_for_all(label, error, message):
+    refuses(error, lambda: sample(guided(UNet(LABELLED), label), (2, 1, 4, 4), SCHEDULE), message)
+
+
+def test_a_label_that_is_no_tensor_in_the_network():
+    t = torch.ones(2, dtype=torch.int64)
+    refuses(TypeError, lambda: UNet(LABELLED)(X[:2], t, 1), "label must be an int64 tensor, got 1")
+
+
+def test_labels_for_a_network_without_classes():
+    message, network = "label must be None for a network without classes", UNet(SMALL)
+    refuses(
+        ValueError,
+        lambda: network(X, torch.ones(3, dtype=torch.int64), torch.tensor([0, 1, 2])),
+        message,
+    )
+    for scale in (0.0, 1.0, 3.0):
+        refuses(
+            ValueError,
+            lambda scale=scale: sample(guided(network, 0, scale), X.shape, SCHEDULE),
+            message,
+        )
+
+
+@pytest.mark.parametrize("scale", [-0.1, math.nan, math.inf, -math.inf])
+def test_scale(scale):
+    message = f"scale must be finite and at least 0, got {scale}"
+    refuses(ValueError, lambda: guided(UNet(LABELLED), 0, scale), message)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_share_of_dropped_labels(share):
+    message, labels = f"share must lie in [0, 1], got {share}", torch.tensor([0, 1, 2])
+    refuses(ValueError, lambda: drop_labels(labels, 3, share), message)
+    run = train(UNet(LABELLED), X, SCHEDULE, steps=1, labels=labels, dropped=share)
+    refuses(ValueError, lambda: next(run), message)
+
+
+# the network
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ((30, 30), "30x30"),
+        ((28, 30), "28x30"),
+        ((2, 4), "2x4"),
+        ((29, 28), "29x28"),
+        ((0, 4), "0x4"),
+    ],
+)
+def test_sides_that_the_levels_cannot_halve(sides, said):
+    x_t = torch.zeros(2, 1, *sides)
+    message = f"image sides must be multiples of 4 to be halved 2 times, got {said}"
+    refuses(ValueError, lambda: UNet(SMALL)(x_t, torch.ones(2, dtype=torch.int64)), message)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 8, 8), (8, 8), (2, 1, 8, 8, 8)])
+def test_images_of_another_shape_than_the_network_takes(shape):
+    t = torch.ones(2, dtype=torch.int64)
+    message = f"images must have shape (b, 1, height, width), got {shape}"
+    refuses(ValueError, lambda: UNet(SMALL)(torch.zeros(shape), t), message)
+
+
+@pytest.mark.parametrize(
+    ("t", "error", "fragments"),
+    [
+        (torch.ones(3, dtype=torch.int64), ValueError, ["t must have shape (2,)", "got (3,)"]),
+        (torch.ones(1, dtype=torch.int64), ValueError, ["t must have shape (2,)", "got (1,)"]),
+        (torch.ones((), dtype=torch.int64), ValueError, ["t must have shape (2,)", "got ()"]),
+        (torch.ones(2, 1, dtype=torch.int64), ValueError, ["t must have shape (2,)", "got (2, 1)"]),
+        (torch.ones(2), TypeError, ["t must be an int64 tensor", "torch.float32"]),
+        (torch.ones(2, dtype=torch.int32), TypeError, ["t must be an int64 tensor", "torch.int32"]),
+        (1, TypeError, ["t must be an int64 tensor", "got 1"]),
+    ],
+)
+def test_times_that_the_network_cannot_take(t, error, fragments):
+    refuses(error, lambda: UNet(SMALL)(torch.zeros(2, 1, 8, 8), t), *fragments)
+
+
+@pytest.mark.parametrize("dim", [0, -2, 1, 7])
+def test_embedding_sizes(dim):
+    refuses(
+        ValueError,
+        lambda: timestep_embedding(torch.ones(2), dim),
+        "dim must be even and positive",
+        f"got {dim}",
+    )
+    refuses(
+        ValueError,
+        lambda: UNetConfig(time_dim=dim),
+        "time_dim must be even and positive",
+        f"got {dim}",
+    )
+
+
+def test_times_of_the_embedding_in_another_shape():
+    refuses(
+        ValueError,
+        lambda: timestep_embedding(torch.ones(2, 1), 4),
+        "t must have shape (b,)",
+        "got (2, 1)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "fragments"),
+    [
+        ({"channels": (8, 12)}, ["positive multiple of groups=8", "(8, 12)"]),
+        ({"channels": ()}, ["positive multiple of groups=8", "got ()"]),
+        ({"channels": (0, 8)}, ["positive multiple of groups=8", "(0, 8)"]),
+        ({"channels": (-8,)}, ["positive multiple of groups=8", "(-8,)"]),
+        ({"groups": 0}, ["groups=0"]),
+        ({"blocks": 0}, ["blocks must be at least 1", "and 0"]),
+        ({"image_channels": 0}, ["image_channels", "must be at least 1", "got 0"]),
+        ({"classes": -1}, ["classes must be at least 0", "got -1"]),
+    ],
+)
+def test_configurations(settings, fragments):
+    refuses(ValueError, lambda: UNetConfig(**settings), *fragments)
+
+
+# training
+
+
+@pytest.mark.parametrize("decay", [1.0, -0.1, 2.0, math.nan])
+def test_decay(decay):
+    refuses(
+        ValueError,
+        lambda: EMA(torch.nn.Linear(1, 1), decay),
+        "decay must lie in [0, 1)",
+        f"got {decay}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "fragments"),
+    [
+        ({"steps": 0}, ValueError, ["steps must be at least 1, got 0"]),
+        ({"steps": 2.5}, TypeError, ["steps must be an integer, got 2.5"]),
+        ({"batch_size": 0}, ValueError, ["batch_size must be at least 1, got 0"]),
+        ({"learning_rate": 0.0}, ValueError, ["learning_rate must be positive, got 0.0"]),
+        ({"learning_rate": math.nan}, ValueError, ["learning_rate must be positive, got nan"]),
+        ({"ema_decay": 1.0}, ValueError, ["decay must lie in [0, 1), got 1.0"]),
+        ({"images": X[:0]}, ValueError, ["images must be at least one", "got shape (0, 1, 4, 4)"]),
+        ({"resume": {}}, ValueError, ["resume", "step"]),
+    ],
+)
+def test_settings_of_a_run(settings, error, fragments):
+    settings = {"images": X, "steps": 1} | settings
+    refuses(
+        error,
+        lambda: next(train(UNet(SMALL), settings.pop("images"), SCHEDULE, **settings)),
+        *fragments,
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "labels", "error", "fragments"),
+    [
+        (LABELLED, [0, 1], ValueError, ["labels must be one for each of 3 images", "got 2"]),
+        (SMALL, [0, 1, 2], ValueError, ["labels must be", "of a model with classes"]),
+        (LABELLED, [0, 1, 7], ValueError, ["label must lie in 0..3", "7"]),
+        (LABELLED, [0.0, 1.0, 2.0], TypeError, ["label must be an int64 tensor", "torch.float32"]),
+        (LABELLED, [[0], [1], [2]], ValueError, ["label must have shape (3,)", "got (3, 1)"]),
+    ],
+)
+def test_labels_of_a_run(config, labels, error, fragments):
+    run = train(UNet(config), X, SCHEDULE, steps=1, labels=torch.tensor(labels), dropped=0.0)
+    refuses(error, lambda: next(run), *fragments)
+
+
+def test_the_state_of_another_model():
+    *_, state = train(UNet(SMALL), X, SCHEDULE, steps=1)
+    other = UNet(UNetConfig(channels=(8,)))
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    refuses(
+        ValueError,
+        lambda: next(train(other, X, SCHEDULE, steps=2, resume=state.tensors())),
+        "resume",
+        "encoder.1",
+    )
+    assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
+
+
+def test_a_batch_of_bytes_in_a_training_step():
+    model = UNet(SMALL)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    message = "images must be floating point, got torch.uint8"
+    refuses(TypeError, lambda: train_step(model, X.byte(), optimizer, SCHEDULE), message)

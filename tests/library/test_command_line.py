@@ -1,0 +1,707 @@
+"""python -m minddpm: what each command writes, how training goes on, and the one line that an error
+costs.
+"""
+
+import csv
+import math
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import minddpm.__main__ as command_line
+from minddpm import training
+from minddpm.checkpoints import load, load_pretrained, load_training, save
+from minddpm.data import digest, load_mnist
+from minddpm.ddim import ddim_sample
+from minddpm.guidance import guided
+from minddpm.metrics import digit_report
+from minddpm.posterior import posterior_variance
+from minddpm.sampler import sample
+from minddpm.schedule import linear_schedule
+from minddpm.unet import UNet, UNetConfig
+
+SMALL = UNetConfig(channels=(8, 8), time_dim=8, groups=4)
+LOG = ["step", "images", "loss", "held_out_loss", "learning_rate", "seconds"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A network and data small enough to train for a few steps."""
+    monkeypatch.setattr(command_line, "UNetConfig", lambda **more: replace(SMALL, **more))
+    few = {split: tuple(part[:20] for part in load_mnist(split)) for split in ("train", "test")}
+    monkeypatch.setattr(command_line, "load_mnist", lambda split, source: few[split])
+    return few
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A checkpoint with few steps, so that it is quick to sample from."""
+    torch.manual_seed(0)
+    return save(tmp_path / "few_steps.safetensors", UNet(SMALL), linear_schedule(3, 0.1, 0.5))
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; returns its exit code, its output, and the last line it wrote on stderr."""
+
+    def run(*arguments):
+        code = command_line.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, (captured.err.splitlines() or [""])[-1]
+
+    return run
+
+
+def train_arguments(out, *more, steps=6, every=2):
+    return ("train", "--out", out, "--steps", steps, "--every", every, "--batch-size", 4, *more)
+
+
+def stop_at(monkeypatch, step, error):
+    """Make training fail in the course of a step."""
+    whole_step, count = training.train_step, iter(range(1, 1000))
+
+    def train_step(*arguments, **options):
+        if next(count) == step:
+            raise error
+        return whole_step(*arguments, **options)
+
+    monkeypatch.setattr(training, "train_step", train_step)
+
+
+# train
+
+
+def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
+    code, out, bar = run(*train_arguments(tmp_path / "run"))
+    assert code == 0
+    assert "6 steps, held-out loss" in out
+    assert "6/6" in bar
+    assert "loss=" in bar
+    assert "images/s=" in bar
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoint.safetensors",
+        "log.csv",
+    ]
+
+    model, schedule, metadata = load(tmp_path / "run" / "checkpoint.safetensors")
+    assert torch.equal(schedule.beta, linear_schedule().beta)
+    assert metadata.pop("seconds") > 0
+    held_out = command_line.held_out_loss(model, *small["test"], schedule)
+    assert metadata == {
+        "seed": 0,
+        "steps": 6,
+        "batch_size": 4,
+        "learning_rate": 2.5e-3,
+        "source": "bundled",
+        "data_sha256": digest(small["train"][0]),
+        "augment": "jitter",
+        "start_sha256": None,
+        "labels": False,
+        "step": 6,
+        "images_seen": 24,
+        "held_out_loss": pytest.approx(held_out, rel=1e-9),
+    }
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == LOG
+    assert [row[:2] for row in rows[1:]] == [["2", "8"], ["4", "16"], ["6", "24"]]
+    assert float(rows[3][3]) == pytest.approx(held_out, abs=1e-5)
+    assert all(math.isfinite(float(value)) for row in rows[1:] for value in row)
+
+
+@pytest.mark.parametrize(("name", "labels"), [("mnist", False), ("mnist_labels", True)])
+def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name, labels):
+    readme = (command_line.ASSETS / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
+    *_, last = (command for command in commands if ("--labels" in command) == labels)
+    options = vars(command_line.build_parser().parse_args(last.split()))
+    model, _, metadata = load_pretrained(name)
+    settings = {
+        name: metadata[name]
+        for name in ("seed", "steps", "batch_size", "learning_rate", "source", "augment")
+    }
+    assert {name: options[name] for name in settings} == settings
+    assert model.config.classes == 10 * labels
+    assert metadata["data_sha256"] == digest(load_mnist("train")[0])
+
+
+@pytest.mark.parametrize("stop", [3, 4, 5])
+def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
+    tmp_path, small, run, monkeypatch, stop
+):
+    run(*train_arguments(tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        stop_at(patch, stop, KeyboardInterrupt())
+        code, _, message = run(*train_arguments(tmp_path / "parts"))
+    checkpoint = tmp_path / "parts" / "checkpoint.safetensors"
+    last = 2 * ((stop - 1) // 2)
+    assert code == 130
+    assert message == f"stopped; last good checkpoint: {checkpoint}, of step {last}"
+    metadata, _ = load_training(checkpoint)
+    assert metadata["step"] == last
+
+    code, _, bar = run(*train_arguments(tmp_path / "parts", "--resume"))
+    assert code == 0
+    assert "6/6" in bar
+    whole, parts = (
+        load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts")
+    )
+    assert whole.keys() == parts.keys()
+    assert any(name.startswith("training.optimizer.") for name in whole)
+    for name, value in whole.items():
+        assert torch.equal(parts[name], value), name
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "parts")]
+    assert [row.split(",")[:5] for row in logs[0]] == [row.split(",")[:5] for row in logs[1]]
+
+
+def test_a_run_may_begin_from_weights_and_leave_the_digits_as_they_are(
+    tmp_path, small, run, monkeypatch
+):
+    run(*train_arguments(tmp_path / "first"))
+    start = tmp_path / "first" / "checkpoint.safetensors"
+    seen = []
+
+    def train(model, *arguments, **settings):
+        seen.append(
+            (
+                {name: value.clone() for name, value in model.state_dict().items()},
+                settings["augment"],
+            )
+        )
+        return training.train(model, *arguments, **settings)
+
+    monkeypatch.setattr(command_line, "train", train)
+    assert run(*train_arguments(tmp_path / "second", "--start", start, "--augment", "none"))[0] == 0
+    first, schedule, _ = load(start)
+    weights, augment = seen[0]
+    assert augment is None
+    assert weights.keys() == first.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in first.state_dict().items())
+    second, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
+    assert metadata["start_sha256"] == command_line.fingerprint(first, schedule)
+    assert not torch.equal(second.out.weight, first.out.weight)
+
+
+def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run, monkeypatch):
+    run(*train_arguments(tmp_path / "first"))
+    start = tmp_path / "first" / "checkpoint.safetensors"
+    first, schedule, _ = load(start)
+    seen = []
+
+    def train(model, *arguments, **settings):
+        seen.append(
+            (
+                {name: value.clone() for name, value in model.state_dict().items()},
+                settings["labels"],
+            )
+        )
+        return training.train(model, *arguments, **settings)
+
+    monkeypatch.setattr(command_line, "train", train)
+    labelled = train_arguments(tmp_path / "second", "--labels", "--start", start)
+    assert run(*labelled)[0] == 0
+    weights, labels = seen[0]
+    assert torch.equal(labels, small["train"][1])
+    assert (weights.pop("label.weight") == 0).all()
+    assert weights.keys() == first.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in first.state_dict().items())
+
+    model, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
+    assert (metadata["labels"], model.config) == (True, replace(first.config, classes=10))
+    assert metadata["held_out_loss"] == pytest.approx(
+        command_line.held_out_loss(model, *small["test"], schedule)
+    )
+    moved = (model.label.weight != 0).any(1)
+    assert moved.any() and not moved[10]
+    assert not any(moved[digit] for digit in range(10) if digit not in labels)
+
+    code, _, message = run(
+        *(argument for argument in labelled if argument != "--labels"), "--resume"
+    )
+    assert code == 2
+    assert "labels was True, is False" in message
+    told = tmp_path / "second" / "checkpoint.safetensors"
+    code, _, message = run(*train_arguments(tmp_path / "third", "--start", told))
+    assert code == 2
+    assert "--start must hold weights for 0 labels or none, got 10" in message
+
+
+def test_log_rows_after_the_checkpoint_are_written_anew(tmp_path, small, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, KeyboardInterrupt())
+        run(*train_arguments(tmp_path))
+    with (tmp_path / "log.csv").open("a") as log:
+        log.write(
+            "4,16,9.0,9.0,9e-9,9\n"
+        )  # as if the machine had died before the checkpoint of step 4
+    run(*train_arguments(tmp_path, "--resume"))
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows] == ["step", "2", "4", "6"]
+    assert "9.0" not in rows[2].split(",")
+
+
+def test_ctrl_c_before_the_first_checkpoint(tmp_path, small, run, monkeypatch):
+    stop_at(monkeypatch, 2, KeyboardInterrupt())
+    code, _, message = run(*train_arguments(tmp_path))
+    assert code == 130
+    assert message == "stopped; last good checkpoint: none yet"
+
+
+def test_a_finished_run_says_so(tmp_path, small, run):
+    run(*train_arguments(tmp_path, steps=2))
+    before = (tmp_path / "checkpoint.safetensors").read_bytes(), (tmp_path / "log.csv").read_text()
+    code, out, _ = run(*train_arguments(tmp_path, "--resume", steps=2))
+    assert code == 0
+    assert out == f"{tmp_path / 'checkpoint.safetensors'} is finished: all its 2 steps are taken\n"
+    assert before == (
+        (tmp_path / "checkpoint.safetensors").read_bytes(),
+        (tmp_path / "log.csv").read_text(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--steps", 8), "steps was 2, is 8"),
+        (("--seed", 1), "seed was 0, is 1"),
+        (("--learning-rate", 0.1), "learning_rate was 0.0025, is 0.1"),
+        (("--source", "full"), "source was 'bundled', is 'full'"),
+        (("--seed", 1, "--batch-size", 5), "seed was 0, is 1; batch_size was 4, is 5"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(tmp_path, small, run, more, said):
+    run(*train_arguments(tmp_path, steps=2))
+    code, _, message = run(*train_arguments(tmp_path, "--resume", *more, steps=2))
+    assert code == 2
+    assert (
+        message
+        == f"error: cannot resume {tmp_path / 'checkpoint.safetensors'} with other settings: {said}"
+    )
+
+
+def test_resuming_with_other_data_is_refused(tmp_path, small, run):
+    run(*train_arguments(tmp_path, steps=2))
+    small["train"][0][0] *= -1
+    code, _, message = run(*train_arguments(tmp_path, "--resume", steps=2))
+    assert code == 2
+    assert "data_sha256 was" in message
+
+
+def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small, run):
+    code, _, message = run(*train_arguments(tmp_path, "--resume"))
+    assert code == 2
+    assert (
+        message
+        == f"error: wanted a checkpoint at {tmp_path / 'checkpoint.safetensors'}, got no file"
+    )
+    run(*train_arguments(tmp_path, steps=2))
+    code, _, message = run(*train_arguments(tmp_path, steps=2))
+    assert code == 2
+    assert message.endswith(
+        "checkpoint.safetensors exists: add --resume to go on from it, or choose another --out"
+    )
+    (tmp_path / "checkpoint.safetensors").unlink()
+    before = (tmp_path / "log.csv").read_bytes()
+    code, _, message = run(*train_arguments(tmp_path, steps=2))
+    assert code == 2
+    assert (
+        message
+        == f"error: {tmp_path / 'log.csv'} holds a run whose checkpoint is gone: choose another"
+        " --out"
+    )
+    assert (tmp_path / "log.csv").read_bytes() == before
+
+
+def test_training_goes_on_with_the_schedule_of_the_weights_it_starts_from(
+    tmp_path, small, checkpoint, run
+):
+    assert run(*train_arguments(tmp_path / "run", "--start", checkpoint, steps=2))[0] == 0
+    _, schedule, _ = load(tmp_path / "run" / "checkpoint.safetensors")
+    assert torch.equal(schedule.beta, linear_schedule(3, 0.1, 0.5).beta)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(
+    tmp_path, small, run, monkeypatch
+):
+    loss, count = training.simple_loss, iter(range(1, 1000))
+    monkeypatch.setattr(
+        training,
+        "simple_loss",
+        lambda *a, **k: loss(*a, **k) * (math.nan if next(count) == 5 else 1),
+    )
+    code, _, message = run(*train_arguments(tmp_path))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    assert code == 2
+    assert (
+        message
+        == f"error: the loss is nan at step 5; last good checkpoint: {checkpoint}, of step 4"
+    )
+    assert all(value.isfinite().all() for value in load_file(checkpoint).values())
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, small, run, monkeypatch):
+    whole_step, count = training.train_step, iter(range(1, 1000))
+
+    def train_step(model, *arguments, **options):
+        loss = whole_step(model, *arguments, **options)
+        if next(count) == 4:  # the loss before the step is finite, the weights after it are not
+            with torch.no_grad():
+                next(model.parameters()).fill_(math.nan)
+        return loss
+
+    monkeypatch.setattr(training, "train_step", train_step)
+    code, _, message = run(*train_arguments(tmp_path))
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    assert code == 2
+    assert (
+        message
+        == f"error: the held-out loss is nan at step 4; last good checkpoint: {checkpoint}, of"
+        " step 2"
+    )
+    assert all(value.isfinite().all() for value in load_file(checkpoint).values())
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--steps", "0", "must be an integer from 1 to"),
+        ("--steps", "1.5", "must be an integer from 1 to"),
+        ("--batch-size", "0", "must be an integer from 1 to"),
+        ("--every", "none", "must be an integer from 1 to"),
+        ("--seed", "-1", "must be an integer from 0 to"),
+        ("--learning-rate", "0", "must be a number above 0"),
+        ("--learning-rate", "nan", "must be a number above 0"),
+        ("--learning-rate", "inf", "must be a number above 0"),
+        ("--learning-rate", "fast", "must be a number above 0"),
+        ("--source", "web", "invalid choice"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(tmp_path, capsys, option, value, said):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["train", "--out", str(tmp_path / "run"), option, value])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {option}: {said}" in message
+    assert repr(value) in message
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate"])
+def test_help_explains_each_option_and_tells_its_default(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([command, "--help"])
+    assert stop.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    (choices,) = (
+        action.choices
+        for action in command_line.build_parser()._actions
+        if isinstance(action.choices, dict)
+    )
+    for action in choices[command]._actions[1:]:
+        assert action.help
+        told = "(default: " if action.default is None else f"(default: {action.default})"
+        assert (
+            action.required or action.const or told in action.help % {"default": action.default}
+        ), action.dest
+        assert action.const or action.help % {"default": action.default} in shown
+
+
+# sample
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_sample_writes_a_grid(tmp_path, checkpoint, run, count):
+    code, out, bar = run(
+        "sample", "--out", tmp_path / "digits.png", "--checkpoint", checkpoint, "--count", count
+    )
+    assert code == 0
+    assert out == f"{count} digits in {tmp_path / 'digits.png'}\n"
+    assert "sampling" in bar
+    with Image.open(tmp_path / "digits.png") as picture:
+        width, height = picture.size
+    assert width / height == pytest.approx(min(count, 10) / math.ceil(count / 10), rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["beta", "beta-tilde"])
+def test_the_digits_are_those_of_the_seed_and_the_variance(
+    tmp_path, checkpoint, run, monkeypatch, name
+):
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(
+        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+    )
+    common = ("--checkpoint", checkpoint, "--count", 2)
+    code, _, _ = run(
+        "sample", "--out", tmp_path / "x.svg", *common, "--seed", 7, "--variance", name
+    )
+    assert code == 0
+    model, schedule, _ = load(checkpoint)
+    options = {"variance": posterior_variance} if name == "beta-tilde" else {}
+    generator = torch.Generator().manual_seed(7)
+    assert torch.equal(
+        drawn[0], sample(model, (2, 1, 28, 28), schedule, generator=generator, **options)
+    )
+
+
+def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeypatch):
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(
+        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+    )
+    assert (
+        run(
+            "sample",
+            "--out",
+            tmp_path / "x.svg",
+            "--checkpoint",
+            checkpoint,
+            "--count",
+            2,
+            "--ddim",
+            2,
+        )[0]
+        == 0
+    )
+    model, schedule, _ = load(checkpoint)
+    start = {"steps": 2, "clip": False, "generator": torch.Generator().manual_seed(0)}
+    assert torch.equal(drawn[0], ddim_sample(model, (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
+    code, _, message = run(
+        "sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--ddim", 4
+    )
+    assert code == 2 and "steps must be at most T = 3, got 4" in message
+
+
+def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, monkeypatch):
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(
+        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+    )
+    common = ("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--count", 2)
+    assert run(*common, "--ddim", 2, "--eta", 0.5)[0] == 0
+    model, schedule, _ = load(checkpoint)
+    start = {"steps": 2, "eta": 0.5, "clip": False, "generator": torch.Generator().manual_seed(0)}
+    assert torch.equal(drawn[0], ddim_sample(model, (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
+    code, _, message = run(*common, "--eta", 0.5)
+    assert code == 2 and "--eta needs --ddim, got only --eta 0.5" in message
+
+
+@pytest.mark.parametrize("eta", ["-0.1", "1.1", "nan", "much"])
+def test_eta_is_a_share(tmp_path, capsys, eta):
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["sample", "--out", str(tmp_path / "x.svg"), "--ddim", "2", "--eta", eta])
+    assert stop.value.code == 2
+    assert f"argument --eta: must be a number from 0 to 1, got {eta!r}" in capsys.readouterr().err
+
+
+def test_the_variance_is_of_ancestral_steps(tmp_path, checkpoint, run):
+    options = ("--checkpoint", checkpoint, "--ddim", 2, "--variance", "beta-tilde")
+    code, _, message = run("sample", "--out", tmp_path / "x.svg", *options)
+    assert code == 2 and "--variance is of ancestral steps" in message and "beta-tilde" in message
+
+
+@pytest.mark.parametrize("more", [(), ("--ddim", 2)])
+def test_digits_that_are_no_numbers_are_not_written(tmp_path, run, more):
+    model = UNet(SMALL)
+    model.out.bias.data.fill_(math.nan)
+    path = save(tmp_path / "broken.safetensors", model, linear_schedule(3, 0.1, 0.5))
+    code, _, message = run(
+        "sample", "--out", tmp_path / "x.svg", "--checkpoint", path, "--count", 2, *more
+    )
+    assert code == 2 and "digits must be finite, got NaN in 2 of 2" in message
+    assert not (tmp_path / "x.svg").exists()
+
+
+def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
+    torch.manual_seed(0)
+    model, schedule = UNet(replace(SMALL, classes=10)).eval(), linear_schedule(3, 0.1, 0.5)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    path = save(tmp_path / "labels.safetensors", model, schedule)
+    drawn = []
+    grid = command_line.image_grid
+    monkeypatch.setattr(
+        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+    )
+    common = ("--checkpoint", path, "--count", 2)
+    assert run("sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 2.5)[0] == 0
+    told = guided(model, 7, 2.5)
+    assert torch.equal(
+        drawn[0], sample(told, (2, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(0))
+    )
+    assert (
+        run(
+            "sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 4, "--ddim", 2
+        )[0]
+        == 0
+    )
+    generator = torch.Generator().manual_seed(0)
+    start = {"steps": 2, "clip": False, "generator": generator}  # clipped, it would not heed the 7
+    assert torch.equal(
+        drawn[1], ddim_sample(guided(model, 7, 4.0), (2, 1, 28, 28), schedule, **start).clamp(-1, 1)
+    )
+    code, _, message = run("sample", "--out", tmp_path / "x.svg", *common, "--scale", 2)
+    assert code == 2 and "--scale needs a --digit" in message
+
+
+def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint, run):
+    code, _, message = run(
+        "sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--digit", 7
+    )
+    assert code == 2 and "label must be None for a network without classes" in message
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("nowhere/digits.png", "wanted an existing folder to write digits.png in, got "),
+        ("digits.docx", "--out must end in one of .*[.]pdf, .*[.]png, .* got .*digits.docx"),
+        ("digits", "--out must end in one of "),
+    ],
+)
+def test_a_picture_that_could_not_be_written_is_refused_before_sampling(
+    tmp_path, run, monkeypatch, out, said
+):
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+    code, _, message = run("sample", "--out", tmp_path / out)
+    assert code == 2
+    assert re.search(said, message)
+
+
+# evaluate
+
+
+def test_evaluate_keeps_the_samples_and_prints_the_report(tmp_path, checkpoint, run):
+    samples = tmp_path / "new" / "kept.npz"
+    arguments = (
+        "evaluate",
+        "--checkpoint",
+        checkpoint,
+        "--samples",
+        samples,
+        "--count",
+        7,
+        "--batch",
+        4,
+        "--seed",
+        2,
+    )
+    code, out, _ = run(*arguments)
+    assert code == 0
+    with np.load(samples) as arrays:
+        images = torch.from_numpy(arrays["images"])
+    model, schedule, _ = load(checkpoint)
+    seeds = [torch.Generator().manual_seed(2 * 1_000_003 + start) for start in (0, 4)]
+    parts = [
+        sample(model, (n, 1, 28, 28), schedule, generator=seed)
+        for n, seed in zip((4, 3), seeds, strict=True)
+    ]
+    assert torch.equal(images, torch.cat(parts))
+    assert out == f"{digit_report(images)}\n"
+
+
+def test_an_extended_evaluation_draws_what_a_longer_one_draws(tmp_path, checkpoint, run):
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--batch", 4, "--samples")
+    for count in (7, 10):
+        assert run(*arguments, tmp_path / "parts.npz", "--count", count)[0] == 0
+    assert run(*arguments, tmp_path / "whole.npz", "--count", 10)[0] == 0
+    parts, whole = (np.load(tmp_path / name)["images"] for name in ("parts.npz", "whole.npz"))
+    assert np.array_equal(parts, whole)
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path, checkpoint, run, monkeypatch):
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--count", 8, "--batch", 3, "--samples")
+    run(*arguments, tmp_path / "whole.npz")
+    draw, count = command_line.draw, []
+
+    def interrupted(*arguments):
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        return draw(*arguments)
+
+    monkeypatch.setattr(command_line, "draw", interrupted)
+    code, _, message = run(*arguments, tmp_path / "parts.npz")
+    assert code == 130
+    assert message == f"stopped; 6 digits are kept in {tmp_path / 'parts.npz'}"
+    code, out, _ = run(*arguments, tmp_path / "parts.npz")
+    assert code == 0
+    assert len(count) == 4, "only the last batch is drawn"
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "parts.npz") as parts:
+        assert np.array_equal(whole["images"], parts["images"])
+    again = run(*arguments, tmp_path / "parts.npz")
+    assert len(count) == 4, "nothing is drawn twice"
+    assert again[1] == out
+
+
+def test_samples_of_another_kind_are_refused(tmp_path, checkpoint, run):
+    samples = tmp_path / "kept.npz"
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--samples", samples, "--count", 2)
+    run(*arguments)
+    code, _, message = run(*arguments, "--variance", "beta-tilde")
+    assert code == 2
+    assert (
+        message == f"error: cannot reuse {samples} with other settings: variance was 'beta', is"
+        " 'beta-tilde'"
+    )
+    save(checkpoint, UNet(SMALL), linear_schedule(4))
+    code, _, message = run(*arguments)
+    assert code == 2
+    assert "weights_sha256 was" in message
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda file: file.write(b"text"),
+        lambda file: np.save(file, [1]),
+        lambda file: np.savez(file, images=[1]),
+    ],
+    ids=["text", "npy", "npz"],
+)
+def test_a_file_that_holds_no_samples_is_refused(tmp_path, checkpoint, run, write):
+    samples = tmp_path / "other"
+    with samples.open("wb") as file:
+        write(file)
+    code, _, message = run("evaluate", "--checkpoint", checkpoint, "--samples", samples)
+    assert code == 2
+    assert message.startswith(
+        f"error: wanted the samples of an earlier evaluation in {samples}, got another file: "
+    )
+
+
+# errors
+
+
+@pytest.mark.parametrize("command", [("sample", "--out", "x.png"), ("evaluate",)])
+def test_a_checkpoint_that_is_none_costs_one_line(tmp_path, run, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").write_text("no weights")
+    code, out, message = run(*command, "--checkpoint", "text")
+    assert (code, out) == (2, "")
+    assert message.startswith("error: wanted a whole safetensors file, got text, 10 bytes")
+
+
+def test_the_module_runs_and_an_error_is_one_line_without_a_traceback(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "minddpm",
+        "sample",
+        "--out",
+        str(tmp_path / "x.png"),
+        "--checkpoint",
+        "nowhere",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: wanted a checkpoint at nowhere, got no file\n"

@@ -1,0 +1,327 @@
+"""The reverse process against diffusers' scheduler, the guide's update rule and a case with a known
+outcome.
+"""
+
+import math
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minddpm import (
+    Schedule,
+    UNet,
+    UNetConfig,
+    beta_variance,
+    linear_schedule,
+    posterior_variance,
+    reverse_step,
+    sample,
+    sample_steps,
+)
+from minddpm.sampler import finish, first_noise, walk
+
+SCHEDULE = linear_schedule(12, 0.01, 0.4)
+VARIANCES = {"fixed_large": beta_variance, "fixed_small": posterior_variance}
+
+
+def diffusers_in_float64(variance: str, clip: bool) -> tuple[DDPMScheduler, Schedule]:
+    """Their scheduler with its arrays in float64, so that the bound can be tight, and our schedule
+    of its betas.
+    """
+    theirs = DDPMScheduler(variance_type=variance, clip_sample=clip)
+    theirs.betas = theirs.betas.double()
+    theirs.alphas = 1 - theirs.betas
+    theirs.alphas_cumprod = theirs.alphas.cumprod(0)
+    return theirs, Schedule.from_betas(theirs.betas)
+
+
+def ideal(schedule: Schedule, power: float):
+    """The best guess of the noise where clean pixels are normal with mean 0 and variance `power`."""
+
+    def model(x_t, t):
+        alpha_bar = schedule.alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
+        return (x_t * (1 - alpha_bar).sqrt() / (alpha_bar * power + 1 - alpha_bar)).to(x_t.dtype)
+
+    return model
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("variance", VARIANCES)
+def test_step_equals_diffusers(variance, clip, generator):
+    theirs, schedule = diffusers_in_float64(variance, clip)
+    x_t, predicted = torch.randn(2, 3, 1, 4, 4, dtype=torch.float64, generator=generator)
+    for t in [1, 2, 1000, *schedule.sample_t(10, generator=generator).tolist()]:
+        seeds = [torch.Generator().manual_seed(t) for _ in range(2)]
+        ours = reverse_step(
+            x_t, t, predicted, schedule, variance=VARIANCES[variance], clip=clip, generator=seeds[0]
+        )
+        expected = theirs.step(predicted, t - 1, x_t, generator=seeds[1]).prev_sample
+        # they find beta_t as 1 - alpha_bar_t / alpha_bar_{t-1}: eps / beta_1 = 2e-12 is lost there
+        assert (ours - expected).abs().max() <= 1e-11, t
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("variance", VARIANCES)
+@pytest.mark.usefixtures("float64")
+def test_trajectory_of_an_ideal_model_equals_diffusers(variance, clip):
+    theirs, schedule = diffusers_in_float64(variance, clip)
+    model = ideal(schedule, power=0.25)
+    assert_same_trajectory(theirs, schedule, model, VARIANCES[variance], clip, shape=(2, 1, 8, 8))
+
+
+@pytest.mark.usefixtures("float64")
+def test_trajectory_of_a_network_equals_diffusers():
+    theirs, schedule = diffusers_in_float64("fixed_large", clip=True)
+    torch.manual_seed(0)
+    network = UNet(UNetConfig(channels=(8,), time_dim=8, groups=4)).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)  # the layers that start at zero too
+    assert_same_trajectory(theirs, schedule, network, beta_variance, True, shape=(1, 1, 8, 8))
+
+
+@torch.inference_mode()
+def assert_same_trajectory(theirs, schedule, model, variance, clip, shape):
+    """All 1,000 steps, with one generator each, agree at every t."""
+    seeds = [torch.Generator().manual_seed(7) for _ in range(2)]
+    x_t = torch.randn(shape, generator=seeds[1])
+    steps = sample_steps(model, shape, schedule, variance=variance, clip=clip, generator=seeds[0])
+    for t, step in zip(range(1000, -1, -1), steps, strict=True):
+        assert step.t == t
+        # 1,000 steps of some ten roundings of numbers below 4: 1000 * 10 * 4 * eps
+        assert (step.x_t - x_t).abs().max() <= 1e-11, t
+        if t:
+            predicted = model(x_t, torch.full(shape[:1], t))
+            their_step = theirs.step(predicted, t - 1, x_t, generator=seeds[1])
+            assert (step.x_0 - their_step.pred_original_sample).abs().max() <= 1e-11, t
+            x_t = their_step.prev_sample
+
+
+@pytest.mark.parametrize("variance", VARIANCES.values(), ids=VARIANCES)
+def test_unclipped_step_is_the_update_rule_of_the_guide(variance, generator):
+    for schedule in (SCHEDULE, linear_schedule()):
+        x_t, predicted, z = torch.randn(3, 5, 1, 3, 3, dtype=torch.float64, generator=generator)
+        for t in [1, 2, schedule.T, *schedule.sample_t(8, generator=generator).tolist()]:
+            beta, alpha_bar = (
+                schedule.beta[t].item(),
+                math.prod((1 - schedule.beta[1 : t + 1]).tolist()),
+            )
+            sigma = 0 if t == 1 else math.sqrt(variance(t, schedule).item())
+            rule = (x_t - beta / math.sqrt(1 - alpha_bar) * predicted) / math.sqrt(
+                1 - beta
+            ) + sigma * z
+            assert (
+                reverse_step(x_t, t, predicted, schedule, z, variance=variance) - rule
+            ).abs().max() <= 1e-11
+
+
+@pytest.mark.parametrize("variance", VARIANCES.values(), ids=VARIANCES)
+@pytest.mark.parametrize("clip", [False, True])
+def test_no_noise_is_added_at_the_last_step(variance, clip, generator):
+    x_t, predicted, one, other = torch.randn(4, 4, 1, 2, 2, generator=generator)
+    settings = {"variance": variance, "clip": clip}
+    last = reverse_step(x_t, 1, predicted, SCHEDULE, one, **settings)
+    assert torch.equal(last, reverse_step(x_t, 1, predicted, SCHEDULE, other, **settings))
+    assert torch.equal(last, reverse_step(x_t, 1, predicted, SCHEDULE, **settings))
+
+    t = torch.tensor([1, 5, 1, 2])
+    difference = reverse_step(x_t, t, predicted, SCHEDULE, one, **settings) - reverse_step(
+        x_t, t, predicted, SCHEDULE, other, **settings
+    )
+    assert (difference[[0, 2]] == 0).all()
+    sigma = variance(t, SCHEDULE).sqrt()[[1, 3], None, None, None]
+    assert (difference[[1, 3]] - sigma * (one - other)[[1, 3]]).abs().max() <= 1e-6
+
+
+def test_clipping_bounds_the_estimate_of_x_0(generator):
+    x_t, predicted = 3 * torch.randn(2, 6, 1, 4, 4, generator=generator)
+    steps = [reverse_step(x_t, 1, predicted, SCHEDULE, clip=clip) for clip in (True, False)]
+    assert steps[0].abs().max() <= 1  # at t = 1 the estimate is the result
+    assert steps[1].abs().max() > 1
+    assert torch.equal(steps[0], steps[1].clamp(-1, 1))
+
+
+@given(
+    st.sampled_from([(1,), (3,), (3, 2), (2, 1, 4, 4), (2, 3, 1, 1)]),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.booleans(),
+    st.integers(0, 10_000),
+)
+def test_each_image_takes_a_step_of_its_own(shape, dtype, clip, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x_t, predicted, noise = torch.randn(3, *shape, dtype=dtype, generator=generator)
+    t = SCHEDULE.sample_t(len(x_t), generator=generator)
+    together = reverse_step(x_t, t, predicted, SCHEDULE, noise, clip=clip)
+    assert together.shape == shape
+    assert together.dtype == dtype
+    for i, time in enumerate(t.tolist()):
+        one = slice(i, i + 1)
+        assert torch.equal(
+            together[one],
+            reverse_step(x_t[one], time, predicted[one], SCHEDULE, noise[one], clip=clip),
+        )
+
+
+@pytest.mark.parametrize("variance", VARIANCES.values(), ids=VARIANCES)
+def test_an_ideal_model_brings_back_the_data(variance, generator):
+    """Clean pixels N(0, 0.25): the exact noise predictor must give samples of that spread."""
+    schedule, n, power = linear_schedule(200, 1e-4, 0.06), 20_000, 0.25
+    # the chain is linear, so the variance of its outcome is known exactly: x <- a x + sigma z
+    expected = 1.0
+    for t in schedule.steps():
+        beta, alpha_bar = (
+            schedule.beta[t].item(),
+            math.prod((1 - schedule.beta[1 : t + 1]).tolist()),
+        )
+        a = (1 - beta / (alpha_bar * power + 1 - alpha_bar)) / math.sqrt(1 - beta)
+        expected = a**2 * expected + (variance(t, schedule).item() if t > 1 else 0)
+    # beta is more than the right variance of a step, beta tilde less
+    assert 0 <= (expected / power - 1) * (1 if variance is beta_variance else -1) <= 0.1
+    x_0 = sample(
+        ideal(schedule, power), (n,), schedule, variance=variance, clip=False, generator=generator
+    )
+    assert abs(x_0.mean()) <= 4 * math.sqrt(expected / n)
+    assert abs(x_0.var() / expected - 1) <= 4 * math.sqrt(2 / (n - 1))
+
+
+# the loop
+
+
+class Watching(torch.nn.Module):
+    """Predicts a little noise, and remembers how it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+        self.part = torch.nn.Dropout()
+        self.seen = []
+
+    def forward(self, x_t, t):
+        self.seen.append(
+            (
+                x_t.clone(),
+                t.tolist(),
+                torch.is_inference_mode_enabled(),
+                self.training or self.part.training,
+            )
+        )
+        return self.scale * x_t
+
+
+def test_steps_count_down_from_T_to_0(generator):
+    model = Watching()
+    steps = list(sample_steps(model, (2, 1, 4, 4), SCHEDULE, generator=generator))
+    assert [step.t for step in steps] == list(range(SCHEDULE.T, -1, -1))
+    assert len(steps) == SCHEDULE.T + 1
+    assert [seen[1] for seen in model.seen] == [[t, t] for t in SCHEDULE.steps()]
+    for step, seen in zip(steps, model.seen):
+        assert torch.equal(step.x_t, seen[0])
+        assert step.x_0.abs().max() <= 1
+    assert torch.equal(steps[-1].x_0, steps[-1].x_t)
+    assert torch.equal(steps[-1].x_t, steps[-2].x_0)  # at t = 1 the posterior is the estimate
+
+
+def test_sampling_is_these_draws_and_these_steps():
+    """x_T first, as torch.randn(image_shape, generator=generator), then one draw a step."""
+    model, shape = Watching(), (3, 1, 2, 2)
+    ours = sample(model, shape, SCHEDULE, clip=False, generator=torch.Generator().manual_seed(11))
+    generator = torch.Generator().manual_seed(11)
+    x_t = torch.randn(shape, generator=generator)
+    assert torch.equal(model.seen[0][0], x_t)
+    for t in range(SCHEDULE.T, 0, -1):
+        noise = torch.randn(shape, generator=generator)
+        x_t = reverse_step(x_t, t, 0.5 * x_t, SCHEDULE, noise)
+    assert torch.equal(ours, x_t)
+
+
+def test_the_seed_decides_the_sample():
+    shape, seeds = (2, 1, 2, 2), (1, 1, 2)
+    first, again, other = (
+        sample(Watching(), shape, SCHEDULE, generator=torch.Generator().manual_seed(seed))
+        for seed in seeds
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    *_, last = sample_steps(Watching(), shape, SCHEDULE, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(first, last.x_t)
+
+
+@pytest.mark.parametrize("modes", [(True, True), (False, False), (True, False), (False, True)])
+def test_sampling_is_inference_in_eval_mode_and_leaves_the_model_as_it_was(modes, generator):
+    model = Watching()
+    model.training, model.part.training = modes
+    x_0 = sample(model, (2, 1, 2, 2), SCHEDULE, generator=generator)
+    assert all(inference for _, _, inference, _ in model.seen)
+    assert not any(training for _, _, _, training in model.seen)
+    assert (model.training, model.part.training) == modes
+    assert not torch.is_inference_mode_enabled()
+    assert not x_0.is_inference()
+    (model.scale * x_0).sum().backward()  # samples may take part in training
+    assert model.scale.grad.isfinite()
+
+
+def test_a_loop_left_early_leaves_the_model_as_it_was(generator):
+    model = Watching()
+    for step in sample_steps(model, (1, 1, 2, 2), SCHEDULE, generator=generator):
+        assert (
+            not torch.is_inference_mode_enabled()
+        )  # nor is the caller's mode changed between steps
+        assert model.training
+        if step.t == 5:
+            break
+    assert model.training
+
+
+def test_a_walk_takes_any_step(generator):
+    """The path of another sampler: from a given x_T, asking the model once a time, by whatever
+    step.
+    """
+    model, x_T, taken = Watching(), 3 * torch.randn(2, 3, generator=generator), []
+
+    def step(x_t, t, predicted_noise, schedule, *, clip):
+        assert schedule is SCHEDULE and clip
+        assert torch.equal(predicted_noise, 0.5 * x_t)
+        taken.append(t)
+        return x_t + t
+
+    steps = list(walk(model, x_T, SCHEDULE, True, step))
+    assert taken == [seen[1][0] for seen in model.seen] == list(SCHEDULE.steps())
+    x_t = x_T
+    for t, there in zip(range(SCHEDULE.T, -1, -1), steps, strict=True):
+        assert there.t == t and torch.equal(there.x_t, x_t)
+        assert t == 0 or there.x_0.abs().max() <= 1
+        x_t = x_t + t
+    assert finish(iter(steps), SCHEDULE.T, progress=False) is steps[-1].x_t
+
+
+def test_the_first_noise_is_drawn_for_the_device_of_the_weights():
+    model, source = Watching(), torch.Generator().manual_seed(6)
+    expected = torch.randn(2, 3, generator=torch.Generator().manual_seed(6))
+    assert torch.equal(first_noise(model, [2, 3], source, None), expected)
+    with torch.device("meta"):
+        elsewhere = torch.nn.Linear(1, 1)
+    assert first_noise(elsewhere, (2, 3), source, None).device.type == "meta"
+    for owner, device in (
+        (elsewhere, "cpu"),
+        (torch.nn.Identity(), None),
+        (lambda x_t, t: x_t, None),
+    ):
+        assert first_noise(owner, (2, 3), source, device).device.type == "cpu"
+
+
+def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generator):
+    model = Watching()
+    clipped, free = (
+        sample(model, (50, 4), SCHEDULE, clip=clip, generator=generator) for clip in (True, False)
+    )
+    assert clipped.abs().max() <= 1
+    assert free.abs().max() > 1
+
+
+def test_progress_shows_a_bar_only_when_asked(capsys, generator):
+    sample(Watching(), (1, 2), SCHEDULE, generator=generator)
+    assert capsys.readouterr().err == ""
+    sample(Watching(), (1, 2), SCHEDULE, generator=generator, progress=True)
+    assert "13/13" in capsys.readouterr().err
