@@ -7,24 +7,27 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.inputs import draw_betas
 from minddpm_course.pictures import curve
 
 BETAS = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
 
 
 def linear_cases(draw: Inputs):
-    yield Case("a few steps", (draw.integer(4, 9), draw.number(0.001, 0.05), draw.number(0.1, 0.5)))
-    yield Case("two steps: the two ends", (2, draw.number(0.001, 0.05), draw.number(0.1, 0.5)))
+    yield Case(
+        "a few steps", (draw.integer(4, 9), draw.decimal(0.001, 0.05), draw.decimal(0.1, 0.5))
+    )
+    yield Case("two steps: the two ends", (2, draw.decimal(0.001, 0.05), draw.decimal(0.1, 0.5)))
     yield Case("the paper's T = 1000", (1000, 0.0001, 0.02))
     yield Case(
-        "some steps", (draw.integer(10, 60), draw.number(0.001, 0.05), draw.number(0.1, 0.5))
+        "some steps", (draw.integer(10, 60), draw.decimal(0.001, 0.05), draw.decimal(0.1, 0.5))
     )
 
 
 linear_betas = Exercise(
     "01.linear_betas",
     arguments=("T", "beta_start", "beta_end"),
-    gives="T numbers in equal steps, both ends included, shape (T,)",
+    returns="T numbers in equal steps, both ends included, shape (T,)",
     reference=lambda T, beta_start, beta_end: torch.linspace(
         beta_start, beta_end, T, dtype=torch.float64
     ),
@@ -83,16 +86,16 @@ linear_betas = Exercise(
 
 
 def beta_cases(draw: Inputs):
-    yield Case("a few steps", (draw.betas(draw.integer(4, 8)),))
-    yield Case("one step", (draw.betas(1),))
+    yield Case("a few steps", (draw_betas(draw, draw.integer(4, 8)),))
+    yield Case("one step", (draw_betas(draw, 1),))
     yield Case("the paper's schedule", (torch.linspace(1e-4, 0.02, 1000),))
-    yield Case("float64", (draw.betas(5).double(),))
+    yield Case("float64", (draw_betas(draw, 5).double(),))
 
 
 alpha_bars = Exercise(
     "01.alpha_bars",
     arguments=("betas",),
-    gives="the share of signal power that is left after 1, ..., T steps, shape (T,)",
+    returns="the share of signal power that is left after 1, ..., T steps, shape (T,)",
     reference=lambda betas: (1 - betas).cumprod(0),
     cases=beta_cases,
     picture=Picture((torch.linspace(1e-4, 0.02, 1000),), curve("step t", "alpha_bar")),
@@ -225,7 +228,7 @@ def level_cases(draw: Inputs):
 snr = Exercise(
     "01.snr",
     arguments=("alpha_bar",),
-    gives="signal power over noise power at each level, shape (n,)",
+    returns="signal power over noise power at each level, shape (n,)",
     reference=lambda alpha_bar: alpha_bar / (1 - alpha_bar),
     cases=level_cases,
     mistakes=(
@@ -277,7 +280,7 @@ snr = Exercise(
 
 
 def threshold_cases(draw: Inputs):
-    levels = (1 - draw.betas(9)).cumprod(0)
+    levels = (1 - draw_betas(draw, 9)).cumprod(0)
     between = levels[3:5].mean().item()
     yield Case("the threshold lies between two levels", (levels, between))
     yield Case("it is reached at the first step", (levels, 0.9999))
@@ -286,14 +289,14 @@ def threshold_cases(draw: Inputs):
     yield Case("a level equals the threshold", (powers, powers[draw.integer(0, 2)].item()))
     yield Case(
         "the paper's schedule",
-        ((1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0), draw.number(0.1, 0.9)),
+        ((1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0), draw.decimal(0.1, 0.9)),
     )
 
 
 first_step_below = Exercise(
     "01.first_step_below",
     arguments=("alpha_bars", "threshold"),
-    gives="an int, the first t (counted from 1) with alpha_bar_t < threshold",
+    returns="an int, the first t (counted from 1) with alpha_bar_t < threshold",
     reference=lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]) + 1,
     cases=threshold_cases,
     mistakes=(

@@ -7,22 +7,8 @@ from torch import Tensor
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
 from minddpm.data import load_mnist
+from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import images
-
-
-def each(level: Tensor, images: Tensor) -> Tensor:
-    """A level for each image, shaped to multiply it: (b,) -> (b, 1, 1, 1)."""
-    return level.reshape(-1, *[1] * (images.ndim - 1))
-
-
-def pixel(value: float) -> Tensor:
-    """An image of one pixel."""
-    return torch.full((1, 1, 1, 1), value, dtype=torch.float64)
-
-
-def level(value: float) -> Tensor:
-    """One level, for one image."""
-    return torch.tensor([value], dtype=torch.float64)
 
 
 def step_cases(draw: Inputs):
@@ -32,10 +18,10 @@ def step_cases(draw: Inputs):
         ("batch and width equal", (4, 1, 4, 4)),
     ):
         yield Case(
-            what, (draw.normal(*shape).clamp(-1, 1), draw.number(0.05, 0.4), draw.normal(*shape))
+            what, (draw.normal(*shape).clamp(-1, 1), draw.decimal(0.05, 0.4), draw.normal(*shape))
         )
     images, noise = draw.normal(2, 2, 1, 3, 3).double()
-    yield Case("float64", (images, draw.number(0.05, 0.4), noise))
+    yield Case("float64", (images, draw.decimal(0.05, 0.4), noise))
     yield Case("a faint step", (draw.normal(2, 1, 3, 3), 0.0001, draw.normal(2, 1, 3, 3)))
 
 
@@ -45,7 +31,7 @@ AT_STEP = "for beta = 0.01, a pixel of 0.8 and noise of 1 the result is {right};
 forward_step = Exercise(
     "02.forward_step",
     arguments=("x_prev", "beta_t", "noise"),
-    gives="the image one step later, the shape of x_prev",
+    returns="the image one step later, the shape of x_prev",
     reference=lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise,
     cases=step_cases,
     mistakes=(
@@ -137,7 +123,7 @@ FIRST = (
 )
 WHITE = torch.ones(2, 1, 1, 2, dtype=torch.float64)
 TWO = torch.tensor([0.81, 0.25], dtype=torch.float64)
-JUMP = (pixel(0.8), level(0.36), pixel(0.3))
+JUMP = (pixel(0.8), row(0.36), pixel(0.3))
 AT_JUMP = (
     "for alpha_bar = 0.36, a pixel of 0.8 and noise of 0.3 the result is {right}; yours is {wrong}."
 )
@@ -153,7 +139,7 @@ NOISE = Inputs(0).normal(1, 1, 28, 28).expand(4, -1, -1, -1)
 forward_diffusion = Exercise(
     "02.forward_diffusion",
     arguments=("x_0", "alpha_bar_t", "noise"),
-    gives="each image at its own level of noise, the shape of x_0",
+    returns="each image at its own level of noise, the shape of x_0",
     reference=jump,
     cases=jump_cases,
     picture=Picture((DIGITS, torch.tensor([1.0, 0.9, 0.5, 0.1]), NOISE), images),
@@ -270,7 +256,7 @@ def recover_cases(draw: Inputs):
         yield Case(what, (jump(x_0, alpha_bar, noise), alpha_bar, noise))
 
 
-NOISY = (pixel(0.72), level(0.36), pixel(0.3))
+NOISY = (pixel(0.72), row(0.36), pixel(0.3))
 AT_NOISY = (
     "for alpha_bar = 0.36, a noisy pixel of 0.72 and noise of 0.3 the clean one is {right}; yours"
     " is {wrong}."
@@ -279,7 +265,7 @@ AT_NOISY = (
 recover_x0 = Exercise(
     "02.recover_x0",
     arguments=("x_t", "alpha_bar_t", "noise"),
-    gives="the clean images, the shape of x_t",
+    returns="the clean images, the shape of x_t",
     reference=lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t).sqrt(),
     cases=recover_cases,
     tolerance=2e-4,
@@ -337,7 +323,7 @@ def noise_cases(draw: Inputs):
         yield Case(what, (jump(x_0, alpha_bar, noise), x_0, alpha_bar))
 
 
-PAIR = (pixel(0.72), pixel(0.8), level(0.36))
+PAIR = (pixel(0.72), pixel(0.8), row(0.36))
 AT_PAIR = (
     "for alpha_bar = 0.36, a clean pixel of 0.8 that became 0.72, the noise is {right}; yours is"
     " {wrong}."
@@ -346,7 +332,7 @@ AT_PAIR = (
 recover_noise = Exercise(
     "02.recover_noise",
     arguments=("x_t", "x_0", "alpha_bar_t"),
-    gives="the noise that was added, the shape of x_t",
+    returns="the noise that was added, the shape of x_t",
     reference=lambda x_t, x_0, a: (x_t - each(a, x_t).sqrt() * x_0) / (1 - each(a, x_t)).sqrt(),
     cases=noise_cases,
     tolerance=2e-4,

@@ -5,18 +5,15 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.inputs import bell_cases, draw_rows, row
 from minddpm_course.pictures import curve
 
 
-def row(*values: float) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
 def row_cases(draw: Inputs):
-    yield Case("a schedule, from t = 1", draw.rows(draw.integer(4, 7)))
-    yield Case("t = 1 alone", draw.rows(1))
-    yield Case("two steps, out of order", tuple(values.flip(0) for values in draw.rows(2)))
-    yield Case("float64", tuple(values.double() for values in draw.rows(5)))
+    yield Case("a schedule, from t = 1", draw_rows(draw, draw.integer(4, 7)))
+    yield Case("t = 1 alone", draw_rows(draw, 1))
+    yield Case("two steps, out of order", tuple(values.flip(0) for values in draw_rows(draw, 2)))
+    yield Case("float64", tuple(values.double() for values in draw_rows(draw, 5)))
 
 
 FIRST = (row(0.1), row(0.9), row(1.0))  # t = 1
@@ -38,7 +35,7 @@ def coefficients(beta, alpha_bar, before):
 posterior_coefficients = Exercise(
     "03.posterior_coefficients",
     arguments=("beta_t", "alpha_bar_t", "alpha_bar_prev"),
-    gives="two of shape (n,): the coefficient of x_0, then that of x_t",
+    returns="two of shape (n,): the coefficient of x_0, then that of x_t",
     reference=coefficients,
     cases=row_cases,
     points=3,
@@ -114,7 +111,7 @@ posterior_coefficients = Exercise(
 posterior_variance = Exercise(
     "03.posterior_variance",
     arguments=("beta_t", "alpha_bar_t", "alpha_bar_prev"),
-    gives="beta tilde, shape (n,)",
+    returns="beta tilde, shape (n,)",
     reference=lambda beta, a, before: (1 - before) / (1 - a) * beta,
     cases=row_cases,
     mistakes=(
@@ -226,18 +223,6 @@ predict = Choice(
 )
 
 
-def bell_cases(draw: Inputs):
-    for what, n in (("a few pairs", draw.integer(3, 6)), ("one pair", 1), ("more pairs", 8)):
-        mean_1, mean_2 = draw.uniform(-2.0, 2.0, 2, n)
-        var_1, var_2 = draw.uniform(0.2, 1.8, 2, n)
-        yield Case(what, (mean_1, var_1, mean_2, var_2))
-    yield Case(
-        "one is far narrower",
-        (row(0.5).float(), row(0.01).float(), row(-1.0).float(), row(2.0).float()),
-    )
-    yield Case("float64", tuple(draw.uniform(0.3, 2.0, 4).double() for _ in range(4)))
-
-
 def product(mean_1, var_1, mean_2, var_2):
     variance = 1 / (1 / var_1 + 1 / var_2)
     return variance * (mean_1 / var_1 + mean_2 / var_2), variance
@@ -252,7 +237,7 @@ AT_BELLS = (
 product_of_gaussians = Exercise(
     "03.product_of_gaussians",
     arguments=("mean_1", "var_1", "mean_2", "var_2"),
-    gives="mean and variance of the normalised product of the two densities, each (n,)",
+    returns="mean and variance of the normalised product of the two densities, each (n,)",
     reference=product,
     cases=bell_cases,
     points=3,

@@ -7,8 +7,7 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
-from minddpm_course.bank.lesson_03_posterior import bell_cases, row
+from minddpm_course.bank.inputs import bell_cases, draw_rows, pixel, row
 from minddpm_course.pictures import bars
 
 
@@ -24,7 +23,7 @@ AT_ALIKE = "from N(0.3, 0.25) to itself it must be {right}; yours is {wrong}."
 gaussian_kl = Exercise(
     "04.gaussian_kl",
     arguments=("mean_1", "var_1", "mean_2", "var_2"),
-    gives="KL(1 || 2) in nats, shape (n,)",
+    returns="KL(1 || 2) in nats, shape (n,)",
     reference=kl,
     cases=bell_cases,
     points=3,
@@ -156,8 +155,8 @@ predict = Choice(
 
 def mean_cases(draw: Inputs):
     def levels() -> tuple[float, float]:
-        beta = draw.number(0.05, 0.4)
-        return beta, round(draw.number(0.1, 0.9) * (1 - beta), 4)
+        beta = draw.decimal(0.05, 0.4)
+        return beta, round(draw.decimal(0.1, 0.9) * (1 - beta), 4)
 
     for what, shape in (
         ("a batch", (3, 1, 4, 5)),
@@ -179,7 +178,7 @@ AT_MEAN = (
 mean_from_noise = Exercise(
     "04.mean_from_noise",
     arguments=("x_t", "noise", "beta_t", "alpha_bar_t"),
-    gives="the posterior mean with x_0 written through the noise, the shape of x_t",
+    returns="the posterior mean with x_0 written through the noise, the shape of x_t",
     reference=lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5,
     cases=mean_cases,
     points=3,
@@ -240,9 +239,9 @@ def weight_cases(draw: Inputs):
         ("t = 1 alone", 1),
         ("a longer schedule", 12),
     ):
-        beta, alpha_bar, _ = draw.rows(T)
+        beta, alpha_bar, _ = draw_rows(draw, T)
         yield Case(what, (beta, alpha_bar, draw.uniform(0.05, 0.6, T)))
-    beta, alpha_bar, _ = draw.rows(5)
+    beta, alpha_bar, _ = draw_rows(draw, 5)
     yield Case("sigma2 = beta", (beta, alpha_bar, beta))
     yield Case("float64", (beta.double(), alpha_bar.double(), draw.uniform(0.05, 0.6, 5).double()))
 
@@ -258,7 +257,7 @@ def weight(beta, a, sigma2):
 noise_loss_weight = Exercise(
     "04.noise_loss_weight",
     arguments=("beta_t", "alpha_bar_t", "sigma2"),
-    gives="the weight of the squared error of the noise in L_{t-1}, shape (n,)",
+    returns="the weight of the squared error of the noise in L_{t-1}, shape (n,)",
     reference=weight,
     cases=weight_cases,
     mistakes=(
@@ -335,7 +334,7 @@ AT_LOSS = "for predictions 0.25 and 0.5 of the noise 0.3 and 0.1 it is {right}; 
 simple_loss = Exercise(
     "04.simple_loss",
     arguments=("predicted_noise", "noise"),
-    gives="one number, shape ()",
+    returns="one number, shape ()",
     reference=lambda predicted, noise: (predicted - noise).square().mean(),
     cases=loss_cases,
     mistakes=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.pictures import curve, rows
+from minddpm_course.pictures import curve, heat_map
 
 
 def waves(t, dim):
@@ -45,10 +45,10 @@ AT_TIME = "for t = 100 and dim = 4 it is {right}; yours is {wrong}."
 timestep_embedding = Exercise(
     "05.timestep_embedding",
     arguments=("t", "dim"),
-    gives="one embedding for each time: all sines, then all cosines, shape (b, dim)",
+    returns="one embedding for each time: all sines, then all cosines, shape (b, dim)",
     reference=embedding,
     cases=time_cases,
-    picture=Picture((torch.arange(1.0, 101.0), 32), rows("entry", "time t")),
+    picture=Picture((torch.arange(1.0, 101.0), 32), heat_map("entry", "time t")),
     points=3,
     tolerance=1e-3,
     mistakes=(
@@ -135,7 +135,7 @@ AT_FULL = "two maps of 0.5 everywhere, with features 1 and 2, become {right}; yo
 add_time = Exercise(
     "05.add_time",
     arguments=("h", "time_features"),
-    gives="each channel with its own number added at every place, the shape of h",
+    returns="each channel with its own number added at every place, the shape of h",
     reference=lambda h, f: h + f[:, :, None, None],
     cases=feature_cases,
     mistakes=(
@@ -201,7 +201,7 @@ AT_HALVES = "two channels of 1 in h and two channels of 2 in skip become {right}
 join_skip = Exercise(
     "05.join_skip",
     arguments=("h", "skip"),
-    gives="both side by side as channels, h first, shape (b, c1 + c2, h, w)",
+    returns="both side by side as channels, h first, shape (b, c1 + c2, h, w)",
     reference=lambda h, skip: torch.cat([h, skip], dim=1),
     cases=skip_cases,
     tolerance=1e-6,

@@ -7,7 +7,7 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.inputs import draw_betas, pixel
 from minddpm_course.pictures import curve
 
 
@@ -29,11 +29,12 @@ def step_cases(draw: Inputs):
         ("t = 2", 2, (4, 1, 4, 4)),
     ):
         yield Case(
-            what, (draw.normal(*shape), draw.normal(*shape), t, draw.betas(T), draw.normal(*shape))
+            what,
+            (draw.normal(*shape), draw.normal(*shape), t, draw_betas(draw, T), draw.normal(*shape)),
         )
     shape = (2, 1, 3, 3)
     images = [draw.normal(*shape).double() for _ in range(3)]
-    yield Case("float64", (images[0], images[1], 3, draw.betas(4).double(), images[2]))
+    yield Case("float64", (images[0], images[1], 3, draw_betas(draw, 4).double(), images[2]))
 
 
 BETAS = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
@@ -70,7 +71,7 @@ def beta_tilde(x_t, predicted, t, betas, noise):
 reverse_step = Exercise(
     "06.reverse_step",
     arguments=("x_t", "predicted_noise", "t", "betas", "noise"),
-    gives="x_{t-1}, the shape of x_t",
+    returns="x_{t-1}, the shape of x_t",
     reference=back,
     cases=step_cases,
     points=4,
@@ -145,7 +146,7 @@ reverse_step = Exercise(
 steps = Exercise(
     "06.steps",
     arguments=("T",),
-    gives="a list of T integers, the times in the order in which the sampler visits them",
+    returns="a list of T integers, the times in the order in which the sampler visits them",
     reference=lambda T: list(range(T, 0, -1)),
     cases=lambda draw: [
         Case("a few steps", (draw.integer(4, 9),)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import each, pixel
+from minddpm_course.bank.inputs import draw_betas, each, pixel, row
 from minddpm_course.pictures import curve
 
 
@@ -15,7 +15,7 @@ def noisy(x_0, level, noise):
 
 def pair_cases(draw: Inputs):
     def levels(T: int) -> torch.Tensor:
-        return (1 - draw.betas(T)).cumprod(0)
+        return (1 - draw_betas(draw, T)).cumprod(0)
 
     for what, times, shape in (
         ("a batch", [2, 5, 3], (3, 1, 4, 5)),
@@ -51,7 +51,7 @@ def one_axis(x_0, alpha_bars, t, noise):
 training_pair = Exercise(
     "07.training_pair",
     arguments=("x_0", "alpha_bars", "t", "noise"),
-    gives="the network's input and the target of the regression, both of the shape of x_0",
+    returns="the network's input and the target of the regression, both of the shape of x_0",
     reference=lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), noise),
     cases=pair_cases,
     points=3,
@@ -124,17 +124,13 @@ def average_cases(draw: Inputs):
         ("one number", (1,)),
         ("a convolution", (4, 2, 3, 3)),
     ):
-        yield Case(what, (draw.normal(*shape), draw.normal(*shape), draw.number(0.7, 0.95)))
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), draw.decimal(0.7, 0.95)))
     yield Case("decay 0: no memory", (draw.normal(3), draw.normal(3), 0.0))
     yield Case("the usual decay", (draw.normal(5), draw.normal(5), 0.999))
     yield Case("float64", (draw.normal(3).double(), draw.normal(3).double(), 0.9))
 
 
-def number(value: float) -> torch.Tensor:
-    return torch.tensor([value], dtype=torch.float64)
-
-
-AVERAGE = (number(0.5), number(0.7), 0.9)
+AVERAGE = (row(0.5), row(0.7), 0.9)
 AT_AVERAGE = (
     "for an average of 0.5, a value of 0.7 and the decay 0.9 it is {right}; yours is {wrong}."
 )
@@ -142,7 +138,7 @@ AT_AVERAGE = (
 ema_update = Exercise(
     "07.ema_update",
     arguments=("average", "value", "decay"),
-    gives="the new average, the shape of average",
+    returns="the new average, the shape of average",
     reference=lambda average, value, decay: decay * average + (1 - decay) * value,
     cases=average_cases,
     mistakes=(

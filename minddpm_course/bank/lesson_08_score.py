@@ -7,8 +7,7 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import each, level, pixel
-from minddpm_course.bank.lesson_03_posterior import row
+from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import curve
 
 
@@ -23,14 +22,14 @@ def noise_cases(draw: Inputs):
     yield Case("hardly any noise yet", (draw.normal(2, 1, 3, 3), draw.uniform(0.98, 0.99, 2)))
 
 
-ONE = (pixel(0.6), level(0.64))
+ONE = (pixel(0.6), row(0.64))
 AT_ONE = "for a noise of 0.6 and alpha_bar = 0.64 the score is {right}; yours is {wrong}."
 TWO = (torch.ones(2, 1, 1, 2, dtype=torch.float64), row(0.64, 0.91))
 
 score_from_noise = Exercise(
     "08.score_from_noise",
     arguments=("noise", "alpha_bar_t"),
-    gives="the score, the shape of noise",
+    returns="the score, the shape of noise",
     reference=lambda noise, a: -noise / (1 - each(a, noise)).sqrt(),
     cases=noise_cases,
     mistakes=(
@@ -105,7 +104,7 @@ def density(x, mean, var):
 gaussian_score = Exercise(
     "08.gaussian_score",
     arguments=("x", "mean", "var"),
-    gives="the slope of the log density at x, shape (n,)",
+    returns="the slope of the log density at x, shape (n,)",
     reference=lambda x, mean, var: (mean - x) / var,
     cases=gauss_cases,
     mistakes=(
@@ -202,14 +201,14 @@ by_hand = HandNumber(
 
 def walk_cases(draw: Inputs):
     for what, shape, step_size in (
-        ("some points of the plane", (5, 2), draw.number(0.05, 0.4)),
-        ("one point", (1, 1), draw.number(0.05, 0.4)),
-        ("small steps", (3, 2), draw.number(0.01, 0.03)),
-        ("images", (2, 1, 3, 3), draw.number(0.05, 0.4)),
+        ("some points of the plane", (5, 2), draw.decimal(0.05, 0.4)),
+        ("one point", (1, 1), draw.decimal(0.05, 0.4)),
+        ("small steps", (3, 2), draw.decimal(0.01, 0.03)),
+        ("images", (2, 1, 3, 3), draw.decimal(0.05, 0.4)),
     ):
         yield Case(what, (draw.normal(*shape), draw.normal(*shape), step_size, draw.normal(*shape)))
     x, score, noise = draw.normal(3, 4, 2).double()
-    yield Case("float64", (x, score, draw.number(0.05, 0.4), noise))
+    yield Case("float64", (x, score, draw.decimal(0.05, 0.4), noise))
 
 
 STEP = (row(1.0), row(-2.0), 0.08, row(0.5))
@@ -220,7 +219,7 @@ AT_STEP = (
 langevin_step = Exercise(
     "08.langevin_step",
     arguments=("x", "score", "step_size", "noise"),
-    gives="x after one step, the shape of x",
+    returns="x after one step, the shape of x",
     reference=lambda x, score, step, noise: x + step * score + (2 * step) ** 0.5 * noise,
     cases=walk_cases,
     mistakes=(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
 
 
@@ -24,19 +24,19 @@ def ancestral_mean(x_t, predicted, a, before):
 
 def step_cases(draw: Inputs):
     for what, shape, a, before in (
-        ("a short step", (3, 1, 4, 5), draw.number(0.4, 0.5), draw.number(0.55, 0.65)),
-        ("the last step, onto the clean image", (2, 1, 4, 4), draw.number(0.7, 0.9), 1.0),
+        ("a short step", (3, 1, 4, 5), draw.decimal(0.4, 0.5), draw.decimal(0.55, 0.65)),
+        ("the last step, onto the clean image", (2, 1, 4, 4), draw.decimal(0.7, 0.9), 1.0),
         (
             "a long step, out of much noise",
             (1, 1, 5, 5),
-            draw.number(0.02, 0.05),
-            draw.number(0.5, 0.8),
+            draw.decimal(0.02, 0.05),
+            draw.decimal(0.5, 0.8),
         ),
-        ("out of much noise onto the clean image", (4, 1, 3, 3), draw.number(0.02, 0.05), 1.0),
+        ("out of much noise onto the clean image", (4, 1, 3, 3), draw.decimal(0.02, 0.05), 1.0),
     ):
         yield Case(what, (draw.normal(*shape), draw.normal(*shape), a, before))
     x_t, predicted = draw.normal(2, 2, 1, 3, 3).double()
-    yield Case("float64", (x_t, predicted, draw.number(0.2, 0.4), draw.number(0.5, 0.9)))
+    yield Case("float64", (x_t, predicted, draw.decimal(0.2, 0.4), draw.decimal(0.5, 0.9)))
 
 
 STEP = (pixel(0.9), pixel(-0.6), 0.36, 0.64)
@@ -53,7 +53,7 @@ AT_LAST = (
 ddim_step = Exercise(
     "09.ddim_step",
     arguments=("x_t", "predicted_noise", "alpha_bar_t", "alpha_bar_prev"),
-    gives="the image at the level alpha_bar_prev, the shape of x_t",
+    returns="the image at the level alpha_bar_prev, the shape of x_t",
     reference=down,
     cases=step_cases,
     points=4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
 
 
@@ -15,15 +15,15 @@ def guide(unconditional, conditional, scale):
 
 def guidance_cases(draw: Inputs):
     for what, shape, scale in (
-        ("beyond the label", (3, 1, 4, 5), draw.number(2.2, 8.0)),
+        ("beyond the label", (3, 1, 4, 5), draw.decimal(2.2, 8.0)),
         ("scale 0, no label", (2, 1, 4, 4), 0.0),
         ("scale 1, the label and no more", (1, 1, 5, 5), 1.0),
-        ("between", (4, 1, 4, 4), draw.number(0.2, 0.8)),
+        ("between", (4, 1, 4, 4), draw.decimal(0.2, 0.8)),
         ("a whole number", (2, 1, 3, 3), draw.integer(3, 7)),
     ):
         yield Case(what, (draw.normal(*shape), draw.normal(*shape), scale))
     unconditional, conditional = draw.normal(2, 2, 1, 3, 3).double()
-    yield Case("float64", (unconditional, conditional, draw.number(2.2, 8.0)))
+    yield Case("float64", (unconditional, conditional, draw.decimal(2.2, 8.0)))
 
 
 THREE = (pixel(0.2), pixel(0.5), 3.0)
@@ -36,7 +36,7 @@ AT_ONE = "for 0.2 unconditional, 0.5 conditional and scale 1 it is {right}; your
 guided_noise = Exercise(
     "10.guided_noise",
     arguments=("unconditional", "conditional", "scale"),
-    gives="the guided noise, the shape of unconditional",
+    returns="the guided noise, the shape of unconditional",
     reference=guide,
     cases=guidance_cases,
     points=3,
