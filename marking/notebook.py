@@ -179,7 +179,7 @@ def show_html(html: str, text: str) -> None:
     from IPython.display import display
 
     data = {"text/html": html, "text/plain": text}
-    display(data, raw=True)  # type: ignore[no-untyped-call]
+    display(data, raw=True)
 
 
 def card(sign: str, message: str) -> str:

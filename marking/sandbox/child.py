@@ -98,7 +98,7 @@ def without_magics(source: str) -> str:
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
-        return TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+        return TransformerManager().transform_cell(source)
     except Exception:  # it will fail when it is run, with its own message
         return source
 
