@@ -1,5 +1,5 @@
-"""Hostile notebooks, one a text file: each attacks the grader in its own way to earn an exercise that
-it does not solve.
+"""Hostile notebooks, one a text file: each attacks the grader in its own way, to earn an exercise
+that it does not solve.
 
 A file begins with its title and what is expected of it, in comments: whether the other exercises of
 the notebook are still graded, and words of the remark that the grader makes. Then come its cells:

@@ -1,4 +1,4 @@
-"""The course as nbgrader takes it: laid out, handed out, graded and reported on by the real nbgrader."""
+"""The course in nbgrader: laid out, handed out, graded and reported on by the real nbgrader."""
 
 import html
 import os
@@ -170,8 +170,9 @@ def test_feedback_shows_of_a_check_only_what_it_prints(course, student):
         course / "autograded" / student / LESSON / f"{LESSON}.ipynb", as_version=4
     )
     outputs = [output for cell in graded.cells for output in cell.get("outputs", [])]
-    messages = [output.data["text/plain"] for output in outputs if output.output_type == "display_data"]
-    assert text.count("expected  ") == sum(message.count("expected  ") for message in messages)
+    shown = [output for output in outputs if output.output_type == "display_data"]
+    messages = "\n".join(output.data["text/plain"] for output in shown)
+    assert text.count("expected  ") == messages.count("expected  ")
     assert ("expected  " in text) == (student == "wrong")
 
 

@@ -1,4 +1,4 @@
-"""What a student sees in a notebook: the messages of `check`, `ask` and `beside`, and their cards."""
+"""What a student sees: the messages of `check`, `ask` and `beside`, and their cards."""
 
 import os
 import subprocess
@@ -89,7 +89,7 @@ def test_an_answer_beside_the_target_is_described_in_words(capsys):
 
 
 def in_ipython(*cells):
-    """Run cells in an IPython of their own, and return what it displays as HTML, and all it prints."""
+    """Run cells in an IPython of their own; return the HTML that it displays and what it prints."""
     code = (
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "from IPython.utils.capture import capture_output\n"
