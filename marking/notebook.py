@@ -17,7 +17,7 @@ from marking.outcome import Outcome, Slow, copied, error_with_line, limited, out
 from marking.pages import render
 
 # of Okabe and Ito's palette, which can be told apart with any colour vision
-COLOURS = {"✓": "#009E73", "✗": "#D55E00", "?": "#0072B2"}
+EDGES = {"✓": "#009E73", "✗": "#D55E00", "?": "#0072B2"}
 
 
 class OneLineError:
@@ -184,4 +184,4 @@ def show_html(html: str, text: str) -> None:
 
 def card(sign: str, message: str) -> str:
     """A message as a box with a coloured edge; paragraphs of several lines keep their layout."""
-    return render("card.html", sign=sign, colour=COLOURS[sign], parts=message.split("\n\n"))
+    return render("card.html", sign=sign, colour=EDGES[sign], parts=message.split("\n\n"))

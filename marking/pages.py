@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def environment() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
     """The templates, escaping every value."""
     import jinja2  # not at the top: only pages and cards need it, not every command
 
@@ -25,4 +25,4 @@ def environment() -> jinja2.Environment:
 
 def render(template: str, **values: Any) -> str:
     """Fill in a template."""
-    return environment().get_template(template).render(**values)
+    return templates().get_template(template).render(**values)

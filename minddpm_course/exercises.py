@@ -26,7 +26,7 @@ STEPS = (
     CheckCellMetadata,
     ComputeChecksums,
 )
-CONFIG = Config(ClearSolutions={"code_stub": {"python": STUB}})
+SETTINGS = Config(ClearSolutions={"code_stub": {"python": STUB}})
 
 
 def mark_cells(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -64,10 +64,11 @@ def student_version(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook that a student gets: without answers, outputs and hidden tests."""
     resources: dict[str, Any] = {}
     for step in STEPS:
-        notebook, resources = step(config=CONFIG).preprocess(notebook, resources)
+        notebook, resources = step(config=SETTINGS).preprocess(notebook, resources)
     return notebook
 
 
 def exercise_text(solution: Path) -> str:
     """The text of the exercise that belongs to a marked solution."""
-    return nbformat.writes(student_version(nbformat.read(solution, as_version=4))) + "\n"
+    text: str = nbformat.writes(student_version(nbformat.read(solution, as_version=4)))
+    return text + "\n"

@@ -73,4 +73,5 @@ def side_by_side(draw: Draw, yours: Outcome, target: Outcome) -> Figure:
 
 def draw_beside(draw: Draw, yours: Outcome, target: Outcome, caption: str) -> str:
     """An answer beside the target, as HTML with a caption."""
-    return to_html(side_by_side(draw, yours, target), caption)
+    html: str = to_html(side_by_side(draw, yours, target), caption)
+    return html

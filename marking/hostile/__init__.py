@@ -12,11 +12,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from marking.course import Course
 from marking.exercise import Exercise, function_of
 
-STUB = "def answer(*args):\n    ...\n"
+UNANSWERED = "def answer(*args):\n    ...\n"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_hostile(path: Path) -> Hostile:
     """Read one file of hostile cells."""
     head, *parts = path.read_text(encoding="utf-8").split("# %%")
     facts = dict(line[2:].partition(": ")[::2] for line in head.splitlines()[1:])
-    cells = {"": "", " answer": STUB, " after": ""}
+    cells = {"": "", " answer": UNANSWERED, " after": ""}
     for part in parts:
         kind, _, source = part.partition("\n")
         cells[kind] = source
@@ -120,7 +121,7 @@ def cells_of(hostile: Hostile, target: Target, head: str, rest: Sequence[str]) -
 
 def as_notebook(cells: Sequence[str]) -> str:
     """A notebook of these code cells, as JSON."""
-    made = [
+    made: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "id": f"cell-{place}",

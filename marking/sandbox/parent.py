@@ -142,13 +142,13 @@ def walls(bwrap: str, room: Path, disk: int, hidden: Sequence[str]) -> list[str]
         if any(location.is_relative_to(path) for path in seen):
             empty = ["--tmpfs"] if location.is_dir() else ["--ro-bind", "/dev/null"]
             command += [*empty, str(location)]
-    for name, value in environment("/tmp").items():
+    for name, value in clean_environment("/tmp").items():
         command += ["--setenv", name, value]
     command += ["--ro-bind", str(room), "/room", "--remount-ro", "/dev", "--remount-ro", "/"]
     return [*command, "--chdir", "/tmp"]
 
 
-def environment(home: str) -> dict[str, str]:
+def clean_environment(home: str) -> dict[str, str]:
     """The whole environment of a submission."""
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     return {
@@ -264,7 +264,7 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=folder,
-        env=environment(folder),
+        env=clean_environment(folder),
         pass_fds=passed,
         start_new_session=True,
     )

@@ -65,7 +65,7 @@ linear_betas = Exercise(
             (3, 0.1, 0.3),
         ),
         Mistake(
-            "equal ratios rather than equal steps",
+            "equal ratios instead of equal steps",
             lambda T, start, end: torch.logspace(
                 math.log10(start), math.log10(end), T, dtype=torch.float64
             ),
@@ -108,7 +108,7 @@ alpha_bars = Exercise(
             (BETAS,),
         ),
         Mistake(
-            "a sum for a product",
+            "a sum instead of a product",
             lambda betas: 1 - betas.cumsum(0),
             "You subtract the sum of the betas. Each step takes its share of what is left, not of"
             " what there was at first: for betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is"
@@ -125,7 +125,7 @@ alpha_bars = Exercise(
             (BETAS,),
         ),
         Mistake(
-            "alpha for alpha_bar",
+            "alpha instead of alpha_bar",
             lambda betas: 1 - betas,
             "You return alpha_t = 1 - beta_t of each step by itself. The bar means the product of"
             " all up to t: for betas 0.1, 0.2, 0.3 it is {right}; yours is {wrong}.",
@@ -165,7 +165,7 @@ by_hand = HandNumber(
             "You multiplied the betas. Multiply what each step leaves, 1 - beta.",
         ),
         (
-            "a sum for a product",
+            "a sum instead of a product",
             lambda beta_1, beta_2, beta_3: 1 - beta_1 - beta_2 - beta_3,
             "You took the sum of the betas from 1. Each step takes its share of what is left.",
         ),
@@ -233,7 +233,7 @@ snr = Exercise(
     cases=level_cases,
     mistakes=(
         Mistake(
-            "amplitudes rather than powers",
+            "amplitudes instead of powers",
             lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).sqrt(),
             "You divide the amplitudes, sqrt(alpha_bar) and sqrt(1 - alpha_bar). Power is the"
             " square of amplitude: at alpha_bar 0.9, 0.5, 0.2 the ratio is {right}; yours is"
@@ -257,21 +257,21 @@ snr = Exercise(
         Mistake(
             "the logarithm",
             lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).log(),
-            "You return the logarithm of the ratio. Asked is the ratio itself: at alpha_bar 0.9,"
+            "You return the logarithm of the ratio. Return the ratio itself: at alpha_bar 0.9,"
             " 0.5, 0.2 it is {right}; yours is {wrong}.",
             (LEVELS,),
         ),
         Mistake(
             "decibels",
             lambda alpha_bar: 10 * (alpha_bar / (1 - alpha_bar)).log10(),
-            "You return decibels, ten times the logarithm. Asked is the ratio itself: at alpha_bar"
+            "You return decibels, ten times the logarithm. Return the ratio itself: at alpha_bar"
             " 0.9, 0.5, 0.2 it is {right}; yours is {wrong}.",
             (LEVELS,),
         ),
         Mistake(
             "signal over everything",
             lambda alpha_bar: alpha_bar / (alpha_bar.sqrt() + (1 - alpha_bar).sqrt()) ** 2,
-            "You divide by the square of both amplitudes' sum. Below the line belongs the noise's"
+            "You divide by the square of both amplitudes' sum. The denominator is the noise's"
             " power alone: at alpha_bar 0.9, 0.5, 0.2 the ratio is {right}; yours is {wrong}.",
             (LEVELS,),
         ),
@@ -304,8 +304,8 @@ first_step_below = Exercise(
             "counted from 0",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]),
             "You return the index into the array, which counts from 0. The paper's t counts from 1:"
-            " if already the first level is below the threshold, the answer is t = {right}; yours"
-            " is {wrong}.",
+            " if the first level is already below the threshold, the answer is t = {right};"
+            " yours is {wrong}.",
             (LEVELS, 0.95),
         ),
         Mistake(
@@ -318,22 +318,23 @@ first_step_below = Exercise(
         Mistake(
             "how many are below",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).sum()),
-            "You count the steps below the threshold. Asked is the first of them: for levels 0.9,"
+            "You count the steps below the threshold. Return the first of them: for levels 0.9,"
             " 0.5, 0.2 and the threshold 0.3 it is t = {right}; yours is {wrong}.",
             (LEVELS, 0.3),
         ),
         Mistake(
             "the last step below",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[-1]) + 1,
-            "You return the last step below the threshold, which is always T. Asked is the first:"
+            "You return the last step below the threshold, which is always T. Return the first:"
             " for levels 0.9, 0.5, 0.2 and the threshold 0.6 it is t = {right}; yours is {wrong}.",
             (LEVELS, 0.6),
         ),
         Mistake(
             "the first step above",
             lambda alpha_bars, threshold: int((alpha_bars > threshold).int().argmax()) + 1,
-            "Your comparison is turned round: you look for levels above the threshold. For levels"
-            " 0.9, 0.5, 0.2 and the threshold 0.6 the answer is t = {right}; yours is {wrong}.",
+            "Your comparison is the wrong way round: you look for levels above the threshold. For"
+            " levels 0.9, 0.5, 0.2 and the threshold 0.6 the answer is t = {right}; yours is"
+            " {wrong}.",
             (LEVELS, 0.6),
         ),
     ),

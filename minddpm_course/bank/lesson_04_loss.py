@@ -60,16 +60,16 @@ gaussian_kl = Exercise(
             BELLS,
         ),
         Mistake(
-            "variances taken for standard deviations",
+            "variances treated as standard deviations",
             lambda m_1, v_1, m_2, v_2: kl(m_1, v_1**2, m_2, v_2**2),
             "You square the second and the fourth argument. They are variances already:"
             f" {AT_BELLS}",
             BELLS,
         ),
         Mistake(
-            "bits rather than nats",
+            "bits instead of nats",
             lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_2, v_2) / math.log(2),
-            "You use the logarithm to base 2 or divide by ln 2: that gives bits. Asked are nats:"
+            "You use the logarithm to base 2 or divide by ln 2: that gives bits. Return nats:"
             f" {AT_BELLS}",
             BELLS,
         ),
@@ -107,7 +107,7 @@ by_hand = HandNumber(
             "You forgot the factor 1/2.",
         ),
         (
-            "bits rather than nats",
+            "bits instead of nats",
             lambda var_1, var_2, mean: (
                 (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2 / math.log(2)
             ),
@@ -186,15 +186,15 @@ mean_from_noise = Exercise(
         Mistake(
             "the root of 1 - alpha_bar is missing",
             lambda x_t, noise, beta, a: (x_t - beta / (1 - a) * noise) / (1 - beta) ** 0.5,
-            f"You divide by 1 - alpha_bar. Below beta stands its root: {AT_MEAN}",
+            f"You divide by 1 - alpha_bar. Divide by its root: {AT_MEAN}",
             MEAN,
         ),
         Mistake(
-            "beta is rooted",
+            "the root of beta",
             lambda x_t, noise, beta, a: (
                 (x_t - beta**0.5 / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5
             ),
-            f"Above the line stands beta itself, not its root: {AT_MEAN}",
+            f"The numerator is beta itself, not its root: {AT_MEAN}",
             MEAN,
         ),
         Mistake(
@@ -206,7 +206,7 @@ mean_from_noise = Exercise(
         Mistake(
             "divided by alpha",
             lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta),
-            f"You divide by alpha_t = 1 - beta. It is its root: {AT_MEAN}",
+            f"You divide by alpha_t = 1 - beta. Divide by its root: {AT_MEAN}",
             MEAN,
         ),
         Mistake(
@@ -264,13 +264,14 @@ noise_loss_weight = Exercise(
         Mistake(
             "the half is missing",
             lambda beta, a, sigma2: 2 * weight(beta, a, sigma2),
-            f"The 2 below the line is missing. It comes from the KL of two Gaussians: {AT_WEIGHT}",
+            "The 2 in the denominator is missing. It comes from the KL of two Gaussians:"
+            f" {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
             "beta is not squared",
             lambda beta, a, sigma2: weight(beta, a, sigma2) / beta,
-            "You have beta above the line. The difference of the means holds beta once, and it is"
+            "Your numerator is beta. The difference of the means contains beta once, and it is"
             f" squared: {AT_WEIGHT}",
             WEIGHT,
         ),
@@ -281,7 +282,7 @@ noise_loss_weight = Exercise(
             WEIGHT,
         ),
         Mistake(
-            "sigma2 is rooted",
+            "the root of sigma2",
             lambda beta, a, sigma2: weight(beta, a, sigma2) * sigma2.sqrt(),
             f"You divide by the root of sigma2. The KL divides by the variance: {AT_WEIGHT}",
             WEIGHT,
@@ -289,26 +290,26 @@ noise_loss_weight = Exercise(
         Mistake(
             "alpha is missing",
             lambda beta, a, sigma2: weight(beta, a, sigma2) * (1 - beta),
-            "alpha_t = 1 - beta is missing below the line. The mean is divided by its root:"
+            "alpha_t = 1 - beta is missing in the denominator. The mean is divided by its root:"
             f" {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
-            "alpha_bar for alpha",
+            "alpha_bar instead of alpha",
             lambda beta, a, sigma2: beta**2 / (2 * sigma2 * a * (1 - a)),
             f"You have alpha_bar where alpha_t = 1 - beta belongs: {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
-            "1 - alpha_bar is rooted",
+            "the root of 1 - alpha_bar",
             lambda beta, a, sigma2: weight(beta, a, sigma2) * (1 - a).sqrt(),
-            f"You have the root of 1 - alpha_bar. It is squared with the rest: {AT_WEIGHT}",
+            f"You divide by the root of 1 - alpha_bar. Square it with the rest: {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
             "the weight of L_simple",
             lambda beta, a, sigma2: torch.ones_like(beta),
-            f"That is the weight that L_simple uses. Asked is the one that it drops: {AT_WEIGHT}",
+            f"That is the weight that L_simple uses. Return the weight that it drops: {AT_WEIGHT}",
             WEIGHT,
         ),
     ),
@@ -361,7 +362,7 @@ simple_loss = Exercise(
         Mistake(
             "the root",
             lambda predicted, noise: (predicted - noise).square().mean().sqrt(),
-            f"You take the root in the end. The loss is the mean square itself: {AT_LOSS}",
+            f"You take the root at the end. The loss is the mean square itself: {AT_LOSS}",
             LOSS,
         ),
         Mistake(

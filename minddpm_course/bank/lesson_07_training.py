@@ -66,13 +66,13 @@ training_pair = Exercise(
         Mistake(
             "the clean image is the target",
             lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), x_0),
-            f"Your target is the clean image. This network learns to name the noise: {AT_PAIR}",
+            f"Your target is the clean image. This network learns to predict the noise: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
             "input and target are swapped",
             lambda x_0, alpha_bars, t, noise: (noise, noisy(x_0, alpha_bars[t - 1], noise)),
-            f"You return the noise first. First comes what the network sees: {AT_PAIR}",
+            f"You return the noise first. The input of the network comes first: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
@@ -86,7 +86,7 @@ training_pair = Exercise(
             PAIR,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_0, alpha_bars, t, noise: (
                 each(alpha_bars[t - 1], x_0).sqrt() * x_0
                 + (1 - each(alpha_bars[t - 1], x_0)) * noise,
@@ -98,7 +98,7 @@ training_pair = Exercise(
         Mistake(
             "the input is the clean image",
             lambda x_0, alpha_bars, t, noise: (x_0, noise),
-            f"The network would see the clean image, in which there is no noise to name: {AT_PAIR}",
+            f"The network would see the clean image, which contains no noise to predict: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
@@ -110,7 +110,7 @@ training_pair = Exercise(
         Mistake(
             "levels along the wrong axis",
             one_axis,
-            "Your levels meet the last axis of the images, their columns. Give them the shape (b,"
+            "Your levels are broadcast along the last axis, the columns. Give them the shape (b,"
             " 1, 1, 1): " + AT_TWO,
             TWO,
         ),
@@ -145,21 +145,21 @@ ema_update = Exercise(
         Mistake(
             "the weights are swapped",
             lambda average, value, decay: decay * value + (1 - decay) * average,
-            "You give the decay to the new value. It says how much of the average stays:"
+            "You multiply the new value by the decay. The decay belongs to the average:"
             f" {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
             "the value is added whole",
             lambda average, value, decay: decay * average + value,
-            "You add the whole value. The weights must sum to 1, or the average grows without end:"
-            f" {AT_AVERAGE}",
+            "You add the whole value. The weights must sum to 1, or the average grows without"
+            f" limit: {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
             "the average is kept whole",
             lambda average, value, decay: average + (1 - decay) * value,
-            "You keep the whole average. The weights must sum to 1, or it grows without end:"
+            "You keep the whole average. The weights must sum to 1, or it grows without limit:"
             f" {AT_AVERAGE}",
             AVERAGE,
         ),
@@ -195,7 +195,7 @@ by_hand = HandNumber(
         (
             "the weights are swapped",
             lambda start, first, second: 0.2 * (0.2 * start + 0.8 * first) + 0.8 * second,
-            "You gave the decay to the new value.",
+            "You multiplied the new value by the decay.",
         ),
         (
             "one update only",
@@ -235,16 +235,16 @@ predict = Choice(
     right="C",
     replies={
         "A": (
-            "At small t the noise is too faint to be told from the digit: the loss is largest"
+            "At small t the noise is too faint to tell it from the digit: the loss is largest"
             " there."
         ),
         "B": (
             "The loss is smallest there, because x_t is nearly the noise itself. The digit is"
             " hidden."
         ),
-        "C": "At large t the noise lies open and the digit is hidden.",
+        "C": "At large t the noise is plain to see and the digit is hidden.",
         "D": (
-            "At small t the noise is too faint to be told from the digit: the loss is largest"
+            "At small t the noise is too faint to tell it from the digit: the loss is largest"
             " there."
         ),
     },

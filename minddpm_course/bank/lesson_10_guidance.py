@@ -45,14 +45,14 @@ guided_noise = Exercise(
             "the paper's scale",
             lambda u, c, scale: (1 + scale) * c - scale * u,
             "Your scale is the w of Ho & Salimans, which is 0 for the plain conditional"
-            f" prediction. Asked is scale = w + 1, which is 1 there: {AT_ONE}",
+            f" prediction. Here scale = w + 1, which is 1 there: {AT_ONE}",
             ONE,
         ),
         Mistake(
-            "1 is taken off the scale",
+            "1 is subtracted from the scale",
             lambda u, c, scale: guide(u, c, scale - 1),
-            "You take 1 off the scale and then start at the unconditional prediction. From there"
-            f" the scale counts in full: {AT_ONE}",
+            "You subtract 1 from the scale and then start at the unconditional prediction. From"
+            f" there the scale counts in full: {AT_ONE}",
             ONE,
         ),
         Mistake(
@@ -85,8 +85,8 @@ guided_noise = Exercise(
         Mistake(
             "the conditional alone",
             lambda u, c, scale: scale * c,
-            "You make the conditional prediction larger. That takes more noise out than there is."
-            f" Scale what the label changes: {AT_THREE}",
+            "You make the conditional prediction larger. That removes more noise than there is."
+            f" Scale the change that the label makes: {AT_THREE}",
             THREE,
         ),
         Mistake(
@@ -115,12 +115,12 @@ by_hand = HandNumber(
         (
             "the paper's scale",
             lambda unconditional, conditional, scale: guide(unconditional, conditional, scale + 1),
-            "You took the scale for the w of Ho & Salimans. Here the scale is w + 1.",
+            "You used the scale as the w of Ho & Salimans. Here the scale is w + 1.",
         ),
         (
             "the predictions are swapped",
             lambda unconditional, conditional, scale: guide(conditional, unconditional, scale),
-            "You started at the prediction with the label. Start at the one without.",
+            "You started at the prediction with the label. Start at the prediction without it.",
         ),
         (
             "the difference alone",
@@ -139,14 +139,14 @@ calls = HandNumber(
     "10.calls",
     values=lambda draw: {"images": 5 * draw.integer(2, 9), "steps": 10 * draw.integer(2, 6)},
     question=(
-        "You draw {images} digits with {steps} DDIM steps at scale 3, each told its own label. How"
-        " many images does the network look at in all? (An image that it is asked about twice"
+        "You draw {images} digits with {steps} DDIM steps at scale 3, each with its own label. How"
+        " many images does the network process in total? (An image that it processes twice"
         " counts twice.)"
     ),
     answer=lambda images, steps: 2 * images * steps,
     mistakes=(
         (
-            "asked once",
+            "called once a step",
             lambda images, steps: images * steps,
             (
                 "That is the count at scale 1. Beyond it, each step needs the prediction with the"
@@ -157,7 +157,7 @@ calls = HandNumber(
             "once for each class",
             lambda images, steps: 10 * images * steps,
             (
-                "The network is told one label for each image, the one asked for, and not all ten"
+                "The network is given one label for each image, the one you want, and not all ten"
                 " in turn."
             ),
         ),
@@ -169,7 +169,7 @@ calls = HandNumber(
         (
             "scale times",
             lambda images, steps: 3 * images * steps,
-            "The scale multiplies a difference. It does not say how often the network is asked.",
+            "The scale multiplies a difference. It does not say how often the network is called.",
         ),
     ),
 )
@@ -189,7 +189,7 @@ predict = Choice(
     },
     right="B",
     replies={
-        "A": "Scale 1 already draws the half as it is. More than that is another distribution.",
+        "A": "Scale 1 already draws that half as it is. A larger scale draws another distribution.",
         "B": "They go to where the other half is least likely, and the part near it is empty.",
         "C": (
             "The push is strongest on points near the other half, and weak on those far from it:"
@@ -203,7 +203,7 @@ predict = Choice(
 def sharpened(x, mean, other, var, scale):
     share = torch.sigmoid(
         (mean - other) * (x - (mean + other) / 2) / var
-    )  # of the cloud asked for, at x
+    )  # of the wanted cloud, at x
     density = torch.exp(-((x - mean) ** 2) / (2 * var)) * share ** (scale - 1)
     return density / (density.sum() * (x[1] - x[0]))
 

@@ -4,7 +4,7 @@ import csv
 import re
 
 from marking.grades import Graded, Row
-from marking.pages import environment
+from marking.pages import templates
 from marking.report import class_page, feedback, write_report
 
 EVIL = """<script>alert("x")</script> 'q' {{ 7 * 7 }} {% raw %}"""
@@ -30,7 +30,7 @@ def test_each_place_of_a_students_page():
     page = feedback("Ada", [EVIL_GRADED])
     assert f"<h2>{ESCAPED}: 0 of 2 points</h2>" in page
     assert f"<p>{ESCAPED}</p>" in page
-    assert f"<tr><td>{ESCAPED}</td>" in page
+    assert f"<tr><td><b>{ESCAPED}</b></td>" in page
     assert f"✗ {ESCAPED}<br>A known mistake: {ESCAPED}. {ESCAPED}<br>remark {ESCAPED}</td>" in page
 
 
@@ -60,7 +60,7 @@ def answers(right, mistaken, other):
 def test_the_class_page_counts_who_solved_what():
     page = class_page(answers(5, 2, 1), True)
     assert "<p>8 notebooks of 8 students.</p>" in page
-    for words in ("5 solved", "2 a known mistake", "1 otherwise wrong, or not written"):
+    for words in ("5 solved", "2 made a known mistake", "1 otherwise wrong, or not written"):
         assert words in page
     widths = re.findall(r'<div class="(\w+)" style="width: ([\d.]+)%">', page)
     assert widths == [("solved", "62.5"), ("mistaken", "25.0"), ("other", "12.5")]
@@ -84,7 +84,7 @@ def contrast(one, other):
 
 
 def test_pages_are_legible_on_a_telephone_and_with_any_colour_vision():
-    source, _, _ = environment().loader.get_source(environment(), "page.html")
+    source, _, _ = templates().loader.get_source(templates(), "page.html")
     ink, paper = re.search(r"color: (#\w{6}); background: (#\w{6})", source).groups()
     assert contrast(ink, paper) >= 4.5
     assert not re.search(r"[^-]color: ", source.replace(f"color: {ink}", "", 1))  # all text is ink
