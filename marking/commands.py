@@ -15,6 +15,7 @@ from marking.grader import grade, grade_submission
 from marking.grades import Graded
 from marking.intake import Broken, read_submission
 from marking.nbgrader_course import lay_out_course
+from marking.pages import templates
 from marking.report import write_report
 from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
 
@@ -74,6 +75,7 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
             "warning: bubblewrap is not installed; submissions can read files of this machine",
             file=sys.stderr,
         )
+    templates()  # so that a missing package shows now, not when everything is graded
     try:
         graded = grade(
             course,
@@ -135,7 +137,7 @@ def add_marking_commands(
     Args:
         command: adds a command of a name that runs a function, and returns its parser.
         load_course: loads the course, when a command runs.
-        install: the command that installs what the course needs, for who lacks some of it.
+        install: the command that installs what the course needs, named if some of it is missing.
     """
 
     def with_course(
@@ -146,8 +148,9 @@ def add_marking_commands(
             try:
                 return run(options, load_course())
             except ModuleNotFoundError as error:
+                package = (error.name or str(error)).partition(".")[0]
                 raise ValueError(
-                    f"this command needs {error.name}, which is not installed: {install}"
+                    f"this command needs {package}, which is not installed: {install}"
                 ) from error
 
         return run_with_course

@@ -17,7 +17,7 @@ from marking.outcome import (
     scale,
 )
 
-OFF_BY = ", off by up to "  # stands between a problem and the size of the error
+OFF_BY = ", off by up to "  # between a problem and the size of the error
 
 
 def expected(exercise: Exercise, case: Case) -> Outcome:

@@ -1,4 +1,4 @@
-"""Find notebooks that were handed in, read them, and say whose they are."""
+"""Find notebooks that were handed in, read them, and name their students."""
 
 from __future__ import annotations
 
@@ -130,8 +130,8 @@ def lesson_in(course: Course, stem: str) -> re.Match[str] | None:
 
 
 def student_of(course: Course, path: Path, root: Path) -> str:
-    """Whose a file is: the name of its folder below the root, else the part of its own name before
-    the lesson.
+    """The student a file belongs to: the name of its folder below the root, or else the part of its
+    own name before the lesson.
     """
     inner = path.relative_to(root).parts
     if len(inner) > 1:
@@ -150,7 +150,7 @@ def file_sha256(path: Path) -> bytes:
 def notebooks_below(
     paths: Sequence[str | Path], stack: ExitStack, out: Path
 ) -> Iterator[tuple[Path, Path]]:
-    """Each notebook below the paths but not below `out`, and the root that it was found under.
+    """Each notebook in the paths but not in `out`, and the folder that was searched.
 
     Zips are unpacked into temporary folders, which the stack removes.
     Raises: FileNotFoundError for a path that does not exist; ValueError for a zip that cannot be

@@ -16,8 +16,8 @@ Draw = Callable[[Axes, Array], None]
 
 
 def curve(x: str, y: str, first: float = 1.0, step: float = 1.0) -> Draw:
-    """A line through the numbers: the names of its axes, where the first number stands, and how far
-    apart they are.
+    """Draw numbers as a line: the labels of the axes, the position of the first number, and the
+    distance between two.
     """
 
     def draw(axis: Axes, value: Array) -> None:
@@ -28,7 +28,7 @@ def curve(x: str, y: str, first: float = 1.0, step: float = 1.0) -> Draw:
 
 
 def bars(x: str, y: str) -> Draw:
-    """A bar for each number, with the names of the axes."""
+    """Draw a bar for each number, with the labels of the axes."""
 
     def draw(axis: Axes, value: Array) -> None:
         axis.bar(range(value.size), value.reshape(-1), width=1, color=COLOURS["network"])
@@ -43,7 +43,7 @@ def images(axis: Axes, value: Array) -> None:
 
 
 def heat_map(x: str, y: str) -> Draw:
-    """A matrix as shades, each of its rows from left to right."""
+    """Draw a matrix as shades, each of its rows from left to right."""
 
     def draw(axis: Axes, value: Array) -> None:
         axis.imshow(value, "cividis", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")

@@ -73,7 +73,7 @@ class Target:
 
     Args:
         course: whose package they import.
-        exercise: the one of its exercises that they want to earn.
+        exercise: what they want to earn.
         right: the source of its right answer, for notebooks that find what they should not.
         port: of a server on this machine that must not hear from them.
         victim: a file that they must not change.

@@ -284,7 +284,7 @@ by_hand = HandNumber(
 predict = Choice(
     "05.predict",
     question=(
-        "A fresh U-Net whose last layer starts at zero is asked for standard normal noise. What is"
+        "A fresh U-Net whose last layer starts at zero has to predict standard normal noise. What is"
         " its first loss, the mean squared error?"
     ),
     options={

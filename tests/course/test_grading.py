@@ -1,6 +1,8 @@
 """The course's part of the command line, from end to end."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from handed_in import solved
@@ -42,3 +44,31 @@ def test_a_picture_is_no_notebook(tmp_path, capsys):
     shown = capsys.readouterr().err
     assert shown.startswith("error: ")
     assert "picture.png: not a notebook" in shown
+
+
+def test_ctrl_c_says_how_to_continue(hand_in, tmp_path, monkeypatch, capsys):
+    def stopped(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("marking.commands.grade", stopped)
+    assert main(["grade", str(hand_in(ada=solved())), "--out", str(tmp_path / "out")]) == 130
+    assert "continue with --resume" in capsys.readouterr().err
+
+
+def test_without_the_extra_a_command_says_what_to_install():
+    code = (
+        "import argparse, sys\n"
+        "sys.modules['matplotlib'] = None\n"
+        "from minddpm_course.commands import add_commands\n"
+        "runs = {}\n"
+        "def command(name, run):\n"
+        "    runs[name] = run\n"
+        "    return argparse.ArgumentParser()\n"
+        "add_commands(command)\n"
+        "try: runs['check'](argparse.Namespace(notebook=None))\n"
+        "except ValueError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "this command needs matplotlib, which is not installed: pip install 'minddpm[course]'\n"
+    )

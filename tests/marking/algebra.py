@@ -56,7 +56,7 @@ discriminant = Exercise(
         Mistake(
             "the root of it",
             lambda a, b, c: (b**2 - 4 * a * c).sqrt(),
-            f"You take the root. The discriminant is what stands below it: {AT_ONE}",
+            f"You take the root. The discriminant is the number under it: {AT_ONE}",
             ONE,
         ),
     ),

@@ -16,6 +16,7 @@ from quadratics import COURSE, solved
 
 from marking.commands import add_marking_commands
 from marking.hostile import as_notebook
+from marking.pages import templates
 
 HERE = Path(__file__).parent
 unix = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
@@ -113,6 +114,14 @@ def test_what_is_not_installed_is_said_in_one_line(tmp_path):
 
     with pytest.raises(ValueError, match=r"needs no_such_package_for_pictures.*algebra\[course\]$"):
         run("check", tmp_path, load_course=load_course)
+
+
+def test_a_missing_package_is_named_before_anything_is_graded(tmp_path, monkeypatch):
+    templates.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ValueError, match="needs jinja2, which is not installed: pip install alge"):
+        run("grade", tmp_path, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @unix

@@ -25,7 +25,7 @@ def name_of(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_no_word_of_diffusion_stands_in_the_engine(path):
+def test_the_engine_has_no_word_of_diffusion(path):
     found = FOREIGN.search(path.read_text(encoding="utf-8"))
     assert found is None, found
 

@@ -241,7 +241,7 @@ def test_reading_modules_of_an_environment_in_a_folder_named_like_a_package_is_n
     environment = tmp_path / "quadratics" / ".venv"
     environment.parent.mkdir()
     environment.symlink_to(sys.prefix)
-    folder = hand_in(ada=[*solved(), "import xml.dom.minidom\nopen('quadratics/answers.py')"])
+    folder = hand_in(ada=[*solved(), "import jinja2\nopen('quadratics/answers.py')"])
     code = (
         "import sys\nfrom quadratics import COURSE\nfrom marking.grader import grade\n"
         "(one,) = grade(COURSE, [sys.argv[1]], sys.argv[2], progress=False)\nprint(*one.remarks)"
