@@ -138,6 +138,7 @@ class Blocker(importlib.abc.MetaPathFinder):
 def stand_in(workspace: Workspace, package: str) -> types.ModuleType:
     """A module in place of the course's package: what exercises import, and nothing behind it."""
     module = types.ModuleType(package)
+    module.__path__ = []  # so that an import of one of its modules reaches the Blocker
     module.CheckFailed = AssertionError  # type: ignore[attr-defined]
     module.ask = module.beside = ignore  # type: ignore[attr-defined]
     module.check = workspace.check  # type: ignore[attr-defined]

@@ -15,7 +15,7 @@ TARGET = "posterior_variance"  # left unsolved in each; the two others are solve
 REST = solved(**{TARGET: None})[1:]
 AFTER_ANSWERS = {  # by name, what they were seen to try
     "imports_the_package": "import minddpm",
-    "imports_the_reference": "import minddpm_course",
+    "imports_the_reference": "import minddpm_course.bank",
     "reads_the_answer_in_a_thread": "read /**/minddpm_course*",
     "reads_the_references_source": "read /**/lesson_03_posterior.py",
     "replaces_check_in_its_module": "",
