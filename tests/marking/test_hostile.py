@@ -68,7 +68,6 @@ def test_a_target_tells_what_there_is_to_attack():
     assert scope[scope["FUNCTION"]](1, 2, -3) == 16
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(bubblewrap() is None, reason="without bubblewrap a submission can do harm")
 def test_no_hostile_notebook_earns_what_it_has_not_solved(tmp_path, listener):
     port, heard = listener
