@@ -284,8 +284,8 @@ by_hand = HandNumber(
 predict = Choice(
     "05.predict",
     question=(
-        "A fresh U-Net whose last layer starts at zero has to predict standard normal noise. What is"
-        " its first loss, the mean squared error?"
+        "A fresh U-Net whose last layer starts at zero has to predict standard normal noise. What"
+        " is its first loss, the mean squared error?"
     ),
     options={
         "A": "about 0",
