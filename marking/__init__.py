@@ -1,3 +1,1 @@
-"""An engine that marks notebooks of exercises. It knows no course: a bank of questions is handed to
-it.
-"""
+"""An engine that marks notebooks of exercises. It knows no course: a `Course` is handed to it."""

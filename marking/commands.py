@@ -1,38 +1,45 @@
-"""The classroom's part of the command line: check, progress, grade, nbgrader-course."""
+"""The commands of a course: check, progress, grade, nbgrader-course."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import secrets
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from marking.grader import Graded, grade, grade_submission
+from marking.course import Course
+from marking.grader import grade, grade_submission
+from marking.grades import Graded
 from marking.intake import Broken, read_submission
 from marking.nbgrader_course import lay_out_course
-from marking.sandbox.parent import Limits, bubblewrap, prepared_room
-from minddpm.options import add, integer
+from marking.pages import templates
+from marking.report import write_report
+from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
 
 
-def graded_here(path: Path) -> Graded:
-    """Run one notebook of one's own, and judge its answers on fresh inputs.
+def graded_here(course: Course, path: Path) -> Graded:
+    """Run one of your own notebooks, and judge its answers on fresh inputs.
 
-    Raises: FileNotFoundError for no such file; ValueError for one that is no notebook.
+    Raises: FileNotFoundError if there is no such file; ValueError for one that is no notebook.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"wanted a notebook of exercises, got {path}, which does not exist")
+        raise FileNotFoundError(
+            f"expected a notebook of exercises, got {path}, which does not exist"
+        )
     try:
-        submission = read_submission(path, "", path.name)
+        submission = read_submission(course, path, "", path.name)
     except Broken as reason:
         raise ValueError(f"{path}: {reason}") from None
-    with prepared_room() as room:
-        return grade_submission(submission, "", secrets.randbits(32), Limits(), room, bubblewrap())
+    with prepared_sandbox(course, Limits()) as sandbox:
+        return grade_submission(submission, sandbox, secrets.randbits(32))
 
 
-def run_check(options: argparse.Namespace) -> int:
+def run_check(options: argparse.Namespace, course: Course) -> int:
     """Check a notebook's answers, as its check cells do."""
-    result = graded_here(options.notebook)
+    result = graded_here(course, options.notebook)
     for row in result.rows:
         print(f"{'✓' if row.points else '✗'} {row.message}\n")
     for remark in result.remarks:
@@ -42,106 +49,149 @@ def run_check(options: argparse.Namespace) -> int:
     return 0 if solved == len(result.rows) > 0 else 1
 
 
-def run_progress(options: argparse.Namespace) -> int:
+def run_progress(options: argparse.Namespace, course: Course) -> int:
     """List which exercises are solved, and which comes next."""
-    notebooks = sorted(options.folder.glob("[0-9][0-9]_*.ipynb"))
+    notebooks = course.notebooks_in(options.folder)
     if not notebooks:
         raise FileNotFoundError(
-            f"wanted a folder with notebooks of exercises, got {options.folder}"
+            f"expected a folder with notebooks of exercises, got {options.folder}"
         )
-    rows = [(path, row) for path in notebooks for row in graded_here(path).rows]
-    for path, row in rows:
-        print(
-            f"{'✓' if row.points else '·'} {row.exercise:<28}"
-            f" {'' if row.points else row.mistake or row.summary}"
-        )
+    rows = [(path, row) for path in notebooks for row in graded_here(course, path).rows]
+    for _, row in rows:
+        print(f"{'✓' if row.points else '·'} {row.exercise:<28} {row.mistake or row.summary}")
     solved = sum(row.points > 0 for _, row in rows)
-    points, of = sum(row.points for _, row in rows), sum(row.of for _, row in rows)
-    print(f"\n{solved} of {len(rows)} solved, {points} of {of} points")
+    points = sum(row.points for _, row in rows)
+    most = sum(row.of for _, row in rows)
+    print(f"\n{solved} of {len(rows)} solved, {points} of {most} points")
     following = next(((path, row) for path, row in rows if not row.points), None)
     print(f"next: {following[1].exercise}, in {following[0]}" if following else "all done")
     return 0
 
 
-def run_grade(options: argparse.Namespace) -> int:
+def run_grade(options: argparse.Namespace, course: Course) -> int:
     """Grade a class: notebooks, folders of them, or zips as a learning platform exports them."""
     if bubblewrap() is None:
         print(
             "warning: bubblewrap is not installed; submissions can read files of this machine",
             file=sys.stderr,
         )
-    limits = Limits(timeout=options.timeout, memory=options.memory)
+    templates()  # so that a missing package shows now, not when everything is graded
     try:
         graded = grade(
+            course,
             options.submissions,
             options.out,
+            report=write_report,
             jobs=options.jobs,
-            limits=limits,
+            limits=Limits(timeout=options.timeout, memory=options.memory),
             seed=options.seed,
             resume=options.resume,
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"stopped; what is graded is kept in {options.out}: go on with --resume"
+            f"stopped; the grades so far are in {options.out}: continue with --resume"
         ) from None
     broken = sum(result.broken for result in graded)
     students = len({result.student for result in graded})
-    print(
-        f"{len(graded)} notebooks of {students} students graded, {broken} broken:"
-        f" {options.out / 'class.html'}"
-    )
+    counts = f"{len(graded)} notebooks of {students} students graded, {broken} broken"
+    print(f"{counts}: {options.out / 'class.html'}")
     return 1 if broken else 0
 
 
-def run_nbgrader_course(options: argparse.Namespace) -> None:
+def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:
     """Lay out a course for nbgrader: an assignment for each notebook of solutions."""
-    copies = lay_out_course(options.folder, options.solutions, timeout=options.timeout)
-    print(
-        f"{len(copies)} assignments in {options.folder / 'source'}:"
-        f" {', '.join(copy.stem for copy in copies)}"
-    )
+    copies = lay_out_course(course, options.folder, options.solutions, timeout=options.timeout)
+    names = ", ".join(copy.stem for copy in copies)
+    print(f"{len(copies)} assignments in {options.folder / 'source'}: {names}")
     print(f"next, in {options.folder}: nbgrader generate_assignment {copies[0].stem}")
+    return 0
 
 
-def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add the classroom's commands to the parser."""
-    checker = command("check", run_check)
-    checker.add_argument("notebook", type=Path, help="such as exercises/03_posterior.ipynb")
+def whole_number(least: int) -> Callable[[str], int]:
+    """Make a reader of an option that is an integer, at least `least`."""
 
-    lister = command("progress", run_progress)
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) < 2**32:
+            raise argparse.ArgumentTypeError(
+                f"must be an integer from {least} to {2**32 - 1}, got {text!r}"
+            )
+        return int(text)
+
+    return read
+
+
+def add_default(
+    parser: argparse.ArgumentParser, name: str, value: Any, meaning: str, **kind: Any
+) -> None:
+    """Add an option whose help names its default."""
+    parser.add_argument(name, default=value, help=f"{meaning} (default: %(default)s)", **kind)
+
+
+def add_marking_commands(
+    command: Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser],
+    load_course: Callable[[], Course],
+    install: str,
+) -> None:
+    """Add the commands of a course to a command line.
+
+    Args:
+        command: adds a command of a name that runs a function, and returns its parser.
+        load_course: loads the course, when a command runs.
+        install: the command that installs what the course needs, named if some of it is missing.
+    """
+
+    def with_course(
+        run: Callable[[argparse.Namespace, Course], int],
+    ) -> Callable[[argparse.Namespace], int]:
+        @functools.wraps(run)
+        def run_with_course(options: argparse.Namespace) -> int:
+            try:
+                return run(options, load_course())
+            except ModuleNotFoundError as error:
+                package = (error.name or str(error)).partition(".")[0]
+                raise ValueError(
+                    f"this command needs {package}, which is not installed: {install}"
+                ) from error
+
+        return run_with_course
+
+    checker = command("check", with_course(run_check))
+    checker.add_argument("notebook", type=Path, help="the notebook with your answers")
+
+    lister = command("progress", with_course(run_progress))
     lister.add_argument(
-        "folder", type=Path, nargs="?", default=Path("exercises"), help="(default: exercises)"
+        "folder", type=Path, nargs="?", default=Path("exercises"), help="(default: %(default)s)"
     )
 
-    grader = command("grade", run_grade)
+    grader = command("grade", with_course(run_grade))
     grader.add_argument("submissions", type=Path, nargs="+", help="notebooks, folders, zips")
     grader.add_argument(
         "--out", type=Path, required=True, help="folder for grades.csv, class.html and feedback/"
     )
-    add(
-        grader,
-        "--jobs",
-        None,
-        "submissions at once; as many as processors if not given",
-        type=integer(1),
+    grader.add_argument(
+        "--jobs", type=whole_number(1), help="submissions at once (default: one a processor)"
     )
-    add(grader, "--timeout", Limits.timeout, "seconds for each submission", type=integer(1))
-    add(grader, "--memory", Limits.memory, "megabytes for each submission", type=integer(256))
-    add(
-        grader,
-        "--seed",
-        0,
-        "of the inputs; another one, kept secret, keeps them so",
-        type=integer(0),
+    add_default(
+        grader, "--timeout", Limits.timeout, "seconds for each submission", type=whole_number(1)
     )
-    grader.add_argument("--resume", action="store_true", help="go on with what is in --out")
+    add_default(
+        grader, "--memory", Limits.memory, "megabytes for each submission", type=whole_number(256)
+    )
+    add_default(
+        grader, "--seed", 0, "of the inputs; a secret one keeps them secret", type=whole_number(0)
+    )
+    grader.add_argument("--resume", action="store_true", help="continue with the grades in --out")
 
-    layer = command("nbgrader-course", run_nbgrader_course)
+    layer = command("nbgrader-course", with_course(run_nbgrader_course))
     layer.add_argument(
         "folder",
         type=Path,
         metavar="DIR",
-        help="the course, new or empty; its gradebook goes beside it",
+        help="the course, new or empty; its gradebook will be next to it",
     )
-    add(layer, "--solutions", Path("solutions"), "folder with the solved notebooks", type=Path)
-    add(layer, "--timeout", 60, "seconds that nbgrader gives one cell", type=integer(1))
+    add_default(
+        layer, "--solutions", Path("solutions"), "folder with the solved notebooks", type=Path
+    )
+    add_default(
+        layer, "--timeout", 60, "seconds that nbgrader gives one cell", type=whole_number(1)
+    )

@@ -1,5 +1,5 @@
-"""What an exercise is: its right answer, the inputs to try it on, and the mistakes that people make
-in it.
+"""What an exercise is: its right answer, the inputs to try answers on, and the mistakes that people
+make in it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minddpm_course.pictures import Draw
-
-# how far a number worked out by hand may lie from the right one, to be the same to three decimals
+# how far a number worked out by hand may be from the right one and still agree to three decimals
 ALLOWED = 0.0011
 
 
+def lesson_of(name: str) -> str:
+    """The lesson in a question's name: "roots" in "roots.discriminant"."""
+    return name.partition(".")[0]
+
+
+def function_of(name: str) -> str:
+    """What a question's name asks for: "discriminant" in "roots.discriminant"."""
+    return name.partition(".")[2]
+
+
 class Inputs:
-    """A source of fresh inputs for one check; the same seed draws the same."""
+    """A source of fresh inputs for one check; the same seed draws the same inputs."""
 
     def __init__(self, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -33,33 +41,20 @@ class Inputs:
         """Numbers between low and high, float32."""
         return low + (high - low) * torch.rand(shape, generator=self.generator)
 
-    def number(self, low: float, high: float) -> float:
-        """One number between low and high, with four decimals."""
+    def decimal(self, low: float, high: float) -> float:
+        """One number between low and high, rounded to four decimals."""
         return round(self.uniform(low, high).item(), 4)
 
     def integer(self, low: int, high: int) -> int:
         """One integer from low to high, both included."""
         return int(torch.randint(low, high + 1, (), generator=self.generator))
 
-    def betas(self, T: int) -> Tensor:
-        """The variances of T noising steps, (T,): large enough that a small mistake shows, and no
-        two alike.
-        """
-        return self.uniform(0.02, 0.3, T)
-
-    def rows(self, T: int) -> tuple[Tensor, Tensor, Tensor]:
-        """beta_t, alpha_bar_t and alpha_bar_{t-1} of a schedule of T steps, t = 1 first, each (T,)."""
-        beta = self.betas(T)
-        alpha_bar = (1 - beta.double()).cumprod(0)
-        before = torch.cat([torch.ones(1, dtype=torch.float64), alpha_bar[:-1]])
-        return beta, alpha_bar.float(), before.float()
-
 
 @dataclass(frozen=True)
 class Case:
-    """One call of the function under test: what is particular about it, and the arguments."""
+    """One call of the function under test: what is special about it, and the arguments."""
 
-    what: str
+    description: str
     args: tuple[Any, ...]
 
 
@@ -70,8 +65,8 @@ class Mistake:
     Args:
         name: what they do, in a few words.
         wrong: the function as they write it.
-        why: what is wrong with it; {right} and {wrong} stand for what the two functions give on
-            `example`.
+        why: what is wrong with it; {right} and {wrong} stand for the results of the right and the
+            wrong function on `example`.
         example: arguments that show the consequence.
     """
 
@@ -83,10 +78,15 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Picture:
-    """What a function is drawn on, and how."""
+    """How to draw the results of a function.
+
+    Args:
+        args: the arguments to call it with.
+        how: what the course's `draw_beside` needs to know; the engine only passes it on.
+    """
 
     args: tuple[Any, ...]
-    draw: Draw
+    how: Any
 
 
 @dataclass(frozen=True)
@@ -94,22 +94,20 @@ class Exercise:
     """A function to write.
 
     Args:
-        name: lesson and function, "03.posterior_variance".
+        name: lesson and function, "roots.discriminant".
         arguments: their names, in order.
-        gives: the result in words, for messages.
+        returns: the result in words, for messages.
         reference: the right answer, on the same arguments.
         cases: draws the calls that an answer is judged by, corner cases included.
         mistakes: the known ones.
         points: what it is worth.
-        tolerance: the largest error allowed, as a share of the largest number expected (at least
-            1).
-        picture: what a wrong answer is drawn on beside the target, where that tells more than
-            numbers.
+        tolerance: the largest error allowed, as a share of the largest number expected.
+        picture: draws a wrong answer beside the target, where a picture says more than numbers.
     """
 
     name: str
     arguments: tuple[str, ...]
-    gives: str
+    returns: str
     reference: Callable[..., Any]
     cases: Callable[[Inputs], Iterable[Case]]
     mistakes: tuple[Mistake, ...]
@@ -120,15 +118,16 @@ class Exercise:
 
 @dataclass(frozen=True)
 class HandNumber:
-    """A number to work out by hand, from values of the student's own.
+    """A number to work out by hand, from values that differ from student to student.
 
     Args:
-        name: "03.by_hand".
+        name: "roots.by_hand".
         values: draws the values, by name.
         question: the text; {names} stand for the values.
         answer: the right number, from the values.
-        mistakes: wrong numbers that people come to: what they do, the number from the values, and
+        mistakes: wrong numbers that people arrive at: what they do, the number from the values, and
             the explanation.
+        points: what it is worth.
     """
 
     name: str
@@ -139,19 +138,17 @@ class HandNumber:
     points: int = 1
 
     def values_for(self, student: str) -> Mapping[str, Any]:
-        """The values of one student: from the name alone, whatever its spaces and capitals.
+        """The values for one student, drawn from the name alone; spaces and capitals do not matter.
 
-        They are such that the right number and all the wrong ones differ.
+        They are drawn so that the right number and all the wrong ones differ.
         """
         name = " ".join(student.split()).casefold()
-        draw = Inputs(
-            int.from_bytes(hashlib.sha256(f"{self.name} {name}".encode()).digest()[:4], "big")
-        )
+        digest = hashlib.sha256(f"{self.name} {name}".encode()).digest()
+        draw = Inputs(int.from_bytes(digest[:4], "big"))
         while True:
             values = self.values(draw)
-            numbers = sorted(
-                [self.answer(**values), *(wrong(**values) for _, wrong, _ in self.mistakes)]
-            )
+            wrong_numbers = [wrong(**values) for _, wrong, _ in self.mistakes]
+            numbers = sorted([self.answer(**values), *wrong_numbers])
             if all(b - a > 4 * ALLOWED for a, b in itertools.pairwise(numbers)):
                 return values
 
@@ -161,11 +158,12 @@ class Choice:
     """A prediction to make before a cell is run.
 
     Args:
-        name: "03.predict".
+        name: "roots.predict".
         question: the text.
-        options: by letter, what one can choose.
+        options: the possible answers, by letter.
         right: the letter of the right one.
-        replies: by letter, what to say to who chooses it.
+        replies: what to say to a student who chooses a letter, by letter.
+        points: what it is worth.
     """
 
     name: str
@@ -181,16 +179,16 @@ class Stretch:
     """A question that is not graded: the answer is drawn beside the target.
 
     Args:
-        name: "03.stretch".
+        name: "roots.stretch".
         arguments: their names, in order.
-        gives: the result in words.
+        returns: the result in words.
         target: the right answer.
-        picture: what both are drawn on, and how.
+        picture: draws both.
     """
 
     name: str
     arguments: tuple[str, ...]
-    gives: str
+    returns: str
     target: Callable[..., Any]
     picture: Picture
 

@@ -1,187 +1,190 @@
-"""Grade submissions: each in a process that answers calls and decides nothing; judged here, with
-our own copy.
+"""Grade submissions: each runs in a process that answers calls and decides nothing; the judging
+happens here, with our own copy of the answers.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from marking.engine import Verdict, judge, unwritten
-from marking.exercise import Exercise, HandNumber, Question
-from marking.intake import Broken, Submission, digest, found, read_submission, student_of
+from marking.course import Course
+from marking.engine import NOT_WRITTEN, Verdict, judge
+from marking.exercise import Exercise, HandNumber, Question, lesson_of
+from marking.grades import Graded, Row, as_line, read_results
+from marking.intake import (
+    Broken,
+    Submission,
+    file_sha256,
+    notebooks_below,
+    read_submission,
+    student_of,
+)
 from marking.outcome import Outcome
-from marking.sandbox.parent import Limits, Lost, Running, bubblewrap, prepared_room
+from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
-from minddpm_course.bank import BANK
+
+# writes pages about the grades into a folder, and says whether submissions were contained
+ReportWriter = Callable[[Path, Sequence[Graded], bool], None]
 
 
-@dataclass(frozen=True)
-class Row:
-    """The grade of one answer."""
-
-    exercise: str
-    points: int
-    of: int
-    mistake: str = ""
-    remark: str = ""
-    summary: str = ""
-    explanation: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Graded:
-    """The grades of one notebook, and what is to be said of the whole of it."""
-
-    student: str
-    notebook: str
-    key: str
-    rows: tuple[Row, ...] = ()
-    remarks: tuple[str, ...] = field(default=())
-    broken: bool = False
-
-
-def grade_submission(
-    submission: Submission, key: str, seed: int, limits: Limits, room: Path, bwrap: str | None
-) -> Graded:
+def grade_submission(submission: Submission, sandbox: Sandbox, seed: int, key: str = "") -> Graded:
     """Run one submission and judge each of its answers."""
+    course = sandbox.course
     questions = [
-        question for name, question in BANK.items() if name.partition(".")[0] in submission.lessons
+        question for name, question in course.bank.items() if lesson_of(name) in submission.lessons
     ]
     remarks = list(submission.remarks)
     if not questions:
-        remarks.append("it asks no exercise that is known here")
-    rows, deadline = [], time.monotonic() + limits.timeout
-    running, lost = None, ""  # once its cells cannot be run, nothing is asked any more
+        remarks.append("it contains no exercise of this course")
+    rows = []
+    deadline = time.monotonic() + sandbox.limits.timeout
+    running = None
+    lost = ""  # once the cells cannot be run, nothing more is tried
     for question in questions:
         try:
             if lost:
                 raise Lost(lost)
             if running is None:  # at first, and after an answer that ended its process
                 try:
-                    running = Running(room, submission.cells, limits, bwrap, deadline)
+                    running = Running(sandbox, submission.cells, deadline)
                 except Lost as reason:
                     lost = str(reason)
                     raise
                 remarks += running.errors
-            verdict, remark = ask(question, running, seed, submission.student)
+            verdict, remark = judge_answer(question, running, seed, submission.student)
         except Lost as reason:
-            verdict = Verdict(False, f"{question.name}: {reason}.", summary=f"not graded: {reason}")
             remark = str(reason)
-            ended(running, remarks)
+            message = f"{question.name}: {remark}."
+            verdict = Verdict(False, message, summary=f"not graded: {remark}")
+            close(running, remarks)
             running = None
-        points = question.points if verdict.passed else 0
-        told = (verdict.summary, verdict.explanation, verdict.message)
-        rows.append(
-            Row(question.name, points, question.points, verdict.mistake or "", remark, *told)
-        )
-    ended(running, remarks)
-    return Graded(
-        submission.student, submission.notebook, key, tuple(rows), tuple(dict.fromkeys(remarks))
+        rows.append(row_of(question, verdict, remark))
+    close(running, remarks)
+    once = tuple(dict.fromkeys(remarks))
+    return Graded(submission.student, submission.notebook, key, tuple(rows), once)
+
+
+def row_of(question: Question, verdict: Verdict, remark: str) -> Row:
+    """The grade that a verdict is worth."""
+    return Row(
+        question.name,
+        points=question.points if verdict.passed else 0,
+        of=question.points,
+        mistake=verdict.mistake or "",
+        remark=remark,
+        summary=verdict.summary,
+        explanation=verdict.explanation,
+        message=verdict.message,
     )
 
 
-def ended(running: Running | None, remarks: list[str]) -> None:
-    """End a submission's process, and keep what it tried."""
+def close(running: Running | None, remarks: list[str]) -> None:
+    """End a submission's process, if there is one, and remark on what it tried."""
     if running is not None:
         remarks += [f"tried to {attempt}" for attempt in running.attempts]
         running.close()
 
 
-def ask(question: Question, running: Running, seed: int, student: str) -> tuple[Verdict, str]:
-    """Judge one answer by asking the submission's process.
+def judge_answer(
+    question: Question, running: Running, seed: int, student: str
+) -> tuple[Verdict, str]:
+    """Judge one answer by calling it in the submission's process.
 
-    Raises: Lost where that does not answer.
+    Returns: the verdict, and a remark, which may be empty.
+    Raises: Lost where the process does not answer.
     """
-    own = int.from_bytes(hashlib.sha256(f"{seed} {question.name}".encode()).digest()[:4], "big")
+    digest = hashlib.sha256(f"{seed} {question.name}".encode()).digest()
+    own_seed = int.from_bytes(digest[:4], "big")
     handed: list[bool] = []
+
+    def request(kind: str, **more: Any) -> dict[str, Any]:
+        variable = running.course.variable_of(question.name)
+        return {"kind": kind, "name": question.name, "variable": variable, **more}
+
+    def call(args: Sequence[Any]) -> Outcome:
+        values, arrays = pack(args)
+        reply, results = running.exchange(request("call", args=values), arrays)
+        handed.append(bool(reply.get("handed", True)))
+        return outcome_from(reply, results, len(args))
+
     if isinstance(question, Exercise):
-
-        def call(args: Sequence[Any]) -> Outcome:
-            plain, arrays = pack(args)
-            reply, values = running.exchange(
-                {"kind": "call", "name": question.name, "args": plain}, arrays
-            )
-            handed.append(bool(reply.get("handed", True)))
-            if "error" in reply:
-                return Outcome(
-                    None,
-                    error=str(reply["error"])[:500],
-                    error_name=str(reply.get("error_name", ""))[:100],
-                )
-            changed = reply.get("changed")
-            places = (
-                tuple(place for place in changed if place in range(len(args)))
-                if isinstance(changed, list)
-                else ()
-            )
-            return Outcome(tuple(values), bool(reply.get("several")), changed=places)
-
-        verdict = judge(question, call, own)
+        verdict = judge(question, call, own_seed)
     else:
-        reply, _ = running.exchange({"kind": "value", "name": question.name})
+        reply, _ = running.exchange(request("value"))
         handed.append(bool(reply.get("handed", True)))
         name = str(reply.get("student", ""))[:200]
-        verdict = judge(question, reply.get("value"), own, name)
+        verdict = judge(question, reply.get("value"), own_seed, name)
         if isinstance(question, HandNumber) and verdict.passed and not akin(name, student):
-            return verdict, f"the numbers are those of {name!r}"
-    if verdict.summary == unwritten(question).summary or all(handed):
+            return verdict, f"the numbers belong to {name!r}"
+    if verdict.summary == NOT_WRITTEN or all(handed):
         return verdict, ""
-    return verdict, "graded by the name of the function: it was not handed to check"
+    return verdict, "not passed to check: found by its name"
+
+
+def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Outcome:
+    """The outcome that a reply describes, whatever else it says."""
+    if "error" in reply:
+        error = str(reply["error"])[:500]
+        return Outcome(None, error=error, error_name=str(reply.get("error_name", ""))[:100])
+    changed = reply.get("changed")
+    places = (
+        [place for place in changed if place in range(args)] if isinstance(changed, list) else []
+    )
+    return Outcome(tuple(results), bool(reply.get("several")), changed=tuple(places))
 
 
 def akin(one: str, other: str) -> bool:
-    """Whether two ways to write a student's name have a word in common."""
-    a, b = (
-        one.casefold(),
-        other.casefold(),
-    )  # platforms run the words of a name together: adalovelace
+    """Whether two ways to write a student's name have a word in common.
+
+    Platforms run the words of a name together: adalovelace.
+    """
+    a = one.casefold()
+    b = other.casefold()
     return any(word in b for word in re.findall(r"[^\W_]+", a)) or any(
         word in a for word in re.findall(r"[^\W_]+", b)
     )
 
 
 def grade(
+    course: Course,
     paths: Sequence[str | Path],
     out: str | Path,
     *,
+    report: ReportWriter | None = None,
     jobs: int | None = None,
     limits: Limits = Limits(),
     seed: int = 0,
     resume: bool = False,
     progress: bool = True,
 ) -> list[Graded]:
-    """Grade notebooks, folders of them and zips, writing each result as it comes.
+    """Grade notebooks, folders of them and zips, keeping each result at once in results.jsonl.
 
     Args:
-        paths: notebooks, folders or zips. The folders in them, or else the file names' beginnings,
-            name the students.
+        course: whose exercises the notebooks contain.
+        paths: notebooks, folders or zips. The folders in them, or else the beginnings of the file
+            names, name the students.
         out: folder for the results and the report.
-        jobs: how many submissions at once; as many as processors if None.
-        limits: what each may use.
-        seed: of the inputs; keep it secret to keep them so.
-        resume: take what `out` already holds of unchanged submissions as graded.
+        report: writes the report; none is written if None.
+        jobs: how many submissions at once; as many as there are processors if None.
+        limits: how much each may use.
+        seed: of the inputs; keep it secret to keep the inputs secret.
+        resume: do not grade again the unchanged submissions that `out` already has grades of.
         progress: show a bar.
 
     Returns: the grades, sorted by student and notebook.
-    Raises: FileNotFoundError for a path that does not exist or for no notebook at all;
+    Raises: FileNotFoundError for a path that does not exist or if there is no notebook at all;
         FileExistsError for results in `out` without `resume`.
     """
-    from marking.report import write_report
-
     out = Path(out)
     results = out / "results.jsonl"
     if results.exists() and not resume:
@@ -189,32 +192,13 @@ def grade(
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the processes of the submissions share the machine
     with ExitStack() as stack:
-        room, bwrap = stack.enter_context(prepared_room()), bubblewrap()
-        files = list(found(paths, stack, out))
+        sandbox = stack.enter_context(prepared_sandbox(course, limits))
+        files = list(notebooks_below(paths, stack, out))
         if not files:
-            raise FileNotFoundError(f"wanted notebooks in {', '.join(map(str, paths))}, got none")
-        settings = f"{seed} {limits}"
-        done = dict(kept(results)) if resume else {}
-        keys = {}
-        for path, root in files:
-            name = str(path.relative_to(root))
-            keys[path] = hashlib.sha256(f"{settings} {name} ".encode() + digest(path)).hexdigest()
+            raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
+        keys = {path: key_of(path, root, f"{seed} {limits}") for path, root in files}
+        done = {graded.key for graded in read_results(results)} if resume else set()
         wanted = [(path, root) for path, root in files if keys[path] not in done]
-
-        def one(path: Path, root: Path) -> Graded:
-            student, notebook = student_of(path, root), path.name
-            try:
-                submission = read_submission(path, student, notebook)
-            except (Broken, OSError) as reason:
-                return Graded(student, notebook, keys[path], remarks=(str(reason),), broken=True)
-            try:
-                return grade_submission(submission, keys[path], seed, limits, room, bwrap)
-            except (
-                Exception
-            ) as error:  # a fault of ours costs this submission's grade, not the others'
-                fault = f"could not be graded: {type(error).__name__}: {error}"[:300]
-                return Graded(student, notebook, keys[path], remarks=(fault,), broken=True)
-
         pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count() or 1))
         bar = stack.enter_context(
             tqdm(
@@ -228,38 +212,42 @@ def grade(
         if results.stat().st_size:
             file.write("\n")  # in case the last line was cut off
         try:
-            for future in as_completed([pool.submit(one, path, root) for path, root in wanted]):
-                file.write(json.dumps(asdict(future.result())) + "\n")
+            futures = [
+                pool.submit(grade_file, path, root, sandbox, seed, keys[path])
+                for path, root in wanted
+            ]
+            for future in as_completed(futures):
+                file.write(as_line(future.result()))
                 file.flush()
                 bar.update()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            for running in list(
-                Running.all
-            ):  # else it would go on until the last of them has had its time
+            for running in list(Running.all):  # otherwise each would go on until its time is up
                 running.interrupt()
             raise
     now = set(keys.values())
-    graded = sorted(
-        (result for key, result in kept(results) if key in now),
-        key=lambda result: (result.student, result.notebook, result.key),
-    )
-    write_report(out, graded, contained=bwrap is not None)
-    return graded
+    latest = {graded.key: graded for graded in read_results(results) if graded.key in now}
+    every = sorted(latest.values(), key=lambda one: (one.student, one.notebook, one.key))
+    if report is not None:
+        report(out, every, sandbox.bwrap is not None)
+    return every
 
 
-def kept(results: Path) -> Iterator[tuple[str, Graded]]:
-    """The results of a file, by their keys; a last line that was cut off is left out."""
-    if not results.exists():
-        return
-    with results.open(encoding="utf-8") as file:
-        for line in file:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            rows = tuple(Row(**row) for row in record.pop("rows"))
-            yield (
-                record["key"],
-                Graded(**{**record, "rows": rows, "remarks": tuple(record["remarks"])}),
-            )
+def key_of(path: Path, root: Path, settings: str) -> str:
+    """A key that changes with a submission's place, content, or settings."""
+    place = f"{settings} {path.relative_to(root)} ".encode()
+    return hashlib.sha256(place + file_sha256(path)).hexdigest()
+
+
+def grade_file(path: Path, root: Path, sandbox: Sandbox, seed: int, key: str) -> Graded:
+    """Grade one file; one that cannot be graded is marked as broken."""
+    student = student_of(sandbox.course, path, root)
+    try:
+        submission = read_submission(sandbox.course, path, student, path.name)
+    except (Broken, OSError) as reason:
+        return Graded(student, path.name, key, remarks=(str(reason),), broken=True)
+    try:
+        return grade_submission(submission, sandbox, seed, key)
+    except Exception as error:  # a fault of ours costs this submission's grade, not the others'
+        fault = f"could not be graded: {type(error).__name__}: {error}"[:300]
+        return Graded(student, path.name, key, remarks=(fault,), broken=True)

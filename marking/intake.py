@@ -1,4 +1,4 @@
-"""Find submitted notebooks, read them, and say whose they are."""
+"""Find notebooks that were handed in, read them, and name their students."""
 
 from __future__ import annotations
 
@@ -11,35 +11,30 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+from marking.course import Course
 
 LARGEST = 20 * 2**20  # bytes of a notebook
 UNZIPPED = 500 * 2**20  # bytes of notebooks that a zip may hold
-LMS = re.compile(
-    r"_\d+_assignsubmission_file.*$|_\d{4,}.*$"
-)  # what learning platforms append to a student's name
-NAMED = re.compile(r"""["'](\d\d)\.[a-z_0-9]+["']""")
-LESSON = re.compile(r"(?:^|.*?[_\- ])?(\d\d)_[a-z]+", re.IGNORECASE)
-SUSPECT = re.compile(
-    r"^[ \t]*(?:from[ \t]+(?!minddpm_course[ \t]+import)|import["
-    r" \t]+)(?:minddpm|minddpm_course|marking)\b.*$",
-    re.MULTILINE,
-)
-UNREADABLE = (
+# what learning platforms append to a student's name
+PLATFORM = re.compile(r"_\d+_assignsubmission_file.*$|_\d{4,}.*$")
+UNREADABLE = (  # what unpacking an entry of a zip may raise
     OSError,
     zipfile.BadZipFile,
     RuntimeError,
     NotImplementedError,
     EOFError,
     zlib.error,
-)  # of a zip
+)
 
 
 class Broken(Exception):
-    """A file that is no notebook that can be run; the message says why."""
+    """A file that cannot be run as a notebook; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,8 @@ class Submission:
         student: whose it is.
         notebook: its file name.
         cells: number and source of each code cell.
-        lessons: the lessons whose exercises it holds, "03".
-        remarks: what is odd about it.
+        lessons: the lessons of the course whose exercises it contains.
+        remarks: anything odd about it.
     """
 
     student: str
@@ -61,132 +56,150 @@ class Submission:
     remarks: tuple[str, ...]
 
 
-def read_submission(path: Path, student: str, notebook: str) -> Submission:
+def read_submission(course: Course, path: Path, student: str, notebook: str) -> Submission:
     """Read a notebook file.
 
-    Raises: Broken for a file that is too large, is no JSON, no notebook, or one for another kernel.
+    Raises: Broken for a file that is too large, is no notebook, or is one for another kernel.
+    """
+    cells = code_cells(path)
+    code = "\n".join(cells)
+    in_code = re.findall(rf"""["']({any_of(course.lessons)})\.\w+["']""", code)
+    in_name = lesson_in(course, Path(notebook).stem)
+    lessons = sorted({*in_code, *([in_name[1]] if in_name else [])})
+    remarks = [f"imports a package that holds answers: {line}" for line in imports(course, code)]
+    return Submission(student, notebook, tuple(enumerate(cells, 1)), tuple(lessons), tuple(remarks))
+
+
+def code_cells(path: Path) -> list[str]:
+    """The sources of a notebook's code cells.
+
+    Raises: Broken, as for `read_submission`.
     """
     size = path.stat().st_size
     if size > LARGEST:
-        raise Broken(
-            f"wanted a notebook of at most {LARGEST // 2**20} MB, got {size / 2**20:.0f} MB"
-        )
+        most = f"a notebook may have at most {LARGEST // 2**20} MB"
+        raise Broken(f"too large: {most}, this file has {size / 2**20:.0f} MB")
     try:
         content = json.loads(path.read_bytes().decode("utf-8"))
     except UnicodeDecodeError:
-        raise Broken("wanted UTF-8, got another encoding") from None
+        raise Broken("not a notebook: its content is not UTF-8 text") from None
     except (ValueError, RecursionError) as error:
-        raise Broken(f"wanted JSON, got another file: {str(error)[:100]}") from None
+        raise Broken(f"not a notebook: its content is not JSON ({str(error)[:100]})") from None
     cells = content.get("cells") if isinstance(content, dict) else None
     if not isinstance(cells, list):
-        raise Broken("wanted a notebook of format 4, with a list of cells")
-    metadata = content.get("metadata")
-    kernel = metadata.get("kernelspec", {}) if isinstance(metadata, dict) else {}
-    language = (
-        str(kernel.get("language") or kernel.get("name") or "python")
-        if isinstance(kernel, dict)
-        else "python"
-    )
+        raise Broken("not a notebook of format 4: it has no list of cells")
+    language = language_of(content.get("metadata"))
     if "python" not in language.lower():
-        raise Broken(f"wanted a Python notebook, got one for {language[:40]}")
-    sources = [
+        raise Broken(f"not a Python notebook: its language is {language[:40]}")
+    return [
         source_of(cell)
         for cell in cells
         if isinstance(cell, dict) and cell.get("cell_type") == "code"
     ]
-    code = "\n".join(sources)
-    named = LESSON.match(Path(notebook).stem)
-    lessons = sorted({*NAMED.findall(code), *([named[1]] if named else [])})
-    remarks = [
-        f"imports what the exercise asks for: {line.strip()[:80]}" for line in SUSPECT.findall(code)
-    ]
-    return Submission(
-        student, notebook, tuple(enumerate(sources, 1)), tuple(lessons), tuple(remarks)
-    )
 
 
-def source_of(cell: dict) -> str:
+def language_of(metadata: Any) -> str:
+    """The language of a notebook's kernel; Python where its metadata name none."""
+    kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+    named = kernel.get("language") or kernel.get("name") if isinstance(kernel, dict) else None
+    return str(named or "python")
+
+
+def source_of(cell: dict[str, Any]) -> str:
     """The source of a cell, which may be a string or a list of lines."""
     source = cell.get("source", "")
     return "".join(str(line) for line in source) if isinstance(source, list) else str(source)
 
 
-def student_of(path: Path, root: Path) -> str:
-    """Whose a file is: the name of its folder below the root, else what stands before the lesson in
-    its name.
+def any_of(words: Iterable[str]) -> str:
+    """A pattern that matches any of the words; nothing if there are none."""
+    return "|".join(map(re.escape, words)) or "(?!)"
+
+
+def imports(course: Course, code: str) -> list[str]:
+    """The lines that import from a hidden package anything but what every exercise imports."""
+    usual = rf"{re.escape(course.package)}[ \t]+import"
+    pattern = rf"^[ \t]*(?:from[ \t]+(?!{usual})|import[ \t]+)(?:{any_of(course.hidden)})\b.*$"
+    return [line.strip()[:80] for line in re.findall(pattern, code, re.MULTILINE)]
+
+
+def lesson_in(course: Course, stem: str) -> re.Match[str] | None:
+    """The lesson in a file's name, as group 1: "roots" in "ada_roots_of_equations"."""
+    pattern = rf"(?:^|.*?[_\- ])({any_of(course.lessons)})_[a-z]+"
+    return re.match(pattern, stem, re.IGNORECASE)
+
+
+def student_of(course: Course, path: Path, root: Path) -> str:
+    """The student a file belongs to: the name of its folder below the root, or else the part of its
+    own name before the lesson.
     """
     inner = path.relative_to(root).parts
     if len(inner) > 1:
-        return LMS.sub("", inner[0]).strip() or inner[0]
-    before = re.sub(r"[_\- ]*\d\d_[a-z]+.*$", "", path.stem, flags=re.IGNORECASE)
-    return LMS.sub("", before).strip() or path.stem
+        return PLATFORM.sub("", inner[0]).strip() or inner[0]
+    named = lesson_in(course, path.stem)
+    before = path.stem[: named.start(1)].rstrip("_- ") if named else path.stem
+    return PLATFORM.sub("", before).strip() or path.stem
 
 
-def digest(path: Path) -> bytes:
+def file_sha256(path: Path) -> bytes:
     """The SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def found(paths: Sequence[str | Path], stack: ExitStack, out: Path) -> Iterator[tuple[Path, Path]]:
-    """Each notebook below the paths, and the root that it was found under."""
+def notebooks_below(
+    paths: Sequence[str | Path], stack: ExitStack, out: Path
+) -> Iterator[tuple[Path, Path]]:
+    """Each notebook in the paths but not in `out`, and the folder that was searched.
+
+    Zips are unpacked into temporary folders, which the stack removes.
+    Raises: FileNotFoundError for a path that does not exist; ValueError for a zip that cannot be
+        read.
+    """
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(
-                f"wanted notebooks, folders or zips, got {path}, which does not exist"
+                f"expected notebooks, folders or zips, got {path}, which does not exist"
             )
         if path.suffix.lower() == ".zip":
-            path = unzipped(
-                path, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="minddpm-zip-")))
-            )
-        if path.is_dir():
-            for notebook in sorted(path.rglob("*.ipynb")):
-                hidden = any(
-                    part.startswith((".", "__MACOSX")) for part in notebook.relative_to(path).parts
-                )
-                if (
-                    notebook.is_file()
-                    and not notebook.is_symlink()
-                    and not hidden
-                    and not notebook.is_relative_to(out)
-                ):
-                    yield notebook, path
-        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-zip-"))
+            path = unzipped(path, Path(folder))
+        if not path.is_dir():
             yield path, path.parent
+            continue
+        for notebook in sorted(path.rglob("*.ipynb")):
+            inner = notebook.relative_to(path).parts
+            hidden = any(part.startswith((".", "__MACOSX")) for part in inner)
+            whole = notebook.is_file() and not notebook.is_symlink()
+            if whole and not hidden and not notebook.is_relative_to(out):
+                yield notebook, path
 
 
 def unzipped(path: Path, folder: Path) -> Path:
-    """The notebooks of a zip, unpacked into a folder; nothing else of it, and nothing outside the
-    folder.
+    """Unpack the notebooks of a zip into a folder: nothing else, and nothing outside the folder.
 
-    Raises: ValueError for a file that is no zip, or one that holds too much.
+    Raises: ValueError for a file that is no zip, or one that contains too much.
     """
+    left = UNZIPPED
     try:
         with zipfile.ZipFile(path) as archive:
-            left = UNZIPPED
             for entry in archive.infolist():
                 parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
-                if (
-                    not parts
-                    or parts[-1][-6:].lower() != ".ipynb"
-                    or ".." in parts
-                    or entry.filename.startswith("/")
-                ):
+                if not parts or not parts[-1].lower().endswith(".ipynb"):
                     continue
-                if stat.S_ISLNK(entry.external_attr >> 16):
+                outside = ".." in parts or entry.filename.startswith("/")
+                if outside or stat.S_ISLNK(entry.external_attr >> 16):
                     continue
                 left -= entry.file_size
                 if left < 0:
-                    raise ValueError(
-                        f"wanted at most {UNZIPPED // 2**20} MB of notebooks in {path}, got more"
-                    )
+                    most = f"{UNZIPPED // 2**20} MB"
+                    raise ValueError(f"{path} contains more than {most} of notebooks")
                 target = folder.joinpath(*parts)
-                # an entry that cannot be read leaves a file that is no notebook, and costs only its
-                # student
+                # an entry that cannot be read leaves a broken file, which costs only its student
                 with contextlib.suppress(*UNREADABLE):
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("wb") as copy, archive.open(entry) as source:
                         shutil.copyfileobj(source, copy)
     except zipfile.BadZipFile as error:
-        raise ValueError(f"wanted a zip, got {path}: {error}") from error
+        raise ValueError(f"expected a zip, got {path}: {error}") from error
     return folder

@@ -5,29 +5,30 @@ target.
 from __future__ import annotations
 
 import difflib
-import html
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from marking.course import Course
 from marking.engine import SECONDS, Verdict, judge
-from marking.exercise import Choice, Exercise, HandNumber, Picture, Question
-from marking.outcome import Outcome, Slow, copied, limited, outcome_of, own_line, same
-from minddpm_course.bank import BANK, STRETCHES
-from minddpm_course.figures import COLOURS
-from minddpm_course.figures import show as show_figure
-from minddpm_course.pictures import side_by_side
+from marking.exercise import Choice, Exercise, HandNumber, Picture, Question, function_of
+from marking.outcome import Outcome, Slow, copied, error_with_line, limited, outcome_of, same
+from marking.pages import render
+
+# of Okabe and Ito's palette, which can be told apart with any colour vision
+EDGES = {"✓": "#009E73", "✗": "#D55E00", "?": "#0072B2"}
 
 
-class Told:
-    """An error that a notebook tells in one line, without the checker's own code."""
+class OneLineError:
+    """An error that a notebook shows in one line, without the code of the check."""
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return [f"{type(self).__name__}: {str(self).partition(chr(10))[0]}"]
 
 
-class CheckFailed(Told, AssertionError):
+class CheckFailed(OneLineError, AssertionError):
     """A wrong answer. `mistake` is the name of the known mistake, or None."""
 
     def __init__(self, verdict: Verdict) -> None:
@@ -35,101 +36,116 @@ class CheckFailed(Told, AssertionError):
         self.mistake = verdict.mistake
 
 
-class WrongName(Told, ValueError):
-    """A name that no question has, or a student's name that is missing."""
+class WrongName(OneLineError, ValueError):
+    """There is no question of that name, or the student's name is missing."""
 
 
-class NoFunction(Told, TypeError):
-    """Something else where a function is to be checked."""
+class NoFunction(OneLineError, TypeError):
+    """The answer to an exercise is not a function."""
 
 
-def find(name: str) -> Question:
-    """The question of that name.
-
-    Raises: ValueError for an unknown name, with those that are near.
-    """
-    if name not in BANK:
-        near = difflib.get_close_matches(str(name), BANK, n=3, cutoff=0.4) or list(BANK)
-        raise WrongName(f"wanted the name of an exercise, such as {', '.join(near)}, got {name!r}")
-    return BANK[name]
-
-
-def check(name: str, answer: Any, *, student: str = "", seed: int | None = None) -> None:
-    """Check an answer, on inputs drawn afresh.
+@dataclass(frozen=True)
+class Tutor:
+    """The three functions that the notebooks of a course import.
 
     Args:
-        name: of the exercise, "03.posterior_variance".
-        answer: the function; for a number worked out by hand the number, for a prediction its
-            letter.
-        student: for numbers worked out by hand, the name that `ask` was given.
-        seed: of the inputs; a new one at each call if None.
-
-    Raises: CheckFailed, an AssertionError, for a wrong answer; ValueError for an unknown name;
-        TypeError for an answer that is no function where one is asked.
+        course: loads the course. It is called when a function is, so that importing the functions
+            stays fast.
     """
-    question = find(name)
-    if isinstance(question, Exercise):
-        if not callable(answer):
-            raise NoFunction(
-                f"{name} wants the function itself, as in check({name!r}, {name[3:]}), got"
-                f" {answer!r}"
-            )
-        fresh = secrets.randbits(32) if seed is None else seed
-        verdict = judge(question, lambda args: call_here(answer, args), fresh)
-    else:
-        verdict = judge(question, answer, 0, student)
-    if not verdict.passed:
+
+    course: Callable[[], Course]
+
+    def check(self, name: str, answer: Any, *, student: str = "", seed: int | None = None) -> None:
+        """Check an answer on fresh inputs.
+
+        Args:
+            name: of the exercise, such as "roots.discriminant".
+            answer: the function; for a number worked out by hand the number, for a prediction its
+                letter.
+            student: for numbers worked out by hand, the name given to `ask`.
+            seed: of the inputs; a new one at each call if None.
+
+        Raises: CheckFailed, an AssertionError, for a wrong answer; ValueError for an unknown name;
+            TypeError for an answer that is not a function where one is expected.
+        """
+        question = self.question(name)
+        if isinstance(question, Exercise):
+            if not callable(answer):
+                example = f"check({name!r}, {function_of(name)})"
+                raise NoFunction(
+                    f"{name} expects the function itself, as in {example}, got {answer!r}"
+                )
+            fresh = secrets.randbits(32) if seed is None else seed
+            verdict = judge(question, lambda args: call_here(answer, args), fresh)
+        else:
+            verdict = judge(question, answer, 0, student)
+        if verdict.passed:
+            show_card("✓", verdict.message)
+            return
         if in_notebook():
-            show("✗", verdict.message, COLOURS["noise"])
+            show_card("✗", verdict.message)
             if isinstance(question, Exercise) and question.picture and verdict.computed:
-                picture = side_by_side(
-                    question.picture.draw, *drawn(question.picture, answer, question.reference)
-                )
-                show_figure(
-                    picture, "On the left your answer, on the right the target, for an example."
-                )
+                yours, target = results_on(question.picture, answer, question.reference)
+                caption = "Your answer on the left, the target on the right, for an example."
+                html = self.course().draw_beside(question.picture.how, yours, target, caption)
+                show_html(html, caption)
         raise CheckFailed(verdict)
-    show("✓", verdict.message, COLOURS["network"])
 
+    def ask(self, name: str, student: str = "") -> None:
+        """Show a question: the values of a number to work out, or the options of a prediction.
 
-def ask(name: str, student: str = "") -> None:
-    """Show a question: one with numbers of the student's own, or a prediction with its options.
+        Args:
+            name: of the question, such as "roots.by_hand".
+            student: your name, which the values depend on; not needed for a prediction.
 
-    Raises: ValueError for an unknown name, or where the student's name is wanted and missing.
-    """
-    question = find(name)
-    if isinstance(question, HandNumber):
-        if not student.strip():
+        Raises: ValueError for an unknown name, or if the student's name is needed and missing.
+        """
+        question = self.question(name)
+        if isinstance(question, HandNumber):
+            if not student.strip():
+                raise WrongName(
+                    f"{name} has values of your own: give your name, as in STUDENT = 'Ada Lovelace'"
+                )
+            text = question.question.format(**question.values_for(student))
+        elif isinstance(question, Choice):
+            options = [f"{letter}  {option}" for letter, option in question.options.items()]
+            text = question.question + "\n\n" + "\n".join(options)
+        else:
+            text = f"{name}({', '.join(question.arguments)}) returns {question.returns}"
+        show_card("?", text)
+
+    def beside(self, name: str, answer: Callable[..., Any]) -> None:
+        """Draw the answer to a stretch question beside the target.
+
+        Raises: ValueError for an unknown name.
+        """
+        stretches = self.course().stretches
+        if name not in stretches:
+            raise WrongName(f"expected one of {', '.join(stretches)}, got {name!r}")
+        question = stretches[name]
+        yours, target = results_on(question.picture, answer, question.target)
+        alike = yours.value is not None and same(target, yours, 1e-3)
+        comparison = yours.error or ("they agree" if alike else "they differ")
+        caption = f"{name}: your answer on the left, the target on the right; {comparison}."
+        html = self.course().draw_beside(question.picture.how, yours, target, caption)
+        show_html(html, caption)
+
+    def question(self, name: str) -> Question:
+        """The question of that name.
+
+        Raises: ValueError for an unknown name, naming those that are similar.
+        """
+        bank = self.course().bank
+        if name not in bank:
+            near = difflib.get_close_matches(str(name), bank, n=3, cutoff=0.4) or list(bank)
             raise WrongName(
-                f"{name} has numbers of your own: give your name, as in STUDENT = 'Ada Lovelace'"
+                f"expected the name of an exercise, such as {', '.join(near)}, got {name!r}"
             )
-        show("?", question.question.format(**question.values_for(student)), COLOURS["clean"])
-    elif isinstance(question, Choice):
-        options = [f"{letter}  {text}" for letter, text in question.options.items()]
-        show("?", question.question + "\n\n" + "\n".join(options), COLOURS["clean"])
-    else:
-        show(
-            "?", f"{name}({', '.join(question.arguments)}) gives {question.gives}", COLOURS["clean"]
-        )
+        return bank[name]
 
 
-def beside(name: str, answer: Callable[..., Any]) -> None:
-    """Draw an answer to a stretch question beside the target.
-
-    Raises: ValueError for an unknown name.
-    """
-    if name not in STRETCHES:
-        raise WrongName(f"wanted one of {', '.join(STRETCHES)}, got {name!r}")
-    question = STRETCHES[name]
-    yours, target = drawn(question.picture, answer, question.target)
-    alike = yours.value is not None and same(target, yours, 1e-3)
-    words = yours.error or ("they are alike" if alike else "they differ")
-    figure = side_by_side(question.picture.draw, yours, target)
-    show_figure(figure, f"{name}: on the left your answer, on the right the target; {words}.")
-
-
-def drawn(picture: Picture, *functions: Callable[..., Any]) -> list[Outcome]:
-    """What each function gives for what it is to be drawn on."""
+def results_on(picture: Picture, *functions: Callable[..., Any]) -> list[Outcome]:
+    """The outcome of each function on the arguments that are to be drawn."""
     return [call_here(function, [copied(arg) for arg in picture.args]) for function in functions]
 
 
@@ -137,51 +153,35 @@ def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
     """Call a student's function in this process; one that does not end is interrupted."""
     try:
         with limited(SECONDS):
-            return outcome_of(function, args, describe=own_line)
+            return outcome_of(function, args, describe=error_with_line)
     except Slow:
-        return Outcome(
-            None,
-            error=f"it took over {SECONDS} s; look for a loop that does not end",
-            error_name="Slow",
-        )
+        slow = f"it took over {SECONDS} s; look for a loop that does not end"
+        return Outcome(None, error=slow, error_name="Slow")
 
 
 def in_notebook() -> bool:
-    """Whether there is an IPython to display cards."""
+    """Whether IPython is there to display cards."""
     from IPython import get_ipython
 
     return get_ipython() is not None
 
 
-def show(sign: str, message: str, colour: str) -> None:
-    """Display a card in a notebook, plain text elsewhere."""
+def show_card(sign: str, message: str) -> None:
+    """Show a message: as a card in a notebook, as text elsewhere."""
+    show_html(card(sign, message), f"{sign} {message}")
+
+
+def show_html(html: str, text: str) -> None:
+    """Show HTML in a notebook, or the text that says the same elsewhere."""
+    if not in_notebook():
+        print(text)
+        return
     from IPython.display import display
 
-    if in_notebook():
-        display(
-            {"text/html": card(sign, message, colour), "text/plain": f"{sign} {message}"}, raw=True
-        )
-    else:
-        print(f"{sign} {message}")
+    data = {"text/html": html, "text/plain": text}
+    display(data, raw=True)
 
 
-def card(sign: str, message: str, colour: str) -> str:
-    """A message as a box with a coloured edge."""
-    first, *others = message.split("\n\n")
-    body = "".join(paragraph(text) for text in others)
-    style = f"border-left:4px solid {colour}; padding:6px 12px; margin:4px 0"
-    return (
-        f'<div style="{style}"><b style="color:{colour}">{sign}</b>'
-        f" {html.escape(first)}{body}</div>"
-    )
-
-
-def paragraph(text: str) -> str:
-    """A part of a message: words that wrap, or several lines that are set one below the other."""
-    if "\n" not in text:
-        return f'<div style="margin-top:6px">{html.escape(text)}</div>'
-    style = (
-        "margin:6px 0 0; white-space:pre-wrap; word-break:normal; overflow-wrap:anywhere;"
-        " line-height:1.3"
-    )
-    return f'<pre style="{style}">{html.escape(text)}</pre>'
+def card(sign: str, message: str) -> str:
+    """A message as a box with a coloured edge; paragraphs of several lines keep their layout."""
+    return render("card.html", sign=sign, colour=EDGES[sign], parts=message.split("\n\n"))

@@ -1,4 +1,4 @@
-"""What one call of an answer led to, in a form that can be compared, told, and sent between
+"""The outcome of one call of an answer, in a form that can be compared, described, and sent between
 processes.
 """
 
@@ -16,25 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # what sizes that do not fit lead to
+Array = npt.NDArray[Any]
+SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where sizes do not fit
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one call led to: numbers or an error, and what became of the arguments.
+    """The outcome of one call: numbers or an error, and which arguments it changed.
 
     Args:
-        value: the arrays that came back; None after an error, or for what is not made of numbers.
-        several: whether they came as a tuple or list of arrays.
-        error: the error, or what came in place of numbers, in words.
-        error_name: its type.
-        changed: the places of the arguments that the call changed.
+        value: the arrays returned; None after an error, or if the result is not made of numbers.
+        several: whether the result was a tuple or list of arrays.
+        error: the error, or what was returned instead of numbers, in words.
+        error_name: the type of the error.
+        changed: the positions of the arguments that the call changed.
     """
 
-    value: tuple[np.ndarray, ...] | None
+    value: tuple[Array, ...] | None
     several: bool = False
     error: str = ""
     error_name: str = ""
@@ -42,18 +44,18 @@ class Outcome:
 
 
 def precise(arg: Any) -> Any:
-    """An argument in float64, where it is floating point."""
+    """A copy of an argument, in float64 if it is a floating-point tensor."""
     return arg.double() if isinstance(arg, Tensor) and arg.is_floating_point() else copied(arg)
 
 
-def plain(error: Exception) -> str:
-    """An error in words."""
+def error_in_words(error: Exception) -> str:
+    """The type and the message of an error."""
     return f"{type(error).__name__}: {error}"
 
 
-def own_line(error: Exception) -> str:
-    """An error in words, with the line of the student's code that it came from."""
-    others = (
+def error_with_line(error: Exception) -> str:
+    """An error in words, with the line of the student's code that raised it."""
+    foreign = (
         str(Path(__file__).parent),
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("purelib"),
@@ -61,16 +63,19 @@ def own_line(error: Exception) -> str:
     own = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(others)
+        if not frame.filename.startswith(foreign)
     ]
     line = linecache.getline(own[-1].filename, own[-1].lineno or 0).strip() if own else ""
-    return plain(error) + (f" (line {own[-1].lineno} of {own[-1].name}: {line})" if line else "")
+    where = f" (line {own[-1].lineno} of {own[-1].name}: {line})" if line else ""
+    return error_in_words(error) + where
 
 
 def outcome_of(
-    function: Callable[..., Any], args: Sequence[Any], describe: Callable[[Exception], str] = plain
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    describe: Callable[[Exception], str] = error_in_words,
 ) -> Outcome:
-    """Call a function here, and describe what comes."""
+    """Call a function in this process, and describe the outcome."""
     kept = [copied(arg) for arg in args]
     try:
         result = function(*args)
@@ -81,13 +86,13 @@ def outcome_of(
 
 
 class Slow(BaseException):
-    """A call has had its time."""
+    """A call has used up its time."""
 
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Interrupt what takes longer, by raising Slow in it; where signals are not to be had, nothing
-    is interrupted.
+    """Raise Slow in code that runs longer. Where signals are not available, nothing is
+    interrupted.
     """
     if (
         not hasattr(signal, "setitimer")
@@ -109,7 +114,7 @@ def limited(seconds: int) -> Iterator[None]:
 
 
 def changed_places(before: Sequence[Any], after: Sequence[Any]) -> tuple[int, ...]:
-    """The places of the arguments that are not what they were."""
+    """The positions of the arguments that differ from what they were."""
     return tuple(
         place
         for place, (a, b) in enumerate(zip(before, after))
@@ -118,11 +123,11 @@ def changed_places(before: Sequence[Any], after: Sequence[Any]) -> tuple[int, ..
     )
 
 
-def arrays_of(result: Any) -> tuple[tuple[np.ndarray, ...], bool]:
+def arrays_of(result: Any) -> tuple[tuple[Array, ...], bool]:
     """What an answer returned, as arrays, and whether there are several.
 
-    Raises: NotImplementedError for None or ..., as a stub returns; TypeError for what is not made
-        of numbers.
+    Raises: NotImplementedError for None or ..., which a stub returns; TypeError for anything that
+        is not made of numbers.
     """
     if result is None or result is ...:
         raise NotImplementedError("nothing is returned")
@@ -133,8 +138,9 @@ def arrays_of(result: Any) -> tuple[tuple[np.ndarray, ...], bool]:
     return (array_of(list(result) if isinstance(result, range) else result),), False
 
 
-def array_of(item: Any) -> np.ndarray:
-    """A tensor, array, number or list of numbers as an array of integers or floats."""
+def array_of(item: Any) -> Array:
+    """A tensor, array, number or list of numbers, as an array of integers or floats."""
+    array: Array
     if isinstance(item, Tensor):
         half = item.dtype in (torch.float16, torch.bfloat16)
         array = item.detach().cpu().to(torch.float32 if half else item.dtype).numpy()
@@ -144,17 +150,17 @@ def array_of(item: Any) -> np.ndarray:
         array = np.asarray(item)
     if array.dtype.kind not in "iuf":
         kind = type(item).__name__ if array.dtype.kind == "O" else f"{array.dtype} values"
-        raise TypeError(f"the answer returns {kind}, where numbers are wanted")
+        raise TypeError(f"expected numbers, but the answer returns {kind}")
     return array
 
 
 def copied(arg: Any) -> Any:
-    """A copy of an argument, which the answer may spoil."""
+    """A copy of an argument, which the answer may change."""
     return arg.clone() if isinstance(arg, Tensor) else arg
 
 
 def same(a: Outcome, b: Outcome, tolerance: float) -> bool:
-    """Whether two outcomes are one: the same numbers, or errors of sizes that do not fit."""
+    """Whether two outcomes agree: the same numbers, or both an error about sizes."""
     if a.value is None or b.value is None:
         return a.value is b.value and {a.error_name, b.error_name} <= set(SHAPE_ERRORS)
     if a.several != b.several or [x.shape for x in a.value] != [x.shape for x in b.value]:
@@ -165,29 +171,26 @@ def same(a: Outcome, b: Outcome, tolerance: float) -> bool:
     )
 
 
-def scale(values: np.ndarray) -> float:
-    """The size against which an error is large or small."""
+def scale(values: Array) -> float:
+    """The size that decides whether an error is large or small."""
     return max(float(np.abs(values).max(initial=0)), 0.05)
 
 
-def told(outcome: Outcome) -> str:
-    """An outcome's numbers in words."""
+def outcome_in_words(outcome: Outcome) -> str:
+    """The numbers of an outcome, or its error."""
     if outcome.value is None:
         return outcome.error
     return " and ".join(brief(array) for array in outcome.value)
 
 
 def brief(value: Any) -> str:
-    """A few numbers of a value, enough to recognise it."""
+    """The first few numbers of a value, enough to recognise it."""
     if not isinstance(value, (Tensor, np.ndarray)):
         return f"{value:.4g}" if isinstance(value, float) else repr(value)
     flat = np.asarray(value).reshape(-1)
     numbers = ", ".join(f"{entry:.4g}" for entry in flat[:6].tolist())
     if value.ndim == 0:
         return numbers
-    shape = (
-        f" of shape {tuple(value.shape)}"
-        if value.ndim > 1 and flat.size > 1 or flat.size > 6
-        else ""
-    )
+    unclear = flat.size > 6 or (value.ndim > 1 and flat.size > 1)
+    shape = f" of shape {tuple(value.shape)}" if unclear else ""
     return f"[{numbers}{', ...' if flat.size > 6 else ''}]{shape}"

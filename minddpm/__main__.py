@@ -331,7 +331,7 @@ def build_parser() -> argparse.ArgumentParser:
     for drawer in (sampler, evaluator):
         drawer.add_argument("--checkpoint", type=Path, help="weights (default: the shipped ones)")
         add_sampling(drawer)
-    from marking.commands import add_commands
+    from minddpm_course.commands import add_commands
 
     add_commands(command)
     return parser

@@ -9,18 +9,18 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from marking.outcome import Outcome
-from minddpm_course.figures import CENTRE, COLOURS, draw_image, new_figure, styled
+from marking.outcome import Array, Outcome
+from minddpm_course.figures import CENTRE, COLOURS, draw_image, new_figure, styled, to_html
 
-Draw = Callable[[Axes, np.ndarray], None]
+Draw = Callable[[Axes, Array], None]
 
 
 def curve(x: str, y: str, first: float = 1.0, step: float = 1.0) -> Draw:
-    """A line through the numbers: the names of its axes, where the first number stands, and how far
-    apart they are.
+    """Draw numbers as a line: the labels of the axes, the position of the first number, and the
+    distance between two.
     """
 
-    def draw(axis: Axes, value: np.ndarray) -> None:
+    def draw(axis: Axes, value: Array) -> None:
         axis.plot(first + step * np.arange(value.size), value.reshape(-1), color=COLOURS["network"])
         axis.set(xlabel=x, ylabel=y)
 
@@ -28,24 +28,24 @@ def curve(x: str, y: str, first: float = 1.0, step: float = 1.0) -> Draw:
 
 
 def bars(x: str, y: str) -> Draw:
-    """A bar for each number, with the names of the axes."""
+    """Draw a bar for each number, with the labels of the axes."""
 
-    def draw(axis: Axes, value: np.ndarray) -> None:
+    def draw(axis: Axes, value: Array) -> None:
         axis.bar(range(value.size), value.reshape(-1), width=1, color=COLOURS["network"])
         axis.set(xlabel=x, ylabel=y)
 
     return draw
 
 
-def images(axis: Axes, value: np.ndarray) -> None:
+def images(axis: Axes, value: Array) -> None:
     """A batch of grey images (b, 1, h, w) in a row, black at -1 and white at 1."""
     draw_image(axis, torch.as_tensor(np.concatenate(list(value[:, 0]), axis=1)))
 
 
-def rows(x: str, y: str) -> Draw:
-    """A table of numbers in shades, a row of it from left to right."""
+def heat_map(x: str, y: str) -> Draw:
+    """Draw a matrix as shades, each of its rows from left to right."""
 
-    def draw(axis: Axes, value: np.ndarray) -> None:
+    def draw(axis: Axes, value: Array) -> None:
         axis.imshow(value, "cividis", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
         axis.set(xlabel=x, ylabel=y)
 
@@ -69,3 +69,9 @@ def side_by_side(draw: Draw, yours: Outcome, target: Outcome) -> Figure:
         for axis in axes[0]:
             axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     return figure
+
+
+def draw_beside(draw: Draw, yours: Outcome, target: Outcome, caption: str) -> str:
+    """An answer beside the target, as HTML with a caption."""
+    html: str = to_html(side_by_side(draw, yours, target), caption)
+    return html

@@ -1,8 +1,8 @@
 """Run one submission's cells and answer calls of its functions. Started by the sandbox; decides
 nothing.
 
-It sees of the package only this file, outcome.py and wire.py. Where a submission imports minddpm,
-it gets stand-ins that keep what is handed to `check`.
+It sees of the engine only this file, outcome.py and wire.py. Where a submission imports the
+course's package, it gets a stand-in that keeps whatever is handed to `check`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import socket
 import sys
 import time
 import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
-from outcome import Slow, array_of, limited, outcome_of, own_line
+from outcome import Slow, array_of, error_with_line, limited, outcome_of
 from wire import receive, send, unpack
 
 sys.path.pop(0)
@@ -32,8 +33,8 @@ FOREVER = time.monotonic() + 10**9
 MAGIC = re.compile(r"^[ \t]*[%!?]|\?[ \t]*$|=[ \t]*[%!]", re.MULTILINE)
 
 
-class Submission:
-    """The cells of a notebook, what they define, and what they hand in."""
+class Workspace:
+    """What the cells of a notebook define, and what they hand in."""
 
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
@@ -50,14 +51,14 @@ class Submission:
     def check(
         self, name: str, answer: Any = None, *, student: str = "", seed: int | None = None
     ) -> None:
-        """What a submission's `check` does here: keep the answer."""
+        """Stand in for `check`: keep the answer."""
         self.handed[str(name)] = answer
         self.students[str(name)] = str(student)
 
-    def attempted(self, what: str) -> None:
-        """Keep what it tried to do and should not."""
-        if len(self.attempts) < 20 and what not in self.attempts:
-            self.attempts.append(what)
+    def attempted(self, action: str) -> None:
+        """Keep a forbidden action that was tried."""
+        if len(self.attempts) < 20 and action not in self.attempts:
+            self.attempts.append(action)
 
     def run(self, number: int, source: str) -> None:
         """Run one cell; an error ends the cell, not the submission."""
@@ -65,7 +66,7 @@ class Submission:
         linecache.cache[name] = (len(source), None, source.splitlines(True), name)
         try:
             with limited(self.seconds):
-                code = compile(plain(source), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                code = compile(without_magics(source), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 value = eval(code, self.namespace)
                 if inspect.iscoroutine(value):
                     asyncio.run(value)
@@ -74,25 +75,24 @@ class Submission:
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             self.errors.append(f"cell {number}: {type(error).__name__}: {error}"[:300])
 
-    def find(self, name: str) -> tuple[Any, bool]:
-        """The answer to a question: as handed to `check`, else by the name of the function or
-        variable.
+    def find(self, name: str, variable: str) -> tuple[Any, bool]:
+        """The answer to a question, and whether it was handed to `check`; if not, it is looked up
+        by the name of its function or variable.
         """
         if name in self.handed:
             return self.handed[name], True
-        short = {"predict": "prediction"}.get(name.partition(".")[2], name.partition(".")[2])
-        return self.namespace.get(short), False
+        return self.namespace.get(variable), False
 
 
 class Shell:
-    """In place of IPython: takes magics, and does nothing."""
+    """Stands in for IPython: accepts magics, and does nothing."""
 
     def __getattr__(self, name: str) -> Any:
         return ignore
 
 
-def plain(source: str) -> str:
-    """A cell without IPython's own syntax: magics become calls."""
+def without_magics(source: str) -> str:
+    """A cell as plain Python: IPython's magics become calls."""
     if not MAGIC.search(source):
         return source
     from IPython.core.inputtransformer2 import TransformerManager
@@ -104,59 +104,60 @@ def plain(source: str) -> str:
 
 
 def ignore(*_args: Any, **_options: Any) -> None:
-    """Take anything, and do nothing."""
+    """Accept anything, and do nothing."""
 
 
-def reported(submission: Submission) -> None:
-    """Keep which files of the package's answers a submission looks for; what it may see does not
-    change by that.
-    """
+def report_reads(workspace: Workspace, hidden: Sequence[str], files: Sequence[str]) -> None:
+    """Keep which hidden files a submission looks for; this does not change what it can see."""
+    words = [rf"\b(?:{'|'.join(map(re.escape, hidden))})(?!-)\b", *map(re.escape, files)]
+    forbidden = re.compile("|".join(words))
+    prefix = sys.prefix  # of an environment that may be in a checkout with a package's name
 
-    def heard(event: str, args: tuple[Any, ...]) -> None:
+    def hear(event: str, args: tuple[Any, ...]) -> None:
         if event in ("open", "os.listdir", "os.scandir", "glob.glob/2") and args:
             path = str(args[0])
-            if re.search(r"\b(?:minddpm|minddpm_course|marking)(?!-)\b|lesson_\d\d", path):
-                submission.attempted(f"read {path[-80:]}")
+            if forbidden.search(path.removeprefix(prefix)):
+                workspace.attempted(f"read {path[-80:]}")
 
-    sys.addaudithook(heard)
+    sys.addaudithook(hear)
 
 
-class Blocked(importlib.abc.MetaPathFinder):
-    """Refuses the package's other modules, and keeps which were asked for."""
+class Blocker(importlib.abc.MetaPathFinder):
+    """Refuses to import hidden packages, and keeps which were tried."""
 
-    def __init__(self, submission: Submission) -> None:
-        self.submission = submission
+    def __init__(self, workspace: Workspace, hidden: Sequence[str]) -> None:
+        self.workspace = workspace
+        self.hidden = hidden
 
     def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> None:
-        if name.partition(".")[0] in ("minddpm", "minddpm_course", "marking"):
-            self.submission.attempted(f"import {name}")
-            raise ImportError(f"{name} is not there while a submission is graded")
+        if name.partition(".")[0] in self.hidden:
+            self.workspace.attempted(f"import {name}")
+            raise ImportError(f"{name} is not available while a submission is graded")
 
 
-def stand_ins(submission: Submission) -> None:
-    """Put modules in place of the package: what exercises import, and nothing behind it."""
-    sys.meta_path.insert(0, Blocked(submission))
-    course = sys.modules["minddpm_course"] = types.ModuleType("minddpm_course")
-    course.CheckFailed = AssertionError  # type: ignore[attr-defined]
-    course.ask = course.beside = ignore  # type: ignore[attr-defined]
-    course.check = submission.check  # type: ignore[attr-defined]
+def stand_in(workspace: Workspace, package: str) -> types.ModuleType:
+    """A module in place of the course's package: what exercises import, and nothing behind it."""
+    module = types.ModuleType(package)
+    module.__path__ = []  # so that an import of one of its modules reaches the Blocker
+    module.CheckFailed = AssertionError  # type: ignore[attr-defined]
+    module.ask = module.beside = ignore  # type: ignore[attr-defined]
+    module.check = workspace.check  # type: ignore[attr-defined]
+    return module
 
 
-def answer(
-    submission: Submission, request: dict[str, Any], args: list[Any]
+def answer_call(
+    workspace: Workspace, request: dict[str, Any], args: list[Any]
 ) -> tuple[dict[str, Any], list[Any]]:
-    """Call the function of an exercise, and describe what came."""
-    function, handed = submission.find(request["name"])
+    """Call the function of an exercise, and describe the outcome."""
+    function, handed = workspace.find(request["name"], request["variable"])
     if function is None or function is ...:
-        return {
-            "error": "NotImplementedError: nothing was handed in",
-            "error_name": "NotImplementedError",
-        }, []
+        name = "NotImplementedError"
+        return {"error": f"{name}: there is no answer", "error_name": name}, []
     try:
-        with limited(submission.seconds):
-            outcome = outcome_of(function, args, describe=own_line)
+        with limited(workspace.seconds):
+            outcome = outcome_of(function, args, describe=error_with_line)
     except Slow:
-        return {"error": f"one call took over {submission.seconds} s", "error_name": "Slow"}, []
+        return {"error": f"one call took over {workspace.seconds} s", "error_name": "Slow"}, []
     except (SystemExit, KeyboardInterrupt) as error:
         return {"error": type(error).__name__, "error_name": type(error).__name__}, []
     if outcome.value is None:
@@ -165,44 +166,47 @@ def answer(
     return {"several": outcome.several, "changed": list(outcome.changed), "handed": handed}, values
 
 
-def value_of(submission: Submission, name: str) -> dict[str, Any]:
-    """A number worked out by hand, or a letter, with the student's name that goes with it."""
-    value, handed = submission.find(name)
-    plain: Any = value[:200] if isinstance(value, str) else None
-    if plain is None and value is not None and value is not ...:
+def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
+    """A number worked out by hand, or a letter, with the student's name that belongs to it."""
+    name = request["name"]
+    found, handed = workspace.find(name, request["variable"])
+    value: Any = found[:200] if isinstance(found, str) else None
+    if value is None and found is not None and found is not ...:
         try:
-            plain = float(array_of(value).reshape(-1)[0])
+            value = float(array_of(found).reshape(-1)[0])
         except Exception as error:
-            plain = f"{type(error).__name__}: {error}"[:200]
-    student = submission.students.get(name) or str(submission.namespace.get("STUDENT", ""))
-    return {"value": plain, "student": student[:200], "handed": handed}
+            value = f"{type(error).__name__}: {error}"[:200]
+    student = workspace.students.get(name) or str(workspace.namespace.get("STUDENT", ""))
+    return {"value": value, "student": student[:200], "handed": handed}
 
 
-def main() -> None:
-    """Take the cells, run them, then answer until the grader hangs up."""
+def serve() -> None:
+    """Receive the cells, run them, then answer until the grader hangs up."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     order, _ = receive(channel, FOREVER)
     for limit, value in order["limits"].items():
         with contextlib.suppress(ValueError, OSError):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
-    submission = Submission(order["seconds"])
-    stand_ins(submission)
-    reported(submission)
+    workspace = Workspace(order["seconds"])
+    sys.meta_path.insert(0, Blocker(workspace, order["hidden"]))
+    sys.modules[order["package"]] = stand_in(workspace, order["package"])
+    report_reads(workspace, order["hidden"], order["files"])
     for number, source in order["cells"]:
-        submission.run(number, source)
-    request, reply = order, {"errors": submission.errors[:20]}
+        workspace.run(number, source)
+    request = order
+    reply: dict[str, Any] = {"errors": workspace.errors[:20]}
     values: list[Any] = []
     while True:
-        send(channel, {"id": request["id"], "attempts": submission.attempts, **reply}, values)
+        send(channel, {"id": request["id"], "attempts": workspace.attempts, **reply}, values)
         try:
             request, arrays = receive(channel, FOREVER)
         except EOFError:
             return
         if request["kind"] == "value":
-            reply, values = value_of(submission, request["name"]), []
+            reply, values = answer_value(workspace, request), []
         else:
-            reply, values = answer(submission, request, unpack(request["args"], arrays))
+            reply, values = answer_call(workspace, request, unpack(request["args"], arrays))
 
 
 if __name__ == "__main__":
-    main()
+    serve()

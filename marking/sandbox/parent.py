@@ -1,8 +1,9 @@
-"""Contain a submission: a process of its own with limits, under bubblewrap where that is installed."""
+"""Contain a submission: a process of its own with limits, in bubblewrap where that is installed."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -19,16 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
+from marking.course import Course
+from marking.outcome import Array
 from marking.sandbox import seccomp, wire
 
 HERE = Path(__file__).parent
-ROOM = (
-    HERE / "child.py",
-    HERE / "wire.py",
-    HERE.with_name("outcome.py"),
-)  # all that a submission may see of the package
+# all that a submission may see of the engine
+ROOM = (HERE / "child.py", HERE / "wire.py", HERE.with_name("outcome.py"))
 SYSTEM = (
     "/usr",
     "/bin",
@@ -44,11 +42,11 @@ SYSTEM = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use.
+    """How much one submission may use.
 
     Args:
-        timeout: seconds in all.
-        memory: megabytes of the process; under bubblewrap there is but one.
+        timeout: seconds in total.
+        memory: megabytes of the process; under bubblewrap there is only one.
         cell: seconds of one cell, and of one call.
         processes: how many, threads included.
         disk: megabytes in its temporary folder.
@@ -71,8 +69,42 @@ class Limits:
         }
 
 
+@dataclass(frozen=True)
+class Sandbox:
+    """Where and how submissions run.
+
+    Args:
+        course: whose package they import, and whose answers are hidden from them.
+        limits: how much each may use.
+        room: a folder with the few files of the engine that a submission's process needs.
+        bwrap: the path of bubblewrap; None where a submission cannot be contained.
+    """
+
+    course: Course
+    limits: Limits
+    room: Path
+    bwrap: str | None
+
+
 class Lost(Exception):
     """The submission's process does not answer as it should; the message says how."""
+
+
+@contextlib.contextmanager
+def prepared_sandbox(course: Course, limits: Limits) -> Iterator[Sandbox]:
+    """A sandbox, and the folder that belongs to it, removed afterwards.
+
+    Raises: OSError on Windows, where processes cannot be limited like this.
+    """
+    if os.name == "nt":
+        raise OSError(
+            "submissions can run on Linux and macOS, and in Linux inside Windows (WSL), not on"
+            " Windows"
+        )
+    with tempfile.TemporaryDirectory(prefix="marking-room-") as folder:
+        for path in ROOM:
+            shutil.copy(path, folder)
+        yield Sandbox(course, limits, Path(folder), bubblewrap())
 
 
 def bubblewrap() -> str | None:
@@ -80,58 +112,44 @@ def bubblewrap() -> str | None:
     path = shutil.which("bwrap")
     if path is None:
         return None
-    tried = subprocess.run(
-        [path, "--unshare-all", "--ro-bind", "/", "/", "true"], capture_output=True
-    )
-    return path if tried.returncode == 0 else None
+    trial = [path, "--unshare-all", "--ro-bind", "/", "/", "true"]
+    return path if subprocess.run(trial, capture_output=True).returncode == 0 else None
 
 
-def walls(bwrap: str, room: Path, disk: int) -> list[str]:
-    """The command in front of Python's that leaves it a read-only system, an empty folder, and
-    nothing else.
+def locations(packages: Sequence[str]) -> Iterator[Path]:
+    """The folders of installed packages, or the files of those that are single modules."""
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is not None:
+            yield from map(Path, spec.submodule_search_locations or [spec.origin or ""])
+
+
+def walls(bwrap: str, room: Path, disk: int, hidden: Sequence[str]) -> list[str]:
+    """The command to put before Python's: it leaves a read-only system without the hidden packages,
+    an empty folder, and nothing else.
     """
-    packages = [
-        Path(__file__).parents[1].with_name(name)
-        for name in ("marking", "minddpm", "minddpm_course")
-    ]
     prefixes = [Path(path) for path in (sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"))]
     seen = [path for path in SYSTEM if Path(path).exists()]
     for prefix in [*prefixes, *(prefix.resolve() for prefix in prefixes)]:
         if not any(prefix.is_relative_to(folder) for folder in seen):
             seen.append(str(prefix))
-    command = [
-        bwrap,
-        "--unshare-all",
-        "--die-with-parent",
-        "--new-session",
-        "--clearenv",
-        "--cap-drop",
-        "ALL",
-    ]
-    command += ["--proc", "/proc", "--dev", "/dev", "--size", str(disk * 2**20), "--tmpfs", "/tmp"]
-    for path in seen:  # after /tmp: an environment may lie in it
+    command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
+    command += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
+    command += ["--size", str(disk * 2**20), "--tmpfs", "/tmp"]
+    for path in seen:  # after /tmp: an environment may be in it
         command += ["--ro-bind", path, path]
-    for package in packages:
-        if any(package.is_relative_to(path) for path in seen):
-            command += ["--tmpfs", str(package)]
-    for name, value in environment("/tmp").items():
+    for location in locations(hidden):
+        if any(location.is_relative_to(path) for path in seen):
+            empty = ["--tmpfs"] if location.is_dir() else ["--ro-bind", "/dev/null"]
+            command += [*empty, str(location)]
+    for name, value in clean_environment("/tmp").items():
         command += ["--setenv", name, value]
-    return [
-        *command,
-        "--ro-bind",
-        str(room),
-        "/room",
-        "--remount-ro",
-        "/dev",
-        "--remount-ro",
-        "/",
-        "--chdir",
-        "/tmp",
-    ]
+    command += ["--ro-bind", str(room), "/room", "--remount-ro", "/dev", "--remount-ro", "/"]
+    return [*command, "--chdir", "/tmp"]
 
 
-def environment(home: str) -> dict[str, str]:
-    """All of the environment that a submission gets."""
+def clean_environment(home: str) -> dict[str, str]:
+    """The whole environment of a submission."""
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     return {
         "HOME": home,
@@ -143,88 +161,55 @@ def environment(home: str) -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def prepared_room() -> Iterator[Path]:
-    """A folder with the few files that the child needs.
-
-    Raises: OSError on Windows, where processes cannot be limited as here.
-    """
-    if os.name == "nt":
-        raise OSError(
-            "running submissions wants Linux or macOS, or Linux inside Windows (WSL), got Windows"
-        )
-    with tempfile.TemporaryDirectory(prefix="minddpm-room-") as folder:
-        for path in ROOM:
-            shutil.copy(path, folder)
-        yield Path(folder)
-
-
-def listed(reply: dict[str, Any], name: str) -> list[Any]:
-    """A list in an answer, of at most 20 things; empty where there is none."""
+def items_of(reply: dict[str, Any], name: str) -> list[Any]:
+    """A list in a reply, cut off after 20 items; empty where there is none."""
     value = reply.get(name)
     return value[:20] if isinstance(value, list) else []
 
 
 class Running:
-    """A submission whose cells have been run, ready for calls."""
+    """A submission whose cells have been run, ready for calls.
+
+    Raises: Lost where its process does not get through its cells.
+    """
 
     all: ClassVar[weakref.WeakSet[Running]] = weakref.WeakSet()
 
-    def __init__(
-        self,
-        room: Path,
-        cells: Sequence[tuple[int, str]],
-        limits: Limits,
-        bwrap: str | None,
-        deadline: float,
-    ) -> None:
-        self.deadline, self.limits = deadline, limits
+    def __init__(self, sandbox: Sandbox, cells: Sequence[tuple[int, str]], deadline: float) -> None:
+        self.deadline = deadline
+        self.course = sandbox.course
+        self.limits = sandbox.limits
+        self.attempts: list[str] = []
         Running.all.add(self)
         self.folder = tempfile.TemporaryDirectory(
-            prefix="minddpm-submission-", ignore_cleanup_errors=True
+            prefix="marking-submission-", ignore_cleanup_errors=True
         )
-        self.channel, theirs = socket.socketpair()
-        python, passed = [sys.executable, "-I", "-B"], [theirs.fileno()]
-        if bwrap:
-            rule = seccomp.descriptor()
-            filtered = [] if rule is None else ["--seccomp", str(rule)]
-            passed += [] if rule is None else [rule]
-            command = [
-                *walls(bwrap, room, limits.disk),
-                *filtered,
-                *python,
-                "/room/child.py",
-                str(theirs.fileno()),
-            ]
-        else:
-            command = [*python, str(room / "child.py"), str(theirs.fileno())]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.folder.name,
-            env=environment(self.folder.name),
-            pass_fds=passed,
-            start_new_session=True,
-        )
-        theirs.close()
-        for file in passed[1:]:
-            os.close(file)
-        self.attempts: list[str] = []
+        self.channel, self.process = started(sandbox, self.folder.name)
         try:
-            order = {"cells": list(cells), "seconds": limits.cell, "limits": limits.resources()}
-            self.errors = [str(error)[:400] for error in listed(self.exchange(order)[0], "errors")]
-        except BaseException:  # who could not make it cannot close it
+            self.errors = self.run(cells)
+        except BaseException:  # nobody else could close it
             self.close()
             raise
 
-    def exchange(
-        self, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()
-    ) -> tuple[dict[str, Any], list[Any]]:
-        """Send a message and wait for its answer.
+    def run(self, cells: Sequence[tuple[int, str]]) -> list[str]:
+        """Have the cells run, and return their errors."""
+        order = {
+            "cells": list(cells),
+            "seconds": self.limits.cell,
+            "limits": self.limits.resources(),
+            "package": self.course.package,
+            "hidden": list(self.course.hidden),
+            "files": list(self.course.answer_files),
+        }
+        reply, _ = self.exchange(order)
+        return [str(error)[:400] for error in items_of(reply, "errors")]
 
-        Raises: Lost where there is none, or another.
+    def exchange(
+        self, message: dict[str, Any], arrays: Sequence[Array] = ()
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Send a message and wait for its reply.
+
+        Raises: Lost where no reply arrives, or a wrong one.
         """
         number = secrets.token_hex(8)
         try:
@@ -232,18 +217,18 @@ class Running:
             wire.send(self.channel, {**message, "id": number}, arrays)
             reply, values = wire.receive(self.channel, self.deadline)
         except TimeoutError:
-            raise Lost(f"it took over {self.limits.timeout} s in all") from None
+            raise Lost(f"it took over {self.limits.timeout} s in total") from None
         except (EOFError, OSError):
-            raise Lost("its process ended before it was asked everything") from None
+            raise Lost("its process ended before all answers were graded") from None
         except wire.Unreadable:
-            raise Lost("what it answered is no answer") from None
+            raise Lost("its process sent an unreadable reply") from None
         if reply.get("id") != number:
-            raise Lost("it answered what it was not asked")
-        self.attempts = [str(attempt)[:200] for attempt in listed(reply, "attempts")]
+            raise Lost("its process replied to another message")
+        self.attempts = [str(attempt)[:200] for attempt in items_of(reply, "attempts")]
         return reply, values
 
     def interrupt(self) -> None:
-        """Have whoever waits for an answer see the process as lost, at once."""
+        """Make anyone who waits for a reply see the process as lost, at once."""
         self.deadline = 0.0
         with contextlib.suppress(OSError):
             self.channel.shutdown(socket.SHUT_RDWR)
@@ -255,3 +240,35 @@ class Running:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.folder.cleanup()
+
+
+def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the process for a submission in a folder.
+
+    Returns: our end of the channel to it, and the process.
+    """
+    ours, theirs = socket.socketpair()
+    python = [sys.executable, "-I", "-B"]
+    passed = [theirs.fileno()]
+    if sandbox.bwrap:
+        rule = seccomp.descriptor()
+        filtered = [] if rule is None else ["--seccomp", str(rule)]
+        passed += [] if rule is None else [rule]
+        wall = walls(sandbox.bwrap, sandbox.room, sandbox.limits.disk, sandbox.course.hidden)
+        command = [*wall, *filtered, *python, "/room/child.py", str(theirs.fileno())]
+    else:
+        command = [*python, str(sandbox.room / "child.py"), str(theirs.fileno())]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=clean_environment(folder),
+        pass_fds=passed,
+        start_new_session=True,
+    )
+    theirs.close()
+    for file in passed[1:]:
+        os.close(file)
+    return ours, process

@@ -9,20 +9,19 @@ import struct
 CLONE_THREAD = 0x10000
 ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # where the kernel puts what a filter reads
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16  # offsets in the record that a filter reads
 # by machine: the kernel's name of it, clone, and the calls that are refused (fork, vfork, shmget,
 # memfd_create)
 CALLS = {"x86_64": (0xC000003E, 56, (57, 58, 29, 319)), "aarch64": (0xC00000B7, 220, (194, 279))}
-CLONE3 = (
-    435  # hides its flags behind a pointer: said not to exist, so that threads are made with clone
-)
+# hides its flags behind a pointer: reported as missing, so that threads are made with clone
+CLONE3 = 435
 
 
 def program(machine: str = platform.machine()) -> bytes | None:
     """The filter, in the kernel's own instructions; None for a machine that it is not written for.
 
-    clone is let through for threads alone. Calls of another architecture on the same machine end
-    the process.
+    clone is allowed for threads only. Calls of another architecture on the same machine end the
+    process.
     """
     if machine not in CALLS:
         return None
@@ -51,7 +50,7 @@ def program(machine: str = platform.machine()) -> bytes | None:
 
 
 def descriptor() -> int | None:
-    """An open file that holds the filter, as bubblewrap reads it; None where there is none."""
+    """An open file with the filter, as bubblewrap reads it; None where there is no filter."""
     filter_ = program()
     if filter_ is None:
         return None

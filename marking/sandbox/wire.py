@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,11 +22,11 @@ DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "flo
 
 
 class Unreadable(Exception):
-    """What came is no message."""
+    """The bytes that arrived are no message."""
 
 
 def send(
-    channel: socket.socket, message: dict[str, Any], arrays: Sequence[np.ndarray] = ()
+    channel: socket.socket, message: dict[str, Any], arrays: Sequence[npt.NDArray[Any]] = ()
 ) -> None:
     """Send a message and the arrays that belong to it."""
     kinds = [{"dtype": str(array.dtype), "shape": list(array.shape)} for array in arrays]
@@ -34,41 +35,51 @@ def send(
     channel.sendall(struct.pack("<II", len(header), len(body)) + header + body)
 
 
-def receive(channel: socket.socket, deadline: float) -> tuple[dict[str, Any], list[np.ndarray]]:
+def receive(
+    channel: socket.socket, deadline: float
+) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
     """Receive a message and its arrays.
 
     Raises: TimeoutError past the deadline (of time.monotonic); EOFError where the other side is
         gone; Unreadable for bytes that are no message.
     """
-    head, body = struct.unpack("<II", read(channel, 8, deadline))
+    head, body = struct.unpack("<II", read_exactly(channel, 8, deadline))
     if head + body > LIMIT:
-        raise Unreadable(f"wanted at most {LIMIT} bytes, got {head + body} announced")
-    header, content = read(channel, head, deadline), read(channel, body, deadline)
+        raise Unreadable(f"a message has at most {LIMIT} bytes, this one announces {head + body}")
+    header = read_exactly(channel, head, deadline)
+    content = read_exactly(channel, body, deadline)
     try:
         parsed = json.loads(header)
-        message, kinds, arrays = parsed["message"], parsed["arrays"], []
+        message = parsed["message"]
         if not isinstance(message, dict):
             raise TypeError("the message is no object")
-        for kind in kinds:
-            dtype, shape = kind["dtype"], tuple(kind["shape"])
-            if (
-                dtype not in DTYPES
-                or len(shape) > 8
-                or any(type(side) is not int or side < 0 for side in shape)
-            ):
-                raise ValueError("an array of another kind")
-            count = math.prod(shape) * np.dtype(dtype).itemsize
-            arrays.append(np.frombuffer(content[:count], dtype).reshape(shape))
-            content = content[count:]
-        if content:
-            raise ValueError("bytes are left over")
+        return message, split(content, parsed["arrays"])
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from None
-    return message, arrays
 
 
-def read(channel: socket.socket, count: int, deadline: float) -> bytes:
-    """Read exactly so many bytes."""
+def split(content: bytes, kinds: Any) -> list[npt.NDArray[Any]]:
+    """Cut bytes into arrays of the dtypes and shapes that a message announces.
+
+    Raises: ValueError, TypeError, KeyError or OverflowError where they do not fit.
+    """
+    arrays = []
+    for kind in kinds:
+        dtype = kind["dtype"]
+        shape = tuple(kind["shape"])
+        sides_fit = len(shape) <= 8 and all(type(side) is int and side >= 0 for side in shape)
+        if dtype not in DTYPES or not sides_fit:
+            raise ValueError("an array of another kind")
+        count = math.prod(shape) * np.dtype(dtype).itemsize
+        arrays.append(np.frombuffer(content[:count], dtype).reshape(shape))
+        content = content[count:]
+    if content:
+        raise ValueError("bytes are left over")
+    return arrays
+
+
+def read_exactly(channel: socket.socket, count: int, deadline: float) -> bytes:
+    """Read so many bytes, no fewer."""
     parts = []
     while count:
         left = deadline - time.monotonic()
@@ -83,22 +94,22 @@ def read(channel: socket.socket, count: int, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def pack(args: Sequence[Any]) -> tuple[list[Any], list[np.ndarray]]:
-    """Arguments as JSON values, tensors by their place among the arrays."""
-    plain: list[Any] = []
-    arrays: list[np.ndarray] = []
+def pack(args: Sequence[Any]) -> tuple[list[Any], list[npt.NDArray[Any]]]:
+    """Arguments as JSON values; a tensor is replaced by its place among the arrays."""
+    values: list[Any] = []
+    arrays: list[npt.NDArray[Any]] = []
     for arg in args:
         if isinstance(arg, Tensor):
-            plain.append({"tensor": len(arrays)})
+            values.append({"tensor": len(arrays)})
             arrays.append(arg.numpy())
         else:
-            plain.append(arg)
-    return plain, arrays
+            values.append(arg)
+    return values, arrays
 
 
-def unpack(plain: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[Any]:
+def unpack(values: Sequence[Any], arrays: Sequence[npt.NDArray[Any]]) -> list[Any]:
     """The arguments that `pack` packed."""
     return [
         torch.from_numpy(arrays[arg["tensor"]].copy()) if isinstance(arg, dict) else arg
-        for arg in plain
+        for arg in values
     ]

@@ -7,24 +7,27 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.inputs import draw_betas
 from minddpm_course.pictures import curve
 
 BETAS = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
 
 
 def linear_cases(draw: Inputs):
-    yield Case("a few steps", (draw.integer(4, 9), draw.number(0.001, 0.05), draw.number(0.1, 0.5)))
-    yield Case("two steps: the two ends", (2, draw.number(0.001, 0.05), draw.number(0.1, 0.5)))
+    yield Case(
+        "a few steps", (draw.integer(4, 9), draw.decimal(0.001, 0.05), draw.decimal(0.1, 0.5))
+    )
+    yield Case("two steps: the two ends", (2, draw.decimal(0.001, 0.05), draw.decimal(0.1, 0.5)))
     yield Case("the paper's T = 1000", (1000, 0.0001, 0.02))
     yield Case(
-        "some steps", (draw.integer(10, 60), draw.number(0.001, 0.05), draw.number(0.1, 0.5))
+        "some steps", (draw.integer(10, 60), draw.decimal(0.001, 0.05), draw.decimal(0.1, 0.5))
     )
 
 
 linear_betas = Exercise(
     "01.linear_betas",
     arguments=("T", "beta_start", "beta_end"),
-    gives="T numbers in equal steps, both ends included, shape (T,)",
+    returns="T numbers in equal steps, both ends included, shape (T,)",
     reference=lambda T, beta_start, beta_end: torch.linspace(
         beta_start, beta_end, T, dtype=torch.float64
     ),
@@ -62,7 +65,7 @@ linear_betas = Exercise(
             (3, 0.1, 0.3),
         ),
         Mistake(
-            "equal ratios rather than equal steps",
+            "equal ratios instead of equal steps",
             lambda T, start, end: torch.logspace(
                 math.log10(start), math.log10(end), T, dtype=torch.float64
             ),
@@ -83,16 +86,16 @@ linear_betas = Exercise(
 
 
 def beta_cases(draw: Inputs):
-    yield Case("a few steps", (draw.betas(draw.integer(4, 8)),))
-    yield Case("one step", (draw.betas(1),))
+    yield Case("a few steps", (draw_betas(draw, draw.integer(4, 8)),))
+    yield Case("one step", (draw_betas(draw, 1),))
     yield Case("the paper's schedule", (torch.linspace(1e-4, 0.02, 1000),))
-    yield Case("float64", (draw.betas(5).double(),))
+    yield Case("float64", (draw_betas(draw, 5).double(),))
 
 
 alpha_bars = Exercise(
     "01.alpha_bars",
     arguments=("betas",),
-    gives="the share of signal power that is left after 1, ..., T steps, shape (T,)",
+    returns="the share of signal power that is left after 1, ..., T steps, shape (T,)",
     reference=lambda betas: (1 - betas).cumprod(0),
     cases=beta_cases,
     picture=Picture((torch.linspace(1e-4, 0.02, 1000),), curve("step t", "alpha_bar")),
@@ -105,7 +108,7 @@ alpha_bars = Exercise(
             (BETAS,),
         ),
         Mistake(
-            "a sum for a product",
+            "a sum instead of a product",
             lambda betas: 1 - betas.cumsum(0),
             "You subtract the sum of the betas. Each step takes its share of what is left, not of"
             " what there was at first: for betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is"
@@ -122,7 +125,7 @@ alpha_bars = Exercise(
             (BETAS,),
         ),
         Mistake(
-            "alpha for alpha_bar",
+            "alpha instead of alpha_bar",
             lambda betas: 1 - betas,
             "You return alpha_t = 1 - beta_t of each step by itself. The bar means the product of"
             " all up to t: for betas 0.1, 0.2, 0.3 it is {right}; yours is {wrong}.",
@@ -162,7 +165,7 @@ by_hand = HandNumber(
             "You multiplied the betas. Multiply what each step leaves, 1 - beta.",
         ),
         (
-            "a sum for a product",
+            "a sum instead of a product",
             lambda beta_1, beta_2, beta_3: 1 - beta_1 - beta_2 - beta_3,
             "You took the sum of the betas from 1. Each step takes its share of what is left.",
         ),
@@ -225,12 +228,12 @@ def level_cases(draw: Inputs):
 snr = Exercise(
     "01.snr",
     arguments=("alpha_bar",),
-    gives="signal power over noise power at each level, shape (n,)",
+    returns="signal power over noise power at each level, shape (n,)",
     reference=lambda alpha_bar: alpha_bar / (1 - alpha_bar),
     cases=level_cases,
     mistakes=(
         Mistake(
-            "amplitudes rather than powers",
+            "amplitudes instead of powers",
             lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).sqrt(),
             "You divide the amplitudes, sqrt(alpha_bar) and sqrt(1 - alpha_bar). Power is the"
             " square of amplitude: at alpha_bar 0.9, 0.5, 0.2 the ratio is {right}; yours is"
@@ -254,21 +257,21 @@ snr = Exercise(
         Mistake(
             "the logarithm",
             lambda alpha_bar: (alpha_bar / (1 - alpha_bar)).log(),
-            "You return the logarithm of the ratio. Asked is the ratio itself: at alpha_bar 0.9,"
+            "You return the logarithm of the ratio. Return the ratio itself: at alpha_bar 0.9,"
             " 0.5, 0.2 it is {right}; yours is {wrong}.",
             (LEVELS,),
         ),
         Mistake(
             "decibels",
             lambda alpha_bar: 10 * (alpha_bar / (1 - alpha_bar)).log10(),
-            "You return decibels, ten times the logarithm. Asked is the ratio itself: at alpha_bar"
+            "You return decibels, ten times the logarithm. Return the ratio itself: at alpha_bar"
             " 0.9, 0.5, 0.2 it is {right}; yours is {wrong}.",
             (LEVELS,),
         ),
         Mistake(
             "signal over everything",
             lambda alpha_bar: alpha_bar / (alpha_bar.sqrt() + (1 - alpha_bar).sqrt()) ** 2,
-            "You divide by the square of both amplitudes' sum. Below the line belongs the noise's"
+            "You divide by the square of both amplitudes' sum. The denominator is the noise's"
             " power alone: at alpha_bar 0.9, 0.5, 0.2 the ratio is {right}; yours is {wrong}.",
             (LEVELS,),
         ),
@@ -277,7 +280,7 @@ snr = Exercise(
 
 
 def threshold_cases(draw: Inputs):
-    levels = (1 - draw.betas(9)).cumprod(0)
+    levels = (1 - draw_betas(draw, 9)).cumprod(0)
     between = levels[3:5].mean().item()
     yield Case("the threshold lies between two levels", (levels, between))
     yield Case("it is reached at the first step", (levels, 0.9999))
@@ -286,14 +289,14 @@ def threshold_cases(draw: Inputs):
     yield Case("a level equals the threshold", (powers, powers[draw.integer(0, 2)].item()))
     yield Case(
         "the paper's schedule",
-        ((1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0), draw.number(0.1, 0.9)),
+        ((1 - torch.linspace(1e-4, 0.02, 1000)).cumprod(0), draw.decimal(0.1, 0.9)),
     )
 
 
 first_step_below = Exercise(
     "01.first_step_below",
     arguments=("alpha_bars", "threshold"),
-    gives="an int, the first t (counted from 1) with alpha_bar_t < threshold",
+    returns="an int, the first t (counted from 1) with alpha_bar_t < threshold",
     reference=lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]) + 1,
     cases=threshold_cases,
     mistakes=(
@@ -301,8 +304,8 @@ first_step_below = Exercise(
             "counted from 0",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]),
             "You return the index into the array, which counts from 0. The paper's t counts from 1:"
-            " if already the first level is below the threshold, the answer is t = {right}; yours"
-            " is {wrong}.",
+            " if the first level is already below the threshold, the answer is t = {right};"
+            " yours is {wrong}.",
             (LEVELS, 0.95),
         ),
         Mistake(
@@ -315,22 +318,23 @@ first_step_below = Exercise(
         Mistake(
             "how many are below",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).sum()),
-            "You count the steps below the threshold. Asked is the first of them: for levels 0.9,"
+            "You count the steps below the threshold. Return the first of them: for levels 0.9,"
             " 0.5, 0.2 and the threshold 0.3 it is t = {right}; yours is {wrong}.",
             (LEVELS, 0.3),
         ),
         Mistake(
             "the last step below",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[-1]) + 1,
-            "You return the last step below the threshold, which is always T. Asked is the first:"
+            "You return the last step below the threshold, which is always T. Return the first:"
             " for levels 0.9, 0.5, 0.2 and the threshold 0.6 it is t = {right}; yours is {wrong}.",
             (LEVELS, 0.6),
         ),
         Mistake(
             "the first step above",
             lambda alpha_bars, threshold: int((alpha_bars > threshold).int().argmax()) + 1,
-            "Your comparison is turned round: you look for levels above the threshold. For levels"
-            " 0.9, 0.5, 0.2 and the threshold 0.6 the answer is t = {right}; yours is {wrong}.",
+            "Your comparison is the wrong way round: you look for levels above the threshold. For"
+            " levels 0.9, 0.5, 0.2 and the threshold 0.6 the answer is t = {right}; yours is"
+            " {wrong}.",
             (LEVELS, 0.6),
         ),
     ),

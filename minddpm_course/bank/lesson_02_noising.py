@@ -7,35 +7,21 @@ from torch import Tensor
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
 from minddpm.data import load_mnist
+from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import images
 
 
-def each(level: Tensor, images: Tensor) -> Tensor:
-    """A level for each image, shaped to multiply it: (b,) -> (b, 1, 1, 1)."""
-    return level.reshape(-1, *[1] * (images.ndim - 1))
-
-
-def pixel(value: float) -> Tensor:
-    """An image of one pixel."""
-    return torch.full((1, 1, 1, 1), value, dtype=torch.float64)
-
-
-def level(value: float) -> Tensor:
-    """One level, for one image."""
-    return torch.tensor([value], dtype=torch.float64)
-
-
-def step_cases(draw: Inputs):
+def forward_step_cases(draw: Inputs):
     for what, shape in (
         ("a batch", (3, 1, 4, 5)),
         ("a batch of one", (1, 1, 6, 6)),
         ("batch and width equal", (4, 1, 4, 4)),
     ):
         yield Case(
-            what, (draw.normal(*shape).clamp(-1, 1), draw.number(0.05, 0.4), draw.normal(*shape))
+            what, (draw.normal(*shape).clamp(-1, 1), draw.decimal(0.05, 0.4), draw.normal(*shape))
         )
     images, noise = draw.normal(2, 2, 1, 3, 3).double()
-    yield Case("float64", (images, draw.number(0.05, 0.4), noise))
+    yield Case("float64", (images, draw.decimal(0.05, 0.4), noise))
     yield Case("a faint step", (draw.normal(2, 1, 3, 3), 0.0001, draw.normal(2, 1, 3, 3)))
 
 
@@ -45,12 +31,12 @@ AT_STEP = "for beta = 0.01, a pixel of 0.8 and noise of 1 the result is {right};
 forward_step = Exercise(
     "02.forward_step",
     arguments=("x_prev", "beta_t", "noise"),
-    gives="the image one step later, the shape of x_prev",
+    returns="the image one step later, the shape of x_prev",
     reference=lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise,
-    cases=step_cases,
+    cases=forward_step_cases,
     mistakes=(
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev + beta_t * noise,
             "You scale the noise by beta, its variance. A number that multiplies noise is a"
             f" standard deviation, sqrt(beta): {AT_STEP}",
@@ -60,11 +46,11 @@ forward_step = Exercise(
             "the image is not shrunk",
             lambda x_prev, beta_t, noise: x_prev + beta_t**0.5 * noise,
             "You add noise and keep the image at full size. Then the variance grows with every"
-            f" step and the end is no standard normal: {AT_STEP}",
+            f" step and the end is not standard normal: {AT_STEP}",
             STEP,
         ),
         Mistake(
-            "the image's factor is not rooted",
+            "the root of the image's factor is missing",
             lambda x_prev, beta_t, noise: (1 - beta_t) * x_prev + beta_t**0.5 * noise,
             "You scale the image by 1 - beta. Its power must fall by that share, so its amplitude"
             f" by the root: {AT_STEP}",
@@ -80,15 +66,15 @@ forward_step = Exercise(
         Mistake(
             "the factors are swapped",
             lambda x_prev, beta_t, noise: beta_t**0.5 * x_prev + (1 - beta_t) ** 0.5 * noise,
-            "You give the image the noise's factor. A step is small, so most of the image stays:"
-            f" {AT_STEP}",
+            "You give the image the factor of the noise. A step is small, so most of the image"
+            f" stays: {AT_STEP}",
             STEP,
         ),
         Mistake(
             "the noise is subtracted",
             lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev - beta_t**0.5 * noise,
             "You subtract the noise. As a distribution that is the same, but a network trained to"
-            f" name the noise would learn the opposite sign: {AT_STEP}",
+            f" predict the noise would learn the opposite sign: {AT_STEP}",
             STEP,
         ),
     ),
@@ -125,8 +111,8 @@ def jump_cases(draw: Inputs):
 
 
 AXIS = (
-    "Your levels meet the last axis of the images, their columns, because shapes are matched from"
-    " the right. It goes unnoticed only where the batch is as large as the width. Give the levels"
+    "Your levels are broadcast along the last axis of the images, their columns, because shapes are"
+    " matched from the right. This fails only if batch and width differ. Give the levels"
     " the shape (b, 1, 1, 1): two images of one row, of two white pixels each, with levels 0.81 and"
     " 0.25 and no noise, should get {right}; yours get {wrong}."
 )
@@ -137,7 +123,7 @@ FIRST = (
 )
 WHITE = torch.ones(2, 1, 1, 2, dtype=torch.float64)
 TWO = torch.tensor([0.81, 0.25], dtype=torch.float64)
-JUMP = (pixel(0.8), level(0.36), pixel(0.3))
+JUMP = (pixel(0.8), row(0.36), pixel(0.3))
 AT_JUMP = (
     "for alpha_bar = 0.36, a pixel of 0.8 and noise of 0.3 the result is {right}; yours is {wrong}."
 )
@@ -153,21 +139,21 @@ NOISE = Inputs(0).normal(1, 1, 28, 28).expand(4, -1, -1, -1)
 forward_diffusion = Exercise(
     "02.forward_diffusion",
     arguments=("x_0", "alpha_bar_t", "noise"),
-    gives="each image at its own level of noise, the shape of x_0",
+    returns="each image at its own level of noise, the shape of x_0",
     reference=jump,
     cases=jump_cases,
     picture=Picture((DIGITS, torch.tensor([1.0, 0.9, 0.5, 0.1]), NOISE), images),
     points=3,
     mistakes=(
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_0, a, noise: each(a, x_0).sqrt() * x_0 + (1 - each(a, x_0)) * noise,
             "You scale the noise by 1 - alpha_bar, its variance. A number that multiplies noise is"
             f" a standard deviation, the root of that: {AT_JUMP}",
             JUMP,
         ),
         Mistake(
-            "the image's factor is not rooted",
+            "the root of the image's factor is missing",
             lambda x_0, a, noise: each(a, x_0) * x_0 + (1 - each(a, x_0)).sqrt() * noise,
             "You scale the image by alpha_bar, a share of power. Its amplitude falls by the root:"
             f" {AT_JUMP}",
@@ -183,8 +169,8 @@ forward_diffusion = Exercise(
         Mistake(
             "the factors are swapped",
             lambda x_0, a, noise: (1 - each(a, x_0)).sqrt() * x_0 + each(a, x_0).sqrt() * noise,
-            "You give the image the noise's factor. alpha_bar is the share of power that is the"
-            f" image's: {AT_JUMP}",
+            "You give the image the factor of the noise. alpha_bar is the image's share of the"
+            f" power: {AT_JUMP}",
             JUMP,
         ),
         Mistake(
@@ -216,7 +202,7 @@ by_hand = HandNumber(
     answer=lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) ** 0.5 * noise,
     mistakes=(
         (
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) * noise,
             "You multiplied the noise by its variance, 1 - alpha_bar. Take the root.",
         ),
@@ -226,19 +212,19 @@ by_hand = HandNumber(
             "You left out both roots.",
         ),
         (
-            "the image's factor is not rooted",
+            "the root of the image's factor is missing",
             lambda alpha_bar, x_0, noise: alpha_bar * x_0 + (1 - alpha_bar) ** 0.5 * noise,
             "You multiplied the image by alpha_bar. Take the root.",
         ),
         (
             "the factors are swapped",
             lambda alpha_bar, x_0, noise: (1 - alpha_bar) ** 0.5 * x_0 + alpha_bar**0.5 * noise,
-            "You gave the image the noise's factor.",
+            "You gave the image the factor of the noise.",
         ),
         (
             "the image alone",
             lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0,
-            "That is the mean. The noise comes on top.",
+            "That is the mean. Add the noise.",
         ),
     ),
 )
@@ -258,8 +244,8 @@ predict = Choice(
         "B": "A quarter is the square of a half. Amplitude is the root of power, not its square.",
         "C": "The root of 0.5.",
         "D": (
-            "Noise is added, not put in place of the image: the digit is still in there, scaled by"
-            " one number."
+            "Noise is added to the image, it does not replace it: the digit is still there, scaled"
+            " by one number."
         ),
     },
 )
@@ -270,7 +256,7 @@ def recover_cases(draw: Inputs):
         yield Case(what, (jump(x_0, alpha_bar, noise), alpha_bar, noise))
 
 
-NOISY = (pixel(0.72), level(0.36), pixel(0.3))
+NOISY = (pixel(0.72), row(0.36), pixel(0.3))
 AT_NOISY = (
     "for alpha_bar = 0.36, a noisy pixel of 0.72 and noise of 0.3 the clean one is {right}; yours"
     " is {wrong}."
@@ -279,7 +265,7 @@ AT_NOISY = (
 recover_x0 = Exercise(
     "02.recover_x0",
     arguments=("x_t", "alpha_bar_t", "noise"),
-    gives="the clean images, the shape of x_t",
+    returns="the clean images, the shape of x_t",
     reference=lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t).sqrt(),
     cases=recover_cases,
     tolerance=2e-4,
@@ -287,7 +273,7 @@ recover_x0 = Exercise(
         Mistake(
             "not scaled back",
             lambda x_t, a, noise: x_t - (1 - each(a, x_t)).sqrt() * noise,
-            "You take the noise away and stop. What is left is the image made smaller by"
+            "You subtract the noise and stop. What is left is the image made smaller by"
             f" sqrt(alpha_bar): {AT_NOISY}",
             NOISY,
         ),
@@ -298,15 +284,15 @@ recover_x0 = Exercise(
             NOISY,
         ),
         Mistake(
-            "multiplied where one divides",
+            "multiplied instead of divided",
             lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) * each(a, x_t).sqrt(),
             f"You multiply by sqrt(alpha_bar) once more. To undo a scaling, divide: {AT_NOISY}",
             NOISY,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_t, a, noise: (x_t - (1 - each(a, x_t)) * noise) / each(a, x_t).sqrt(),
-            "You take away (1 - alpha_bar) times the noise. It had been added with the root of"
+            "You subtract (1 - alpha_bar) times the noise. It was added with the root of"
             " that: " + AT_NOISY,
             NOISY,
         ),
@@ -332,12 +318,12 @@ recover_x0 = Exercise(
 )
 
 
-def noise_cases(draw: Inputs):
+def recover_noise_cases(draw: Inputs):
     for what, x_0, noise, alpha_bar in jump_shapes(draw):
         yield Case(what, (jump(x_0, alpha_bar, noise), x_0, alpha_bar))
 
 
-PAIR = (pixel(0.72), pixel(0.8), level(0.36))
+PAIR = (pixel(0.72), pixel(0.8), row(0.36))
 AT_PAIR = (
     "for alpha_bar = 0.36, a clean pixel of 0.8 that became 0.72, the noise is {right}; yours is"
     " {wrong}."
@@ -346,9 +332,9 @@ AT_PAIR = (
 recover_noise = Exercise(
     "02.recover_noise",
     arguments=("x_t", "x_0", "alpha_bar_t"),
-    gives="the noise that was added, the shape of x_t",
+    returns="the noise that was added, the shape of x_t",
     reference=lambda x_t, x_0, a: (x_t - each(a, x_t).sqrt() * x_0) / (1 - each(a, x_t)).sqrt(),
-    cases=noise_cases,
+    cases=recover_noise_cases,
     tolerance=2e-4,
     mistakes=(
         Mistake(
@@ -372,17 +358,17 @@ recover_noise = Exercise(
             PAIR,
         ),
         Mistake(
-            "the image's factor is not rooted",
+            "the root of the image's factor is missing",
             lambda x_t, x_0, a: (x_t - each(a, x_t) * x_0) / (1 - each(a, x_t)).sqrt(),
             "You subtract alpha_bar times the image, a share of power. Its amplitude is the root:"
             f" {AT_PAIR}",
             PAIR,
         ),
         Mistake(
-            "the sign is turned",
+            "the sign is wrong",
             lambda x_t, x_0, a: (each(a, x_t).sqrt() * x_0 - x_t) / (1 - each(a, x_t)).sqrt(),
-            "You subtract the noisy image from the clean one. The noise is what came on top:"
-            f" {AT_PAIR}",
+            "You subtract the noisy image from the clean one. The noise is the noisy image minus"
+            f" its clean part: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
@@ -407,15 +393,14 @@ def dissolve(x_0, noise):
 
 
 DIGIT = load_mnist("test")[0][20:21]
-DRAW = torch.Generator().manual_seed(1)
-NOISE = torch.randn(DIGIT.shape, generator=DRAW)
+DIGIT_NOISE = Inputs(1).normal(*DIGIT.shape)
 
 STRETCH = Stretch(
     "02.stretch",
     ("x_0", "noise"),
     "the image with alpha_bar falling from 1 in its first column to 0 in its last, in equal steps",
     dissolve,
-    Picture((DIGIT, NOISE), images),
+    Picture((DIGIT, DIGIT_NOISE), images),
 )
 
 QUESTIONS = (forward_step, forward_diffusion, by_hand, predict, recover_x0, recover_noise)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from minddpm_course.bank.inputs import bell_cases, draw_rows, row
 from minddpm_course.pictures import curve
 
 
-def row(*values: float) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
 def row_cases(draw: Inputs):
-    yield Case("a schedule, from t = 1", draw.rows(draw.integer(4, 7)))
-    yield Case("t = 1 alone", draw.rows(1))
-    yield Case("two steps, out of order", tuple(values.flip(0) for values in draw.rows(2)))
-    yield Case("float64", tuple(values.double() for values in draw.rows(5)))
+    yield Case("a schedule, from t = 1", draw_rows(draw, draw.integer(4, 7)))
+    yield Case("t = 1 alone", draw_rows(draw, 1))
+    yield Case("two steps, out of order", tuple(values.flip(0) for values in draw_rows(draw, 2)))
+    yield Case("float64", tuple(values.double() for values in draw_rows(draw, 5)))
 
 
 FIRST = (row(0.1), row(0.9), row(1.0))  # t = 1
@@ -38,7 +35,7 @@ def coefficients(beta, alpha_bar, before):
 posterior_coefficients = Exercise(
     "03.posterior_coefficients",
     arguments=("beta_t", "alpha_bar_t", "alpha_bar_prev"),
-    gives="two of shape (n,): the coefficient of x_0, then that of x_t",
+    returns="two tensors of shape (n,): the coefficient of x_0, then the coefficient of x_t",
     reference=coefficients,
     cases=row_cases,
     points=3,
@@ -46,26 +43,26 @@ posterior_coefficients = Exercise(
         Mistake(
             "the coefficients are swapped",
             lambda beta, a, before: coefficients(beta, a, before)[::-1],
-            "Your coefficients are swapped: the one you return first multiplies x_t. At t = 1 the"
+            "Your coefficients are swapped: your first one multiplies x_t. At t = 1 the"
             " step back leads to x_0 itself, so the coefficients of x_0 and x_t must be {right};"
             " yours are {wrong}.",
             FIRST,
         ),
         Mistake(
-            "alpha_bar_t for its predecessor",
+            "alpha_bar_t instead of alpha_bar_prev",
             lambda beta, a, before: (a.sqrt() * beta / (1 - a), coefficients(beta, a, before)[1]),
-            "In the coefficient of x_0 you take the root of alpha_bar_t. It is that of"
+            "In the coefficient of x_0 you take the root of alpha_bar_t. Take the root of"
             f" alpha_bar_prev: {AT_BOTH}",
             SECOND,
         ),
         Mistake(
-            "alpha_bar_prev is not rooted",
+            "the root of alpha_bar_prev is missing",
             lambda beta, a, before: (before * beta / (1 - a), coefficients(beta, a, before)[1]),
             f"In the coefficient of x_0 the root of alpha_bar_prev is missing: {AT_BOTH}",
             SECOND,
         ),
         Mistake(
-            "alpha_t is not rooted",
+            "the root of alpha_t is missing",
             lambda beta, a, before: (
                 coefficients(beta, a, before)[0],
                 (1 - beta) * (1 - before) / (1 - a),
@@ -74,22 +71,22 @@ posterior_coefficients = Exercise(
             SECOND,
         ),
         Mistake(
-            "beta for alpha",
+            "beta instead of alpha",
             lambda beta, a, before: (
                 coefficients(beta, a, before)[0],
                 beta.sqrt() * (1 - before) / (1 - a),
             ),
-            "In the coefficient of x_t you take the root of beta. It is that of alpha_t = 1 -"
+            "In the coefficient of x_t you take the root of beta. Take the root of alpha_t = 1 -"
             f" beta_t: {AT_BOTH}",
             SECOND,
         ),
         Mistake(
-            "beta is rooted",
+            "the root of beta",
             lambda beta, a, before: (
                 before.sqrt() * beta.sqrt() / (1 - a),
                 coefficients(beta, a, before)[1],
             ),
-            f"In the coefficient of x_0 stands beta itself, not its root: {AT_BOTH}",
+            f"The coefficient of x_0 contains beta itself, not its root: {AT_BOTH}",
             SECOND,
         ),
         Mistake(
@@ -114,7 +111,7 @@ posterior_coefficients = Exercise(
 posterior_variance = Exercise(
     "03.posterior_variance",
     arguments=("beta_t", "alpha_bar_t", "alpha_bar_prev"),
-    gives="beta tilde, shape (n,)",
+    returns="beta tilde, shape (n,)",
     reference=lambda beta, a, before: (1 - before) / (1 - a) * beta,
     cases=row_cases,
     mistakes=(
@@ -129,19 +126,19 @@ posterior_variance = Exercise(
             "upside down",
             lambda beta, a, before: (1 - a) / (1 - before) * beta,
             "Your fraction is upside down. The variance after the step, 1 - alpha_bar_t, is the"
-            f" larger one and stands below: {AT_SECOND}",
+            f" larger one and is the denominator: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
-            "standard deviation for variance",
+            "standard deviation instead of variance",
             lambda beta, a, before: ((1 - before) / (1 - a) * beta).sqrt(),
-            f"You return the square root. Asked is the variance: {AT_SECOND}",
+            f"You return the square root. Return the variance: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
-            "signal shares for noise shares",
+            "signal shares instead of noise shares",
             lambda beta, a, before: before / a * beta,
-            "You divide the alpha_bars. In the fraction stand the shares of noise, 1 - alpha_bar:"
+            "You divide the alpha_bars. The fraction is made of the shares of noise, 1 - alpha_bar:"
             " at t = 1 the result must be {right}; yours is {wrong}.",
             FIRST,
         ),
@@ -152,9 +149,9 @@ posterior_variance = Exercise(
             SECOND,
         ),
         Mistake(
-            "alpha for beta",
+            "alpha instead of beta",
             lambda beta, a, before: (1 - before) / (1 - a) * (1 - beta),
-            f"You multiply by alpha_t. It is beta_t, the noise of the step: {AT_SECOND}",
+            f"You multiply by alpha_t. Multiply by beta_t, the noise of the step: {AT_SECOND}",
             SECOND,
         ),
     ),
@@ -183,9 +180,9 @@ by_hand = HandNumber(
             "Your fraction is upside down: yours is larger than beta, and beta tilde is smaller.",
         ),
         (
-            "standard deviation for variance",
+            "standard deviation instead of variance",
             lambda beta, before: ((1 - before) / (1 - before * (1 - beta)) * beta) ** 0.5,
-            "That is the standard deviation. Asked is the variance.",
+            "That is the standard deviation. The question asks for the variance.",
         ),
         (
             "not divided",
@@ -193,10 +190,10 @@ by_hand = HandNumber(
             "You forgot to divide by 1 - alpha_bar after the step.",
         ),
         (
-            "signal share for noise share",
+            "signal share instead of noise share",
             lambda beta, before: before / (1 - before * (1 - beta)) * beta,
             (
-                "Above the line you have alpha_bar. It is 1 - alpha_bar, the share of noise before"
+                "Your numerator is alpha_bar. It must be 1 - alpha_bar, the share of noise before"
                 " the step."
             ),
         ),
@@ -226,18 +223,6 @@ predict = Choice(
 )
 
 
-def bell_cases(draw: Inputs):
-    for what, n in (("a few pairs", draw.integer(3, 6)), ("one pair", 1), ("more pairs", 8)):
-        mean_1, mean_2 = draw.uniform(-2.0, 2.0, 2, n)
-        var_1, var_2 = draw.uniform(0.2, 1.8, 2, n)
-        yield Case(what, (mean_1, var_1, mean_2, var_2))
-    yield Case(
-        "one is far narrower",
-        (row(0.5).float(), row(0.01).float(), row(-1.0).float(), row(2.0).float()),
-    )
-    yield Case("float64", tuple(draw.uniform(0.3, 2.0, 4).double() for _ in range(4)))
-
-
 def product(mean_1, var_1, mean_2, var_2):
     variance = 1 / (1 / var_1 + 1 / var_2)
     return variance * (mean_1 / var_1 + mean_2 / var_2), variance
@@ -252,7 +237,7 @@ AT_BELLS = (
 product_of_gaussians = Exercise(
     "03.product_of_gaussians",
     arguments=("mean_1", "var_1", "mean_2", "var_2"),
-    gives="mean and variance of the normalised product of the two densities, each (n,)",
+    returns="mean and variance of the normalised product of the two densities, each (n,)",
     reference=product,
     cases=bell_cases,
     points=3,
@@ -260,51 +245,51 @@ product_of_gaussians = Exercise(
         Mistake(
             "the plain average of the means",
             lambda m_1, v_1, m_2, v_2: ((m_1 + m_2) / 2, product(m_1, v_1, m_2, v_2)[1]),
-            "You average the means. The narrower density has more to say: weigh each by 1 /"
+            "You average the means. The narrower density counts more: weight each mean by 1 /"
             f" variance: {AT_BELLS}",
             BELLS,
         ),
         Mistake(
-            "each mean weighed by its own variance",
+            "each mean weighted by its own variance",
             lambda m_1, v_1, m_2, v_2: (
                 (m_1 * v_1 + m_2 * v_2) / (v_1 + v_2),
                 product(m_1, v_1, m_2, v_2)[1],
             ),
-            "You weigh each mean by its own variance, so that the wider density wins. The narrower"
+            "You weight each mean by its own variance, so that the wider density wins. The narrower"
             f" one should: {AT_BELLS}",
             BELLS,
         ),
         Mistake(
             "the variances are added",
             lambda m_1, v_1, m_2, v_2: (product(m_1, v_1, m_2, v_2)[0], v_1 + v_2),
-            "You add the variances. What adds up is 1 / variance, since two hints are narrower"
-            f" than one: {AT_BELLS}",
+            "You add the variances. Add 1 / variance instead, because two hints together are"
+            f" narrower than one: {AT_BELLS}",
             BELLS,
         ),
         Mistake(
             "the sum of two variables",
             lambda m_1, v_1, m_2, v_2: (m_1 + m_2, v_1 + v_2),
-            "You return mean and variance of the sum of two random variables. Asked is the product"
-            f" of two densities of one variable: {AT_BELLS}",
+            "You return mean and variance of the sum of two random variables. Return those of the"
+            f" product of two densities of one variable: {AT_BELLS}",
             BELLS,
         ),
         Mistake(
-            "precision for variance",
+            "precision instead of variance",
             lambda m_1, v_1, m_2, v_2: (product(m_1, v_1, m_2, v_2)[0], 1 / v_1 + 1 / v_2),
-            f"Your second result is the precision, 1 / variance. Turn it over: {AT_BELLS}",
+            f"Your second result is the precision, 1 / variance. Invert it: {AT_BELLS}",
             BELLS,
         ),
         Mistake(
-            "standard deviation for variance",
+            "standard deviation instead of variance",
             lambda m_1, v_1, m_2, v_2: (
                 product(m_1, v_1, m_2, v_2)[0],
                 product(m_1, v_1, m_2, v_2)[1].sqrt(),
             ),
-            f"Your second result is a standard deviation. Asked is the variance: {AT_BELLS}",
+            f"Your second result is a standard deviation. Return the variance: {AT_BELLS}",
             BELLS,
         ),
         Mistake(
-            "variances taken for standard deviations",
+            "variances treated as standard deviations",
             lambda m_1, v_1, m_2, v_2: product(m_1, v_1**2, m_2, v_2**2),
             "You square the second and the fourth argument. They are variances already:"
             f" {AT_BELLS}",
@@ -313,8 +298,8 @@ product_of_gaussians = Exercise(
         Mistake(
             "the mean is not normalised",
             lambda m_1, v_1, m_2, v_2: (m_1 / v_1 + m_2 / v_2, product(m_1, v_1, m_2, v_2)[1]),
-            "Your mean is the sum of mean / variance. Divide by the sum of the weights, which is"
-            f" to multiply by the new variance: {AT_BELLS}",
+            "Your mean is the sum of mean / variance. Divide by the sum of the weights, that"
+            f" is, multiply by the new variance: {AT_BELLS}",
             BELLS,
         ),
     ),

@@ -7,8 +7,7 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
-from minddpm_course.bank.lesson_03_posterior import bell_cases, row
+from minddpm_course.bank.inputs import bell_cases, draw_rows, pixel, row
 from minddpm_course.pictures import bars
 
 
@@ -24,7 +23,7 @@ AT_ALIKE = "from N(0.3, 0.25) to itself it must be {right}; yours is {wrong}."
 gaussian_kl = Exercise(
     "04.gaussian_kl",
     arguments=("mean_1", "var_1", "mean_2", "var_2"),
-    gives="KL(1 || 2) in nats, shape (n,)",
+    returns="KL(1 || 2) in nats, shape (n,)",
     reference=kl,
     cases=bell_cases,
     points=3,
@@ -61,16 +60,16 @@ gaussian_kl = Exercise(
             BELLS,
         ),
         Mistake(
-            "variances taken for standard deviations",
+            "variances treated as standard deviations",
             lambda m_1, v_1, m_2, v_2: kl(m_1, v_1**2, m_2, v_2**2),
             "You square the second and the fourth argument. They are variances already:"
             f" {AT_BELLS}",
             BELLS,
         ),
         Mistake(
-            "bits rather than nats",
+            "bits instead of nats",
             lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_2, v_2) / math.log(2),
-            "You use the logarithm to base 2 or divide by ln 2: that gives bits. Asked are nats:"
+            "You use the logarithm to base 2 or divide by ln 2: that gives bits. Return nats:"
             f" {AT_BELLS}",
             BELLS,
         ),
@@ -108,7 +107,7 @@ by_hand = HandNumber(
             "You forgot the factor 1/2.",
         ),
         (
-            "bits rather than nats",
+            "bits instead of nats",
             lambda var_1, var_2, mean: (
                 (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2 / math.log(2)
             ),
@@ -156,8 +155,8 @@ predict = Choice(
 
 def mean_cases(draw: Inputs):
     def levels() -> tuple[float, float]:
-        beta = draw.number(0.05, 0.4)
-        return beta, round(draw.number(0.1, 0.9) * (1 - beta), 4)
+        beta = draw.decimal(0.05, 0.4)
+        return beta, round(draw.decimal(0.1, 0.9) * (1 - beta), 4)
 
     for what, shape in (
         ("a batch", (3, 1, 4, 5)),
@@ -179,7 +178,7 @@ AT_MEAN = (
 mean_from_noise = Exercise(
     "04.mean_from_noise",
     arguments=("x_t", "noise", "beta_t", "alpha_bar_t"),
-    gives="the posterior mean with x_0 written through the noise, the shape of x_t",
+    returns="the posterior mean with x_0 written through the noise, the shape of x_t",
     reference=lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5,
     cases=mean_cases,
     points=3,
@@ -187,15 +186,15 @@ mean_from_noise = Exercise(
         Mistake(
             "the root of 1 - alpha_bar is missing",
             lambda x_t, noise, beta, a: (x_t - beta / (1 - a) * noise) / (1 - beta) ** 0.5,
-            f"You divide by 1 - alpha_bar. Below beta stands its root: {AT_MEAN}",
+            f"You divide by 1 - alpha_bar. Divide by its root: {AT_MEAN}",
             MEAN,
         ),
         Mistake(
-            "beta is rooted",
+            "the root of beta",
             lambda x_t, noise, beta, a: (
                 (x_t - beta**0.5 / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5
             ),
-            f"Above the line stands beta itself, not its root: {AT_MEAN}",
+            f"The numerator is beta itself, not its root: {AT_MEAN}",
             MEAN,
         ),
         Mistake(
@@ -207,7 +206,7 @@ mean_from_noise = Exercise(
         Mistake(
             "divided by alpha",
             lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta),
-            f"You divide by alpha_t = 1 - beta. It is its root: {AT_MEAN}",
+            f"You divide by alpha_t = 1 - beta. Divide by its root: {AT_MEAN}",
             MEAN,
         ),
         Mistake(
@@ -240,9 +239,9 @@ def weight_cases(draw: Inputs):
         ("t = 1 alone", 1),
         ("a longer schedule", 12),
     ):
-        beta, alpha_bar, _ = draw.rows(T)
+        beta, alpha_bar, _ = draw_rows(draw, T)
         yield Case(what, (beta, alpha_bar, draw.uniform(0.05, 0.6, T)))
-    beta, alpha_bar, _ = draw.rows(5)
+    beta, alpha_bar, _ = draw_rows(draw, 5)
     yield Case("sigma2 = beta", (beta, alpha_bar, beta))
     yield Case("float64", (beta.double(), alpha_bar.double(), draw.uniform(0.05, 0.6, 5).double()))
 
@@ -258,20 +257,21 @@ def weight(beta, a, sigma2):
 noise_loss_weight = Exercise(
     "04.noise_loss_weight",
     arguments=("beta_t", "alpha_bar_t", "sigma2"),
-    gives="the weight of the squared error of the noise in L_{t-1}, shape (n,)",
+    returns="the weight of the squared error of the noise in L_{t-1}, shape (n,)",
     reference=weight,
     cases=weight_cases,
     mistakes=(
         Mistake(
             "the half is missing",
             lambda beta, a, sigma2: 2 * weight(beta, a, sigma2),
-            f"The 2 below the line is missing. It comes from the KL of two Gaussians: {AT_WEIGHT}",
+            "The 2 in the denominator is missing. It comes from the KL of two Gaussians:"
+            f" {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
             "beta is not squared",
             lambda beta, a, sigma2: weight(beta, a, sigma2) / beta,
-            "You have beta above the line. The difference of the means holds beta once, and it is"
+            "Your numerator is beta. The difference of the means contains beta once, and it is"
             f" squared: {AT_WEIGHT}",
             WEIGHT,
         ),
@@ -282,7 +282,7 @@ noise_loss_weight = Exercise(
             WEIGHT,
         ),
         Mistake(
-            "sigma2 is rooted",
+            "the root of sigma2",
             lambda beta, a, sigma2: weight(beta, a, sigma2) * sigma2.sqrt(),
             f"You divide by the root of sigma2. The KL divides by the variance: {AT_WEIGHT}",
             WEIGHT,
@@ -290,26 +290,26 @@ noise_loss_weight = Exercise(
         Mistake(
             "alpha is missing",
             lambda beta, a, sigma2: weight(beta, a, sigma2) * (1 - beta),
-            "alpha_t = 1 - beta is missing below the line. The mean is divided by its root:"
+            "alpha_t = 1 - beta is missing in the denominator. The mean is divided by its root:"
             f" {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
-            "alpha_bar for alpha",
+            "alpha_bar instead of alpha",
             lambda beta, a, sigma2: beta**2 / (2 * sigma2 * a * (1 - a)),
             f"You have alpha_bar where alpha_t = 1 - beta belongs: {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
-            "1 - alpha_bar is rooted",
+            "the root of 1 - alpha_bar",
             lambda beta, a, sigma2: weight(beta, a, sigma2) * (1 - a).sqrt(),
-            f"You have the root of 1 - alpha_bar. It is squared with the rest: {AT_WEIGHT}",
+            f"You divide by the root of 1 - alpha_bar. Square it with the rest: {AT_WEIGHT}",
             WEIGHT,
         ),
         Mistake(
             "the weight of L_simple",
             lambda beta, a, sigma2: torch.ones_like(beta),
-            f"That is the weight that L_simple uses. Asked is the one that it drops: {AT_WEIGHT}",
+            f"That is the weight that L_simple uses. Return the weight that it drops: {AT_WEIGHT}",
             WEIGHT,
         ),
     ),
@@ -335,7 +335,7 @@ AT_LOSS = "for predictions 0.25 and 0.5 of the noise 0.3 and 0.1 it is {right}; 
 simple_loss = Exercise(
     "04.simple_loss",
     arguments=("predicted_noise", "noise"),
-    gives="one number, shape ()",
+    returns="one number, shape ()",
     reference=lambda predicted, noise: (predicted - noise).square().mean(),
     cases=loss_cases,
     mistakes=(
@@ -362,7 +362,7 @@ simple_loss = Exercise(
         Mistake(
             "the root",
             lambda predicted, noise: (predicted - noise).square().mean().sqrt(),
-            f"You take the root in the end. The loss is the mean square itself: {AT_LOSS}",
+            f"You take the root at the end. The loss is the mean square itself: {AT_LOSS}",
             LOSS,
         ),
         Mistake(

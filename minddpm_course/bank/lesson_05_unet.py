@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.pictures import curve, rows
+from minddpm_course.pictures import curve, heat_map
 
 
 def waves(t, dim):
@@ -45,19 +45,19 @@ AT_TIME = "for t = 100 and dim = 4 it is {right}; yours is {wrong}."
 timestep_embedding = Exercise(
     "05.timestep_embedding",
     arguments=("t", "dim"),
-    gives="one embedding for each time: all sines, then all cosines, shape (b, dim)",
+    returns="one embedding for each time: all sines, then all cosines, shape (b, dim)",
     reference=embedding,
     cases=time_cases,
-    picture=Picture((torch.arange(1.0, 101.0), 32), rows("entry", "time t")),
+    picture=Picture((torch.arange(1.0, 101.0), 32), heat_map("entry", "time t")),
     points=3,
     tolerance=1e-3,
     mistakes=(
         Mistake(
-            "sines and cosines take turns",
+            "sines and cosines alternate",
             lambda t, dim: torch.stack([waves(t, dim).sin(), waves(t, dim).cos()], dim=2).flatten(
                 1
             ),
-            "Your sines and cosines take turns. Here all sines come first, then all cosines:"
+            "Your sines and cosines alternate. Here all sines come first, then all cosines:"
             f" {AT_TIME}",
             TIME,
         ),
@@ -77,7 +77,7 @@ timestep_embedding = Exercise(
             TIME,
         ),
         Mistake(
-            "dim for half of it",
+            "dim instead of half of it",
             lambda t, dim: both(t[:, None] * 10_000.0 ** (-torch.arange(dim // 2) / dim)),
             f"You divide i by dim. There are dim/2 frequencies, so divide by dim/2: {AT_TIME}",
             TIME,
@@ -99,7 +99,7 @@ timestep_embedding = Exercise(
         Mistake(
             "the time counts from 0",
             lambda t, dim: embedding(t - 1, dim),
-            f"You embed t - 1. The network of this course is told t itself: {AT_TIME}",
+            f"You embed t - 1. The network of this course is given t itself: {AT_TIME}",
             TIME,
         ),
     ),
@@ -123,7 +123,7 @@ MAPS = (
     torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64),
 )
 AT_MAPS = (
-    "two empty 1 x 2 maps for each of two images, with features [1, 2] and [3, 4], give {right};"
+    "two empty 1 x 2 maps for each of two images, with features [1, 2] and [3, 4], become {right};"
     " yours {wrong}."
 )
 FULL = (
@@ -135,19 +135,19 @@ AT_FULL = "two maps of 0.5 everywhere, with features 1 and 2, become {right}; yo
 add_time = Exercise(
     "05.add_time",
     arguments=("h", "time_features"),
-    gives="each channel with its own number added at every place, the shape of h",
+    returns="each channel with its own number added at every place, the shape of h",
     reference=lambda h, f: h + f[:, :, None, None],
     cases=feature_cases,
     mistakes=(
         Mistake(
             "added along the last axes",
             lambda h, f: h + f,
-            "Your features meet the last two axes, the places of the map, because shapes are"
-            f" matched from the right. Give them the shape (b, c, 1, 1): {AT_MAPS}",
+            "Your features are added along the last two axes, the places of the map, because shapes"
+            f" are matched from the right. Give them the shape (b, c, 1, 1): {AT_MAPS}",
             MAPS,
         ),
         Mistake(
-            "multiplied rather than added",
+            "multiplied instead of added",
             lambda h, f: h * f[:, :, None, None],
             f"You multiply. The time is added to each channel: {AT_FULL}",
             FULL,
@@ -201,7 +201,7 @@ AT_HALVES = "two channels of 1 in h and two channels of 2 in skip become {right}
 join_skip = Exercise(
     "05.join_skip",
     arguments=("h", "skip"),
-    gives="both side by side as channels, h first, shape (b, c1 + c2, h, w)",
+    returns="both side by side as channels, h first, shape (b, c1 + c2, h, w)",
     reference=lambda h, skip: torch.cat([h, skip], dim=1),
     cases=skip_cases,
     tolerance=1e-6,
@@ -214,9 +214,9 @@ join_skip = Exercise(
             HALVES,
         ),
         Mistake(
-            "added rather than joined",
+            "added instead of joined",
             lambda h, skip: h + skip,
-            "You add the maps. A skip of a U-Net sets them side by side, so that nothing is mixed"
+            "You add the maps. A skip of a U-Net puts them side by side, so that nothing is mixed"
             f" yet: {AT_HALVES}",
             HALVES,
         ),
@@ -240,9 +240,9 @@ join_skip = Exercise(
             HALVES,
         ),
         Mistake(
-            "channels take turns",
+            "channels alternate",
             lambda h, skip: torch.stack([h, skip], dim=2).flatten(1, 2),
-            f"Your channels take turns. All of h come first, then all of skip: {AT_HALVES}",
+            f"Your channels alternate. All of h come first, then all of skip: {AT_HALVES}",
             HALVES,
         ),
     ),
@@ -260,32 +260,32 @@ by_hand = HandNumber(
         (
             "no biases",
             lambda c, k: 9 * c * k,
-            "You left out the biases, one for each channel that goes out.",
+            "You left out the biases, one for each output channel.",
         ),
         (
             "one bias for all",
             lambda c, k: 9 * c * k + 1,
-            "Each channel that goes out has a bias of its own.",
+            "Each output channel has a bias of its own.",
         ),
         (
             "biases of the input",
             lambda c, k: 9 * c * k + c,
-            "The biases belong to the channels that go out.",
+            "The biases belong to the output channels.",
         ),
         (
             "one set of weights for all inputs",
             lambda c, k: 10 * k,
             "Each pair of channels has 9 weights of its own.",
         ),
-        ("three for nine", lambda c, k: (3 * c + 1) * k, "A 3 x 3 patch has 9 places."),
+        ("three instead of nine", lambda c, k: (3 * c + 1) * k, "A 3 x 3 patch has 9 places."),
     ),
 )
 
 predict = Choice(
     "05.predict",
     question=(
-        "A fresh U-Net whose last layer starts at zero is asked for standard normal noise. What is"
-        " its first loss, the mean squared error?"
+        "A fresh U-Net whose last layer starts at zero has to predict standard normal noise. What"
+        " is its first loss, the mean squared error?"
     ),
     options={
         "A": "about 0",
@@ -301,7 +301,7 @@ predict = Choice(
             " normal."
         ),
         "C": "It predicts 0, so its loss is the mean square of the noise, the variance 1.",
-        "D": "They are random, but the last layer turns whatever comes into 0.",
+        "D": "They are random, but the last layer turns any input into 0.",
     },
 )
 

@@ -7,7 +7,7 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.inputs import draw_betas, pixel
 from minddpm_course.pictures import curve
 
 
@@ -20,7 +20,7 @@ def back(x_t, predicted, t, betas, noise, *, spread=None, weight=None, scale=Non
     return (x_t - weight * predicted) / scale + spread * noise
 
 
-def step_cases(draw: Inputs):
+def reverse_step_cases(draw: Inputs):
     T = draw.integer(5, 9)
     for what, t, shape in (
         ("some step", draw.integer(3, T - 1), (3, 1, 4, 5)),
@@ -29,11 +29,12 @@ def step_cases(draw: Inputs):
         ("t = 2", 2, (4, 1, 4, 4)),
     ):
         yield Case(
-            what, (draw.normal(*shape), draw.normal(*shape), t, draw.betas(T), draw.normal(*shape))
+            what,
+            (draw.normal(*shape), draw.normal(*shape), t, draw_betas(draw, T), draw.normal(*shape)),
         )
     shape = (2, 1, 3, 3)
     images = [draw.normal(*shape).double() for _ in range(3)]
-    yield Case("float64", (images[0], images[1], 3, draw.betas(4).double(), images[2]))
+    yield Case("float64", (images[0], images[1], 3, draw_betas(draw, 4).double(), images[2]))
 
 
 BETAS = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)
@@ -70,19 +71,19 @@ def beta_tilde(x_t, predicted, t, betas, noise):
 reverse_step = Exercise(
     "06.reverse_step",
     arguments=("x_t", "predicted_noise", "t", "betas", "noise"),
-    gives="x_{t-1}, the shape of x_t",
+    returns="x_{t-1}, the shape of x_t",
     reference=back,
-    cases=step_cases,
+    cases=reverse_step_cases,
     points=4,
     mistakes=(
         Mistake(
             "noise at the last step",
             noise_at_the_end,
-            f"You add noise at t = 1 as well. Nothing takes it out again: {AT_LAST}",
+            f"You add noise at t = 1 as well. Nothing removes it again: {AT_LAST}",
             LAST,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda *args: back(*args, spread=lambda b, a: b),
             "You scale the fresh noise by beta, its variance. Its standard deviation is the root:"
             f" {AT_SECOND}",
@@ -96,27 +97,27 @@ reverse_step = Exercise(
             SECOND,
         ),
         Mistake(
-            "beta tilde for beta",
+            "beta tilde instead of beta",
             beta_tilde,
-            f"You use the posterior variance, beta tilde. Asked is sigma^2 = beta: {AT_SECOND}",
+            f"You use the posterior variance, beta tilde. Here sigma^2 = beta: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
             "no noise at all",
             lambda *args: back(*args, spread=lambda b, a: 0.0),
-            f"You return the mean. Before the last step, fresh noise comes on top: {AT_SECOND}",
+            f"You return the mean. Before the last step, fresh noise is added: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
             "the root of 1 - alpha_bar is missing",
             lambda *args: back(*args, weight=lambda b, a: b / (1 - a)),
-            f"You divide beta by 1 - alpha_bar. It is by its root: {AT_SECOND}",
+            f"You divide beta by 1 - alpha_bar. Divide by its root: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
-            "all of the noise is taken away",
+            "all of the noise is removed",
             lambda *args: back(*args, weight=lambda b, a: (1 - a).sqrt()),
-            "You take all of the predicted noise away. One step takes beta / sqrt(1 - alpha_bar)"
+            "You remove all of the predicted noise. One step removes beta / sqrt(1 - alpha_bar)"
             f" of it: {AT_SECOND}",
             SECOND,
         ),
@@ -129,11 +130,11 @@ reverse_step = Exercise(
         Mistake(
             "divided by alpha",
             lambda *args: back(*args, scale=lambda b, a: 1 - b),
-            f"You divide by alpha_t. It is by its root: {AT_SECOND}",
+            f"You divide by alpha_t. Divide by its root: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
-            "alpha_bar for alpha",
+            "alpha_bar instead of alpha",
             lambda *args: back(*args, scale=lambda b, a: a.sqrt()),
             "You divide by sqrt(alpha_bar_t), as if going all the way. One step divides by"
             f" sqrt(alpha_t): {AT_SECOND}",
@@ -145,7 +146,7 @@ reverse_step = Exercise(
 steps = Exercise(
     "06.steps",
     arguments=("T",),
-    gives="a list of T integers, the times in the order in which the sampler visits them",
+    returns="a list of T integers, the times in the order in which the sampler visits them",
     reference=lambda T: list(range(T, 0, -1)),
     cases=lambda draw: [
         Case("a few steps", (draw.integer(4, 9),)),
@@ -179,8 +180,8 @@ steps = Exercise(
         Mistake(
             "the last step is left out",
             lambda T: list(range(T, 1, -1)),
-            "You stop at t = 2. A range ends before its second number, and the step of t = 1 is"
-            " still to be taken: for T = 3 the order is {right}; yours is {wrong}.",
+            "You stop at t = 2. A range ends before its second number, and the step at t = 1 is"
+            " still missing: for T = 3 the order is {right}; yours is {wrong}.",
             (3,),
         ),
         Mistake(
@@ -240,7 +241,7 @@ by_hand = HandNumber(
             lambda beta, alpha_bar, x_t, predicted: (
                 (x_t + beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta) ** 0.5
             ),
-            "You added the noise. The step back takes some of it away.",
+            "You added the noise. The step back removes some of it.",
         ),
     ),
 )
@@ -261,8 +262,8 @@ predict = Choice(
     replies={
         "A": "sqrt(beta_1) is 0.01 on a range of 2.",
         "B": "A standard deviation of 0.01 on a range of 2: little to see, yet measurable.",
-        "C": "After t = 1 the network is not asked any more.",
-        "D": "Noise moves each pixel's grey by itself, not the pixels' places.",
+        "C": "After t = 1 the network is not called again.",
+        "D": "Noise changes the grey of each pixel, it does not move pixels.",
     },
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import each, pixel
+from minddpm_course.bank.inputs import draw_betas, each, pixel, row
 from minddpm_course.pictures import curve
 
 
@@ -15,7 +15,7 @@ def noisy(x_0, level, noise):
 
 def pair_cases(draw: Inputs):
     def levels(T: int) -> torch.Tensor:
-        return (1 - draw.betas(T)).cumprod(0)
+        return (1 - draw_betas(draw, T)).cumprod(0)
 
     for what, times, shape in (
         ("a batch", [2, 5, 3], (3, 1, 4, 5)),
@@ -51,7 +51,7 @@ def one_axis(x_0, alpha_bars, t, noise):
 training_pair = Exercise(
     "07.training_pair",
     arguments=("x_0", "alpha_bars", "t", "noise"),
-    gives="the network's input and the target of the regression, both of the shape of x_0",
+    returns="the network's input and the target of the regression, both of the shape of x_0",
     reference=lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), noise),
     cases=pair_cases,
     points=3,
@@ -66,13 +66,13 @@ training_pair = Exercise(
         Mistake(
             "the clean image is the target",
             lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), x_0),
-            f"Your target is the clean image. This network learns to name the noise: {AT_PAIR}",
+            f"Your target is the clean image. This network learns to predict the noise: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
             "input and target are swapped",
             lambda x_0, alpha_bars, t, noise: (noise, noisy(x_0, alpha_bars[t - 1], noise)),
-            f"You return the noise first. First comes what the network sees: {AT_PAIR}",
+            f"You return the noise first. The input of the network comes first: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
@@ -86,7 +86,7 @@ training_pair = Exercise(
             PAIR,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_0, alpha_bars, t, noise: (
                 each(alpha_bars[t - 1], x_0).sqrt() * x_0
                 + (1 - each(alpha_bars[t - 1], x_0)) * noise,
@@ -98,7 +98,7 @@ training_pair = Exercise(
         Mistake(
             "the input is the clean image",
             lambda x_0, alpha_bars, t, noise: (x_0, noise),
-            f"The network would see the clean image, in which there is no noise to name: {AT_PAIR}",
+            f"The network would see the clean image, which contains no noise to predict: {AT_PAIR}",
             PAIR,
         ),
         Mistake(
@@ -110,7 +110,7 @@ training_pair = Exercise(
         Mistake(
             "levels along the wrong axis",
             one_axis,
-            "Your levels meet the last axis of the images, their columns. Give them the shape (b,"
+            "Your levels are broadcast along the last axis, the columns. Give them the shape (b,"
             " 1, 1, 1): " + AT_TWO,
             TWO,
         ),
@@ -124,17 +124,13 @@ def average_cases(draw: Inputs):
         ("one number", (1,)),
         ("a convolution", (4, 2, 3, 3)),
     ):
-        yield Case(what, (draw.normal(*shape), draw.normal(*shape), draw.number(0.7, 0.95)))
+        yield Case(what, (draw.normal(*shape), draw.normal(*shape), draw.decimal(0.7, 0.95)))
     yield Case("decay 0: no memory", (draw.normal(3), draw.normal(3), 0.0))
     yield Case("the usual decay", (draw.normal(5), draw.normal(5), 0.999))
     yield Case("float64", (draw.normal(3).double(), draw.normal(3).double(), 0.9))
 
 
-def number(value: float) -> torch.Tensor:
-    return torch.tensor([value], dtype=torch.float64)
-
-
-AVERAGE = (number(0.5), number(0.7), 0.9)
+AVERAGE = (row(0.5), row(0.7), 0.9)
 AT_AVERAGE = (
     "for an average of 0.5, a value of 0.7 and the decay 0.9 it is {right}; yours is {wrong}."
 )
@@ -142,28 +138,28 @@ AT_AVERAGE = (
 ema_update = Exercise(
     "07.ema_update",
     arguments=("average", "value", "decay"),
-    gives="the new average, the shape of average",
+    returns="the new average, the shape of average",
     reference=lambda average, value, decay: decay * average + (1 - decay) * value,
     cases=average_cases,
     mistakes=(
         Mistake(
             "the weights are swapped",
             lambda average, value, decay: decay * value + (1 - decay) * average,
-            "You give the decay to the new value. It says how much of the average stays:"
+            "You multiply the new value by the decay. The decay belongs to the average:"
             f" {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
             "the value is added whole",
             lambda average, value, decay: decay * average + value,
-            "You add the whole value. The weights must sum to 1, or the average grows without end:"
-            f" {AT_AVERAGE}",
+            "You add the whole value. The weights must sum to 1, or the average grows without"
+            f" limit: {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
             "the average is kept whole",
             lambda average, value, decay: average + (1 - decay) * value,
-            "You keep the whole average. The weights must sum to 1, or it grows without end:"
+            "You keep the whole average. The weights must sum to 1, or it grows without limit:"
             f" {AT_AVERAGE}",
             AVERAGE,
         ),
@@ -199,7 +195,7 @@ by_hand = HandNumber(
         (
             "the weights are swapped",
             lambda start, first, second: 0.2 * (0.2 * start + 0.8 * first) + 0.8 * second,
-            "You gave the decay to the new value.",
+            "You multiplied the new value by the decay.",
         ),
         (
             "one update only",
@@ -239,16 +235,16 @@ predict = Choice(
     right="C",
     replies={
         "A": (
-            "At small t the noise is too faint to be told from the digit: the loss is largest"
+            "At small t the noise is too faint to tell it from the digit: the loss is largest"
             " there."
         ),
         "B": (
             "The loss is smallest there, because x_t is nearly the noise itself. The digit is"
             " hidden."
         ),
-        "C": "At large t the noise lies open and the digit is hidden.",
+        "C": "At large t the noise is plain to see and the digit is hidden.",
         "D": (
-            "At small t the noise is too faint to be told from the digit: the loss is largest"
+            "At small t the noise is too faint to tell it from the digit: the loss is largest"
             " there."
         ),
     },

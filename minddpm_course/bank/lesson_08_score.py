@@ -7,12 +7,11 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import each, level, pixel
-from minddpm_course.bank.lesson_03_posterior import row
+from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import curve
 
 
-def noise_cases(draw: Inputs):
+def score_from_noise_cases(draw: Inputs):
     for what, shape in (
         ("a batch, each image at its own level", (3, 1, 4, 5)),
         ("a batch of one", (1, 1, 4, 4)),
@@ -23,16 +22,16 @@ def noise_cases(draw: Inputs):
     yield Case("hardly any noise yet", (draw.normal(2, 1, 3, 3), draw.uniform(0.98, 0.99, 2)))
 
 
-ONE = (pixel(0.6), level(0.64))
+ONE = (pixel(0.6), row(0.64))
 AT_ONE = "for a noise of 0.6 and alpha_bar = 0.64 the score is {right}; yours is {wrong}."
 TWO = (torch.ones(2, 1, 1, 2, dtype=torch.float64), row(0.64, 0.91))
 
 score_from_noise = Exercise(
     "08.score_from_noise",
     arguments=("noise", "alpha_bar_t"),
-    gives="the score, the shape of noise",
+    returns="the score, the shape of noise",
     reference=lambda noise, a: -noise / (1 - each(a, noise)).sqrt(),
-    cases=noise_cases,
+    cases=score_from_noise_cases,
     mistakes=(
         Mistake(
             "the sign is missing",
@@ -42,28 +41,28 @@ score_from_noise = Exercise(
             ONE,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda noise, a: -noise / (1 - each(a, noise)),
-            "You divide by 1 - alpha_bar_t, a variance. One root of it is used up already, for x_t"
-            f" holds sqrt(1 - alpha_bar_t) times the noise: {AT_ONE}",
+            "You divide by 1 - alpha_bar_t, a variance. One root of it cancels, because x_t"
+            f" contains sqrt(1 - alpha_bar_t) times the noise: {AT_ONE}",
             ONE,
         ),
         Mistake(
             "not divided",
             lambda noise, a: -noise,
-            "You only turn the sign. The less noise, the steeper the density: divide by its"
+            "You only change the sign. The less noise, the steeper the density: divide by its"
             f" spread: {AT_ONE}",
             ONE,
         ),
         Mistake(
             "multiplied",
             lambda noise, a: -noise * (1 - each(a, noise)).sqrt(),
-            "You multiply by sqrt(1 - alpha_bar_t). That leads from a score to a noise. Divide:"
+            "You multiply by sqrt(1 - alpha_bar_t). That turns a score into a noise. Divide:"
             f" {AT_ONE}",
             ONE,
         ),
         Mistake(
-            "signal share for noise share",
+            "signal share instead of noise share",
             lambda noise, a: -noise / each(a, noise).sqrt(),
             "You divide by sqrt(alpha_bar_t), the size of the signal. The noise has sqrt(1 -"
             f" alpha_bar_t): {AT_ONE}",
@@ -105,7 +104,7 @@ def density(x, mean, var):
 gaussian_score = Exercise(
     "08.gaussian_score",
     arguments=("x", "mean", "var"),
-    gives="the slope of the log density at x, shape (n,)",
+    returns="the slope of the log density at x, shape (n,)",
     reference=lambda x, mean, var: (mean - x) / var,
     cases=gauss_cases,
     mistakes=(
@@ -116,10 +115,9 @@ gaussian_score = Exercise(
             POINT,
         ),
         Mistake(
-            "standard deviation for variance",
+            "standard deviation instead of variance",
             lambda x, mean, var: (mean - x) / var.sqrt(),
-            "You divide by the standard deviation. In the exponent stands the variance:"
-            f" {AT_POINT}",
+            f"You divide by the standard deviation. The exponent contains the variance: {AT_POINT}",
             POINT,
         ),
         Mistake(
@@ -131,8 +129,8 @@ gaussian_score = Exercise(
         Mistake(
             "not divided",
             lambda x, mean, var: mean - x,
-            "You return the way to the mean. A narrow density is steeper: divide by the variance:"
-            f" {AT_POINT}",
+            "You return the distance to the mean. A narrow density is steeper: divide by the"
+            f" variance: {AT_POINT}",
             POINT,
         ),
         Mistake(
@@ -145,7 +143,7 @@ gaussian_score = Exercise(
         Mistake(
             "the log density itself",
             lambda x, mean, var: density(x, mean, var).log(),
-            f"You return the log density. Asked is its slope in x: {AT_POINT}",
+            f"You return the log density. Return its slope in x: {AT_POINT}",
             POINT,
         ),
         Mistake(
@@ -177,22 +175,22 @@ by_hand = HandNumber(
             "The sign is wrong. The score points from x_t to the mean.",
         ),
         (
-            "standard deviation for variance",
+            "standard deviation instead of variance",
             lambda x_0, alpha_bar, x_t: (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar) ** 0.5,
-            "You divided by the standard deviation. That gives the noise, with its sign turned.",
+            "You divided by the standard deviation. That gives the noise, with its sign changed.",
         ),
         (
             "the noise",
             lambda x_0, alpha_bar, x_t: (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5,
-            "That is the noise in x_t. Turn its sign and divide once more by sqrt(1 - alpha_bar).",
+            "That is the noise in x_t. Change its sign and divide again by sqrt(1 - alpha_bar).",
         ),
         (
             "the mean is not shrunk",
             lambda x_0, alpha_bar, x_t: (x_0 - x_t) / (1 - alpha_bar),
-            "You took x_0 for the mean. At this level the mean is sqrt(alpha_bar) x_0.",
+            "You used x_0 as the mean. At this level the mean is sqrt(alpha_bar) x_0.",
         ),
         (
-            "signal share for noise share",
+            "signal share instead of noise share",
             lambda x_0, alpha_bar, x_t: (alpha_bar**0.5 * x_0 - x_t) / alpha_bar,
             "You divided by alpha_bar. The variance is 1 - alpha_bar.",
         ),
@@ -200,16 +198,16 @@ by_hand = HandNumber(
 )
 
 
-def walk_cases(draw: Inputs):
+def langevin_cases(draw: Inputs):
     for what, shape, step_size in (
-        ("some points of the plane", (5, 2), draw.number(0.05, 0.4)),
-        ("one point", (1, 1), draw.number(0.05, 0.4)),
-        ("small steps", (3, 2), draw.number(0.01, 0.03)),
-        ("images", (2, 1, 3, 3), draw.number(0.05, 0.4)),
+        ("some points of the plane", (5, 2), draw.decimal(0.05, 0.4)),
+        ("one point", (1, 1), draw.decimal(0.05, 0.4)),
+        ("small steps", (3, 2), draw.decimal(0.01, 0.03)),
+        ("images", (2, 1, 3, 3), draw.decimal(0.05, 0.4)),
     ):
         yield Case(what, (draw.normal(*shape), draw.normal(*shape), step_size, draw.normal(*shape)))
     x, score, noise = draw.normal(3, 4, 2).double()
-    yield Case("float64", (x, score, draw.number(0.05, 0.4), noise))
+    yield Case("float64", (x, score, draw.decimal(0.05, 0.4), noise))
 
 
 STEP = (row(1.0), row(-2.0), 0.08, row(0.5))
@@ -220,15 +218,15 @@ AT_STEP = (
 langevin_step = Exercise(
     "08.langevin_step",
     arguments=("x", "score", "step_size", "noise"),
-    gives="x after one step, the shape of x",
+    returns="x after one step, the shape of x",
     reference=lambda x, score, step, noise: x + step * score + (2 * step) ** 0.5 * noise,
-    cases=walk_cases,
+    cases=langevin_cases,
     mistakes=(
         Mistake(
             "the other convention",
             lambda x, score, step, noise: x + step / 2 * score + step**0.5 * noise,
-            "You write the step as Song & Ermon do, with step_size / 2 before the score. Right"
-            f" too, but its step_size is twice the one asked for: {AT_STEP}",
+            "You write the step as Song & Ermon do, with step_size / 2 before the score. That is"
+            f" right too, but its step_size is twice the one used here: {AT_STEP}",
             STEP,
         ),
         Mistake(
@@ -240,7 +238,7 @@ langevin_step = Exercise(
             STEP,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x, score, step, noise: x + step * score + 2 * step * noise,
             f"You scale the noise by its variance, 2 step_size. Take the root: {AT_STEP}",
             STEP,
@@ -248,7 +246,7 @@ langevin_step = Exercise(
         Mistake(
             "the root leaves the 2 out",
             lambda x, score, step, noise: x + step * score + 2 * step**0.5 * noise,
-            f"Your 2 stands outside the root. It belongs inside: {AT_STEP}",
+            f"Your 2 is outside the root. It belongs inside: {AT_STEP}",
             STEP,
         ),
         Mistake(
@@ -284,18 +282,14 @@ predict = Choice(
     options={"A": "0.8", "B": "0.5", "C": "1", "D": "0.2"},
     right="B",
     replies={
-        "A": (
-            "That comes true only after far more steps. Hardly a point crosses the gap between the"
-            " clouds."
-        ),
+        "A": ("That takes far more steps. Hardly any point crosses the gap between the clouds."),
         "B": "Inside a cloud the score knows nothing of how many points are in the other one.",
         "C": (
-            "The heavier cloud pulls on nobody in the other: there the score points to the nearer"
+            "The heavier cloud pulls on no point of the other: there the score points to the nearer"
             " centre."
         ),
         "D": (
-            "That is the share of the other cloud in the data. The walk does not turn shares"
-            " around."
+            "That is the share of the other cloud in the data. The steps do not swap the shares."
         ),
     },
 )

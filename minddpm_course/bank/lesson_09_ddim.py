@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
 
 
@@ -22,21 +22,21 @@ def ancestral_mean(x_t, predicted, a, before):
     return (x_t - (1 - alpha) / (1 - a) ** 0.5 * predicted) / alpha**0.5
 
 
-def step_cases(draw: Inputs):
+def ddim_step_cases(draw: Inputs):
     for what, shape, a, before in (
-        ("a short step", (3, 1, 4, 5), draw.number(0.4, 0.5), draw.number(0.55, 0.65)),
-        ("the last step, onto the clean image", (2, 1, 4, 4), draw.number(0.7, 0.9), 1.0),
+        ("a short step", (3, 1, 4, 5), draw.decimal(0.4, 0.5), draw.decimal(0.55, 0.65)),
+        ("the last step, onto the clean image", (2, 1, 4, 4), draw.decimal(0.7, 0.9), 1.0),
         (
             "a long step, out of much noise",
             (1, 1, 5, 5),
-            draw.number(0.02, 0.05),
-            draw.number(0.5, 0.8),
+            draw.decimal(0.02, 0.05),
+            draw.decimal(0.5, 0.8),
         ),
-        ("out of much noise onto the clean image", (4, 1, 3, 3), draw.number(0.02, 0.05), 1.0),
+        ("out of much noise onto the clean image", (4, 1, 3, 3), draw.decimal(0.02, 0.05), 1.0),
     ):
         yield Case(what, (draw.normal(*shape), draw.normal(*shape), a, before))
     x_t, predicted = draw.normal(2, 2, 1, 3, 3).double()
-    yield Case("float64", (x_t, predicted, draw.number(0.2, 0.4), draw.number(0.5, 0.9)))
+    yield Case("float64", (x_t, predicted, draw.decimal(0.2, 0.4), draw.decimal(0.5, 0.9)))
 
 
 STEP = (pixel(0.9), pixel(-0.6), 0.36, 0.64)
@@ -53,9 +53,9 @@ AT_LAST = (
 ddim_step = Exercise(
     "09.ddim_step",
     arguments=("x_t", "predicted_noise", "alpha_bar_t", "alpha_bar_prev"),
-    gives="the image at the level alpha_bar_prev, the shape of x_t",
+    returns="the image at the level alpha_bar_prev, the shape of x_t",
     reference=down,
-    cases=step_cases,
+    cases=ddim_step_cases,
     points=4,
     mistakes=(
         Mistake(
@@ -64,7 +64,7 @@ ddim_step = Exercise(
                 a**0.5 * (x_t - (1 - before) ** 0.5 * predicted) / before**0.5
                 + (1 - a) ** 0.5 * predicted
             ),
-            "You take alpha_bar_t for alpha_bar_prev and the other way round. That step leads up,"
+            "You use alpha_bar_t in place of alpha_bar_prev and vice versa. That step leads up,"
             f" into more noise: {AT_STEP}",
             STEP,
         ),
@@ -74,14 +74,14 @@ ddim_step = Exercise(
                 before**0.5 * clean(x_t, predicted, a).clamp(-1, 1)
                 + (1 - before) ** 0.5 * predicted
             ),
-            "You clip the estimate of x_0 to [-1, 1]. Samplers may; asked is the step without it:"
+            "You clip the estimate of x_0 to [-1, 1]. Samplers may, but this step does not:"
             f" {AT_STEP}",
             STEP,
         ),
         Mistake(
             "the mean of the ancestral step",
             ancestral_mean,
-            "You return the mean of lesson 06. It takes out more noise than this, and relies on"
+            "You return the mean of lesson 06. It removes more noise than this step, and relies on"
             f" fresh noise to make up for it: {AT_STEP}",
             STEP,
         ),
@@ -95,12 +95,12 @@ ddim_step = Exercise(
             LAST,
         ),
         Mistake(
-            "the signal of before",
+            "the old share of signal",
             lambda x_t, predicted, a, before: (
                 a**0.5 * clean(x_t, predicted, a) + (1 - before) ** 0.5 * predicted
             ),
-            "You scale the estimate by sqrt(alpha_bar_t), as x_t holds it. At the earlier level it"
-            f" is stronger: {AT_LAST}",
+            "You scale the estimate by sqrt(alpha_bar_t), as x_t contains it. At the earlier level"
+            f" it is stronger: {AT_LAST}",
             LAST,
         ),
         Mistake(
@@ -117,7 +117,7 @@ ddim_step = Exercise(
             STEP,
         ),
         Mistake(
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_t, predicted, a, before: (
                 before**0.5 * clean(x_t, predicted, a) + (1 - before) * predicted
             ),
@@ -175,7 +175,7 @@ by_hand = HandNumber(
             ),
         ),
         (
-            "variance for standard deviation",
+            "variance instead of standard deviation",
             lambda x_t, predicted, a, before: (
                 before**0.5 * clean(x_t, predicted, a) + (1 - before) * predicted
             ),
@@ -184,7 +184,7 @@ by_hand = HandNumber(
         (
             "the mean of the ancestral step",
             ancestral_mean,
-            "That is the mean of the step of lesson 06, to which fresh noise belongs.",
+            "That is the mean of the step of lesson 06, which adds fresh noise.",
         ),
     ),
 )
@@ -197,7 +197,7 @@ times = HandNumber(
     },
     question=(
         "You draw with DDIM in {steps} steps from a network that was trained with T = {T} times,"
-        " spaced as in the lesson. Of which time is the network told at the last of these steps?"
+        " spaced as in the lesson. Which time is the network given at the last of these steps?"
         " (The first is T; t counts from 1.)"
     ),
     answer=lambda T, steps: T / steps,
@@ -205,12 +205,12 @@ times = HandNumber(
         (
             "the clean image",
             lambda T, steps: 0,
-            "At t = 0 the image is clean, and there is nothing to ask any more.",
+            "At t = 0 the image is clean, and the network is not called any more.",
         ),
         (
             "t = 1",
             lambda T, steps: 1,
-            "The ancestral sampler ends its way at 1. Here every step is as long as the first.",
+            "The ancestral sampler takes its last step at 1. Here all steps are equally long.",
         ),
         (
             "counted from 0",
@@ -241,14 +241,14 @@ predict = Choice(
     right="B",
     replies={
         "A": (
-            "At t = T the noise hardly tells which picture it will be. It takes steps in between to"
-            " decide."
+            "At t = T the noise hardly says which picture it will be. That is decided in the steps"
+            " in between."
         ),
         "B": "The estimate of x_0 is an average over all images that could be under the noise.",
         "C": "The last step leaves no grain: it puts sqrt(1 - 1) = 0 of the noise back.",
         "D": (
-            "The step takes the predicted noise out, and a perfect prediction is nearly all of it"
-            " at t = T."
+            "The step removes the predicted noise, and at t = T a perfect prediction is nearly all"
+            " of x_t."
         ),
     },
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.lesson_02_noising import pixel
+from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
 
 
@@ -15,15 +15,15 @@ def guide(unconditional, conditional, scale):
 
 def guidance_cases(draw: Inputs):
     for what, shape, scale in (
-        ("beyond the label", (3, 1, 4, 5), draw.number(2.2, 8.0)),
+        ("beyond the label", (3, 1, 4, 5), draw.decimal(2.2, 8.0)),
         ("scale 0, no label", (2, 1, 4, 4), 0.0),
         ("scale 1, the label and no more", (1, 1, 5, 5), 1.0),
-        ("between", (4, 1, 4, 4), draw.number(0.2, 0.8)),
+        ("between", (4, 1, 4, 4), draw.decimal(0.2, 0.8)),
         ("a whole number", (2, 1, 3, 3), draw.integer(3, 7)),
     ):
         yield Case(what, (draw.normal(*shape), draw.normal(*shape), scale))
     unconditional, conditional = draw.normal(2, 2, 1, 3, 3).double()
-    yield Case("float64", (unconditional, conditional, draw.number(2.2, 8.0)))
+    yield Case("float64", (unconditional, conditional, draw.decimal(2.2, 8.0)))
 
 
 THREE = (pixel(0.2), pixel(0.5), 3.0)
@@ -36,7 +36,7 @@ AT_ONE = "for 0.2 unconditional, 0.5 conditional and scale 1 it is {right}; your
 guided_noise = Exercise(
     "10.guided_noise",
     arguments=("unconditional", "conditional", "scale"),
-    gives="the guided noise, the shape of unconditional",
+    returns="the guided noise, the shape of unconditional",
     reference=guide,
     cases=guidance_cases,
     points=3,
@@ -45,14 +45,14 @@ guided_noise = Exercise(
             "the paper's scale",
             lambda u, c, scale: (1 + scale) * c - scale * u,
             "Your scale is the w of Ho & Salimans, which is 0 for the plain conditional"
-            f" prediction. Asked is scale = w + 1, which is 1 there: {AT_ONE}",
+            f" prediction. Here scale = w + 1, which is 1 there: {AT_ONE}",
             ONE,
         ),
         Mistake(
-            "1 is taken off the scale",
+            "1 is subtracted from the scale",
             lambda u, c, scale: guide(u, c, scale - 1),
-            "You take 1 off the scale and then start at the unconditional prediction. From there"
-            f" the scale counts in full: {AT_ONE}",
+            "You subtract 1 from the scale and then start at the unconditional prediction. From"
+            f" there the scale counts in full: {AT_ONE}",
             ONE,
         ),
         Mistake(
@@ -85,8 +85,8 @@ guided_noise = Exercise(
         Mistake(
             "the conditional alone",
             lambda u, c, scale: scale * c,
-            "You make the conditional prediction larger. That takes more noise out than there is."
-            f" Scale what the label changes: {AT_THREE}",
+            "You make the conditional prediction larger. That removes more noise than there is."
+            f" Scale the change that the label makes: {AT_THREE}",
             THREE,
         ),
         Mistake(
@@ -115,12 +115,12 @@ by_hand = HandNumber(
         (
             "the paper's scale",
             lambda unconditional, conditional, scale: guide(unconditional, conditional, scale + 1),
-            "You took the scale for the w of Ho & Salimans. Here the scale is w + 1.",
+            "You used the scale as the w of Ho & Salimans. Here the scale is w + 1.",
         ),
         (
             "the predictions are swapped",
             lambda unconditional, conditional, scale: guide(conditional, unconditional, scale),
-            "You started at the prediction with the label. Start at the one without.",
+            "You started at the prediction with the label. Start at the prediction without it.",
         ),
         (
             "the difference alone",
@@ -139,14 +139,14 @@ calls = HandNumber(
     "10.calls",
     values=lambda draw: {"images": 5 * draw.integer(2, 9), "steps": 10 * draw.integer(2, 6)},
     question=(
-        "You draw {images} digits with {steps} DDIM steps at scale 3, each told its own label. How"
-        " many images does the network look at in all? (An image that it is asked about twice"
+        "You draw {images} digits with {steps} DDIM steps at scale 3, each with its own label. How"
+        " many images does the network process in total? (An image that it processes twice"
         " counts twice.)"
     ),
     answer=lambda images, steps: 2 * images * steps,
     mistakes=(
         (
-            "asked once",
+            "called once a step",
             lambda images, steps: images * steps,
             (
                 "That is the count at scale 1. Beyond it, each step needs the prediction with the"
@@ -157,7 +157,7 @@ calls = HandNumber(
             "once for each class",
             lambda images, steps: 10 * images * steps,
             (
-                "The network is told one label for each image, the one asked for, and not all ten"
+                "The network is given one label for each image, the one you want, and not all ten"
                 " in turn."
             ),
         ),
@@ -169,7 +169,7 @@ calls = HandNumber(
         (
             "scale times",
             lambda images, steps: 3 * images * steps,
-            "The scale multiplies a difference. It does not say how often the network is asked.",
+            "The scale multiplies a difference. It does not say how often the network is called.",
         ),
     ),
 )
@@ -189,7 +189,7 @@ predict = Choice(
     },
     right="B",
     replies={
-        "A": "Scale 1 already draws the half as it is. More than that is another distribution.",
+        "A": "Scale 1 already draws that half as it is. A larger scale draws another distribution.",
         "B": "They go to where the other half is least likely, and the part near it is empty.",
         "C": (
             "The push is strongest on points near the other half, and weak on those far from it:"
@@ -203,7 +203,7 @@ predict = Choice(
 def sharpened(x, mean, other, var, scale):
     share = torch.sigmoid(
         (mean - other) * (x - (mean + other) / 2) / var
-    )  # of the cloud asked for, at x
+    )  # of the wanted cloud, at x
     density = torch.exp(-((x - mean) ** 2) / (2 * var)) * share ** (scale - 1)
     return density / (density.sum() * (x[1] - x[0]))
 

@@ -1,20 +1,19 @@
 """A folder of submissions."""
 
 import pytest
-from handed_in import notebook
+
+from marking.hostile import as_notebook
 
 
 @pytest.fixture
 def hand_in(tmp_path):
-    """Writes submissions: hand_in(student=cells, ...) gives their folder."""
+    """Writes submissions: hand_in(student=cells, ...) returns their folder."""
 
     def write(**students):
         for student, cells in students.items():
             folder = tmp_path / "in" / student
             folder.mkdir(parents=True)
-            content = cells if isinstance(cells, (str, bytes)) else notebook(cells)
-            data = content if isinstance(content, bytes) else content.encode()
-            (folder / "03_posterior.ipynb").write_bytes(data)
+            (folder / "03_posterior.ipynb").write_text(as_notebook(cells), encoding="utf-8")
         return tmp_path / "in"
 
     return write

@@ -1,6 +1,4 @@
-"""Notebooks as students hand them in."""
-
-import json
+"""Notebooks of lesson 03 as students hand them in."""
 
 SOLVED = {
     "posterior_coefficients": (
@@ -21,27 +19,10 @@ SOLVED = {
 HEAD = "import torch\nfrom minddpm_course import ask, beside, check\nSTUDENT = 'Ada'"
 
 
-def notebook(cells):
-    """A notebook with these code cells, as JSON."""
-    made = [
-        {
-            "cell_type": "code",
-            "id": f"c{n}",
-            "metadata": {},
-            "outputs": [],
-            "execution_count": None,
-            "source": source,
-        }
-        for n, source in enumerate(cells)
-    ]
-    return json.dumps({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
-
-
 def solved(**replaced):
     """The cells of a solved notebook of lesson 03, some of them replaced; None leaves one out."""
-    functions = {**SOLVED, **replaced}
     cells = [HEAD]
-    for name, source in functions.items():
+    for name, source in {**SOLVED, **replaced}.items():
         if source is not None:
             cells += [source, f"check('03.{name}', {name})"]
     return cells

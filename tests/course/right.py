@@ -1,4 +1,4 @@
-"""Right answers, written otherwise than the references: loops, numpy, other formulas. The tests
+"""Right answers, written differently from the references: loops, numpy, other formulas. The tests
 also mutate them.
 """
 

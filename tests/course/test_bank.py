@@ -8,7 +8,8 @@ import torch
 from right import __dict__ as RIGHT
 from wrong import WRONG
 
-from marking.engine import explain, judge
+from marking.diagnosis import explain
+from marking.engine import judge
 from marking.exercise import Choice, Exercise, HandNumber, Stretch
 from marking.outcome import outcome_of, same
 from minddpm_course.bank import BANK, STRETCHES
@@ -60,7 +61,7 @@ def test_a_stub_fails_with_its_own_message(exercise, nothing):
         assert not verdict.passed
         assert verdict.mistake is None
         assert "not written yet" in verdict.message
-        assert exercise.gives in verdict.message
+        assert exercise.returns in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_numbers_by_hand(question):
             assert why in verdict.message
         assert judge(question, 1e6, 0, student).mistake is None
         assert "not written yet" in judge(question, None, 0, student).message
-        assert "wanted a number" in judge(question, "many", 0, student).message
+        assert "expected a number" in judge(question, "many", 0, student).message
     assert len({str(question.values_for(str(number))) for number in range(20)}) > 5
 
 
@@ -187,7 +188,7 @@ def test_predictions(question):
         assert question.replies[letter] in verdict.message
         if not verdict.passed:
             assert verdict.mistake == f"{letter}: {text}"
-    assert "wanted one of" in judge(question, "Z", 0).message
+    assert "expected one of" in judge(question, "Z", 0).message
     assert "not written yet" in judge(question, "", 0).message
 
 
@@ -206,7 +207,7 @@ def test_a_picture_shows_the_target_and_every_mistake_that_gives_numbers(questio
     target = outcome_of(right, question.picture.args)
     for wrong in (right, *(mistake.wrong for mistake in mistakes)):
         yours = outcome_of(wrong, question.picture.args)
-        axes = side_by_side(question.picture.draw, yours, target).axes
+        axes = side_by_side(question.picture.how, yours, target).axes
         empty = ["nothing to draw" in [text.get_text() for text in axis.texts] for axis in axes]
         assert empty == [yours.value is None, False]
 

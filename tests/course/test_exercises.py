@@ -9,13 +9,14 @@ from pathlib import Path
 import jupytext
 import nbformat
 import pytest
-from build_exercises import make_exercise, with_metadata
 from jupytext.compare import compare_notebooks
 from nbgrader.nbgraderformat import MetadataValidator
 
 from marking.exercise import Exercise
 from marking.grader import grade
 from minddpm_course.bank import BANK, STRETCHES
+from minddpm_course.course import load_course
+from minddpm_course.exercises import exercise_text, mark_cells
 
 ROOT = Path(__file__).parents[2]
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
@@ -50,13 +51,13 @@ def test_each_lesson_that_has_questions_has_a_solution_an_exercise_and_a_twin():
 
 
 def test_a_solution_equals_its_twin(path, solution):
-    twin = with_metadata(jupytext.read(path.parent / "py" / f"{path.stem}.py"))
+    twin = mark_cells(jupytext.read(path.parent / "py" / f"{path.stem}.py"))
     twin.metadata = solution.metadata
     compare_notebooks(solution, twin, fmt="py:percent", compare_outputs=False, compare_ids=False)
 
 
 def test_an_exercise_is_made_from_its_solution_byte_by_byte(path):
-    assert (ROOT / "exercises" / path.name).read_text(encoding="utf-8") == make_exercise(path)
+    assert (ROOT / "exercises" / path.name).read_text(encoding="utf-8") == exercise_text(path)
 
 
 def test_an_exercise_holds_stubs_and_no_outputs(exercise):
@@ -125,7 +126,7 @@ def name_of(mark):
 @pytest.mark.skipif(os.name == "nt", reason="submissions are run on Linux and macOS")
 def test_solutions_earn_everything_and_stubs_nothing(tmp_path):
     for folder, share in (("solutions", 1), ("exercises", 0)):
-        results = grade([ROOT / folder], tmp_path / folder, progress=False, seed=5)
+        results = grade(load_course(), [ROOT / folder], tmp_path / folder, progress=False, seed=5)
         rows = [row for result in results for row in result.rows]
         assert [row.exercise for row in rows] == list(BANK)
         assert [(row.exercise, row.points) for row in rows] == [

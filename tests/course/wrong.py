@@ -1,5 +1,5 @@
-"""Wrong answers that are in no bank, at least five for each exercise: they must fail, and without a
-name.
+"""Wrong answers that are not in the bank, at least five for each exercise: they must fail, and
+without a name.
 """
 
 import math

@@ -1,0 +1,28 @@
+"""HTML from the templates in templates/, where everything is escaped."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+@functools.cache
+def templates() -> jinja2.Environment:
+    """The templates, escaping every value."""
+    import jinja2  # not at the top: only pages and cards need it, not every command
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("marking"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in a template."""
+    return templates().get_template(template).render(**values)

@@ -1,0 +1,23 @@
+"""The course that is handed to the engine."""
+
+import functools
+
+from marking.course import Course
+
+
+@functools.cache
+def load_course() -> Course:
+    """Load the bank and what draws; this imports matplotlib, so it waits until it is needed."""
+    from minddpm_course.bank import BANK, MODULES, STRETCHES
+    from minddpm_course.pictures import draw_beside
+
+    return Course(
+        name="minddpm",
+        package="minddpm_course",
+        bank=BANK,
+        stretches=STRETCHES,
+        draw_beside=draw_beside,
+        answers=("minddpm",),
+        answer_files=tuple(module.__name__.rpartition(".")[2] for module in MODULES),
+        variables={"predict": "prediction"},
+    )

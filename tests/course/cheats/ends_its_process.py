@@ -1,4 +1,0 @@
-# ends its process
-# %%
-import os
-os._exit(0)

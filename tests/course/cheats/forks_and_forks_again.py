@@ -1,5 +1,0 @@
-# forks and forks again
-# %%
-import os
-while True:
-    os.fork()

@@ -1,4 +1,0 @@
-# loops
-# %% answer
-def posterior_variance(*args):
-    while True: pass

@@ -1,3 +1,0 @@
-# loops in a cell
-# %% after
-while True: pass

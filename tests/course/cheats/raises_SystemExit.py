@@ -1,4 +1,0 @@
-# raises SystemExit
-# %% answer
-def posterior_variance(*args):
-    raise SystemExit(0)

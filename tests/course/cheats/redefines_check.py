@@ -1,3 +1,0 @@
-# redefines check
-# %%
-def check(*a, **k): print('passed')

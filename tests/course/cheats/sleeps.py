@@ -1,4 +1,0 @@
-# sleeps
-# %% after
-import time
-time.sleep(10**6)

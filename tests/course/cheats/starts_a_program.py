@@ -1,4 +1,0 @@
-# starts a program
-# %%
-import subprocess
-subprocess.run(['touch', VICTIM])

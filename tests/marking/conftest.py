@@ -1,0 +1,21 @@
+"""A folder of submissions."""
+
+import pytest
+
+from marking.hostile import as_notebook
+
+
+@pytest.fixture
+def hand_in(tmp_path):
+    """Writes submissions: hand_in(student=cells, ...) returns their folder."""
+
+    def write(**students):
+        for student, cells in students.items():
+            folder = tmp_path / "in" / student
+            folder.mkdir(parents=True)
+            content = cells if isinstance(cells, (str, bytes)) else as_notebook(cells)
+            data = content if isinstance(content, bytes) else content.encode()
+            (folder / "solve_quadratics.ipynb").write_bytes(data)
+        return tmp_path / "in"
+
+    return write

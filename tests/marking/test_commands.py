@@ -1,0 +1,208 @@
+"""The commands of a course, on a command line of their own: check, progress, grade,
+nbgrader-course.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from quadratics import COURSE, solved
+
+from marking.commands import add_marking_commands
+from marking.hostile import as_notebook
+from marking.pages import templates
+
+HERE = Path(__file__).parent
+unix = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
+
+
+def run(*arguments, load_course=lambda: COURSE):
+    """Run a command, and return its exit code; errors are raised."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+
+    def command(name, run):
+        made = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        made.set_defaults(run=run)
+        return made
+
+    add_marking_commands(command, load_course, "pip install algebra[course]")
+    options = parser.parse_args([str(argument) for argument in arguments])
+    return options.run(options)
+
+
+@unix
+def test_check_judges_every_answer_of_a_notebook(hand_in, capsys):
+    folder = hand_in(ada=solved())
+    assert run("check", folder / "ada" / "solve_quadratics.ipynb") == 1
+    shown = capsys.readouterr().out
+    assert "✓ solve.discriminant: right" in shown
+    assert "✗ solve.by_hand: not written yet" in shown
+    assert shown.endswith("2 of 3 solved\n")
+
+
+@unix
+def test_progress_names_what_comes_next(hand_in, capsys):
+    wrong = "def roots(a, b, c):\n    return a, b\n"
+    folder = hand_in(ada=solved(roots=wrong)) / "ada"
+    (folder / "other.ipynb").write_text("no notebook, and of no lesson")
+    assert run("progress", folder) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["✓", "solve.discriminant", "right"]
+    assert lines[1].startswith("· solve.roots                  result 1 of 2 is wrong, off by")
+    assert lines[-2] == "1 of 3 solved, 2 of 6 points"
+    assert lines[-1] == f"next: solve.roots, in {folder / 'solve_quadratics.ipynb'}"
+    with pytest.raises(FileNotFoundError, match="expected a folder with notebooks of exercises"):
+        run("progress", folder.parent)
+
+
+@unix
+def test_grade_writes_a_report_and_resumes(hand_in, tmp_path, capsys):
+    folder = hand_in(ada=solved())
+    assert run("grade", folder, "--out", tmp_path / "out", "--jobs", "1") == 0
+    assert "1 notebooks of 1 students graded, 0 broken: " in capsys.readouterr().out
+    assert (tmp_path / "out" / "class.html").is_file()
+    with pytest.raises(FileExistsError, match="resume, or choose another folder"):
+        run("grade", folder, "--out", tmp_path / "out")
+    assert run("grade", folder, "--out", tmp_path / "out", "--resume") == 0
+    (folder / "ada" / "solve_quadratics.ipynb").write_text("no JSON")
+    assert run("grade", folder, "--out", tmp_path / "out", "--resume") == 1
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        run("grade", tmp_path / "nowhere", "--out", tmp_path / "out2")
+
+
+def test_a_picture_is_no_notebook(tmp_path):
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    with pytest.raises(ValueError, match=r"picture\.png: not a notebook: its content is not UTF-8"):
+        run("check", picture)
+    with pytest.raises(FileNotFoundError, match=r"got .*none\.ipynb, which does not exist"):
+        run("check", tmp_path / "none.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("grade", "in", "--out", "out", "--jobs", "0"), "must be an integer from 1 to"),
+        (("grade", "in", "--out", "out", "--memory", "many"), "from 256 to 4294967295, got 'many'"),
+        (("grade", "in"), "--out"),
+    ],
+)
+def test_options_out_of_range_are_refused(arguments, words, capsys):
+    with pytest.raises(SystemExit):
+        run(*arguments)
+    assert words in capsys.readouterr().err
+
+
+def test_help_names_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        run("grade", "--help")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Grade a class: notebooks, folders of them, or zips" in shown
+    assert "seconds for each submission (default: 60)" in shown
+
+
+def test_what_is_not_installed_is_said_in_one_line(tmp_path):
+    def load_course():
+        import no_such_package_for_pictures  # noqa: F401
+
+    with pytest.raises(ValueError, match=r"needs no_such_package_for_pictures.*algebra\[course\]$"):
+        run("check", tmp_path, load_course=load_course)
+
+
+def test_a_missing_package_is_named_before_anything_is_graded(tmp_path, monkeypatch):
+    templates.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ValueError, match="needs jinja2, which is not installed: pip install alge"):
+        run("grade", tmp_path, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@unix
+def test_ctrl_c_ends_it_at_once_and_loses_nothing(hand_in, tmp_path):
+    stubborn = (
+        "import time\nwhile True:\n    try:\n        time.sleep(60)\n"
+        "    except BaseException:\n        pass\n"
+    )
+    folder = hand_in(ada=solved(), ben=[stubborn], cleo=[stubborn])
+    # where tests run in the background, Ctrl-C is ignored by all that they start: heed it again
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys; from test_commands import run\n"
+        "try: run(*sys.argv[1:])\n"
+        "except KeyboardInterrupt as stop: sys.exit(str(stop))\n"
+    )
+    arguments = ["grade", folder, "--out", tmp_path / "out", "--jobs", "2", "--timeout", "500"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    results = tmp_path / "out" / "results.jsonl"
+    deadline = time.monotonic() + 120
+    while not (results.exists() and results.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert "continue with --resume" in process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert len(results.read_text().splitlines()) == 1
+
+
+MARK = {"schema_version": 3, "grade_id": "a", "grade": True, "points": 1}
+
+
+def marked(*marks):
+    """A notebook of cells that nbgrader marks so."""
+    notebook = json.loads(as_notebook(["1"] * len(marks)))
+    for cell, mark in zip(notebook["cells"], marks):
+        cell["metadata"]["nbgrader"] = mark
+    return json.dumps(notebook)
+
+
+def test_a_course_is_laid_out_for_nbgrader(tmp_path, capsys):
+    solutions = tmp_path / "solutions"
+    solutions.mkdir()
+    for name in ("solve_quadratics", "graph_parabolas", "unrelated"):
+        (solutions / f"{name}.ipynb").write_text(marked(MARK), encoding="utf-8")
+    (tmp_path / "course").mkdir()  # an empty folder will do
+    command = ["nbgrader-course", tmp_path / "course", "--solutions", solutions]
+    assert run(*command, "--timeout", "45") == 0
+    shown = capsys.readouterr().out
+    assert "2 assignments in " in shown
+    assert "nbgrader generate_assignment graph_parabolas" in shown
+    source = tmp_path / "course" / "source"
+    assert (source / "solve_quadratics" / "solve_quadratics.ipynb").is_file()
+    assert not (source / "unrelated").exists()
+    config = (tmp_path / "course" / "nbgrader_config.py").read_text(encoding="utf-8")
+    assert "c.Execute.timeout = 45\n" in config
+    assert "c.CourseDirectory.course_id = 'quadratics'\n" in config
+    compile(config, "nbgrader_config.py", "exec")
+    assert str(tmp_path) not in config  # a course can be moved
+    with pytest.raises(FileExistsError, match="expected a new or empty folder .* is not empty"):
+        run(*command)
+    with pytest.raises(FileNotFoundError, match="nowhere, which is not a folder"):
+        run("nbgrader-course", tmp_path / "new", "--solutions", tmp_path / "nowhere")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "expected a notebook"),
+        (marked(), "no cell has points"),
+        (marked({**MARK, "schema_version": 2}), "schema 3 .* got 2"),
+        (marked(MARK, MARK), "each grade_id once .* several of a"),
+    ],
+)
+def test_solutions_that_nbgrader_would_not_take_are_refused(tmp_path, content, words):
+    (tmp_path / "solve_quadratics.ipynb").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=words):
+        run("nbgrader-course", tmp_path / "course", "--solutions", tmp_path)
+    assert not (tmp_path / "course").exists()

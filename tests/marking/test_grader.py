@@ -1,0 +1,289 @@
+"""Grading: who earns what, broken files, odd notebooks, zips, resuming."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from algebra import BANK
+from quadratics import COURSE, HEAD, solved
+
+from marking.grader import grade
+from marking.hostile import as_notebook
+from marking.report import write_report
+from marking.sandbox.parent import Limits, walls
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
+LIMITS = Limits(timeout=60, cell=10)
+
+
+def graded(folder, out, **options):
+    grade(COURSE, [folder], out, report=write_report, limits=LIMITS, progress=False, **options)
+    with (out / "grades.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def by_exercise(rows, student):
+    return {row["exercise"]: row for row in rows if row["student"] == student}
+
+
+def test_right_wrong_and_unwritten_answers(hand_in, tmp_path):
+    wrong = "def discriminant(a, b, c):\n    return b * b + 4 * a * c\n"
+    stub = "def discriminant(a, b, c):\n    ...\n"
+    folder = hand_in(ada=solved(), ben=solved(discriminant=wrong), cleo=solved(discriminant=stub))
+    rows = graded(folder, tmp_path / "out")
+    assert list(rows[0]) == ["student", "notebook", "exercise", "points", "of", "mistake", "remark"]
+    ada, ben, cleo = (by_exercise(rows, student) for student in ("ada", "ben", "cleo"))
+    assert list(ada) == ["solve.discriminant", "solve.roots", "solve.by_hand"]
+    assert [row["points"] for row in ada.values()] == ["2", "3", "0"]
+    assert [row["of"] for row in ada.values()] == ["2", "3", "1"]
+    assert ben["solve.discriminant"]["points"] == "0"
+    assert ben["solve.discriminant"]["mistake"] == "plus for minus"
+    assert cleo["solve.discriminant"]["points"] == "0"
+    assert cleo["solve.discriminant"]["mistake"] == ""
+    assert cleo["solve.roots"]["points"] == "3"
+    page = (tmp_path / "out" / "feedback" / "ben.html").read_text(encoding="utf-8")
+    assert "A known mistake: plus for minus. You add 4 a c." in page
+    page = (tmp_path / "out" / "feedback" / "cleo.html").read_text(encoding="utf-8")
+    assert "✗ not written yet" in page
+    page = (tmp_path / "out" / "class.html").read_text(encoding="utf-8")
+    assert "solve.discriminant: 1 of 3 solved it" in page
+    assert "What to teach again" in page
+
+
+def test_feedback_gives_no_inputs_away(hand_in, tmp_path):
+    spy = "def discriminant(a, b, c):\n    return b / 7\n"
+    graded(hand_in(ada=solved(discriminant=spy)), tmp_path / "out")
+    page = (tmp_path / "out" / "feedback" / "ada.html").read_text(encoding="utf-8")
+    assert "the result is wrong, off by up to" in page
+    assert "expected" not in page
+    assert "a = [" not in page
+
+
+def test_cells_that_are_missing_moved_or_doubled_are_graded_by_name(hand_in, tmp_path):
+    cells = solved()
+    checks = [cell for cell in cells if cell.startswith("check(")]
+    rest = [cell for cell in cells if not cell.startswith("check(")]
+    folder = hand_in(
+        unchecked=rest,
+        shuffled=[rest[0], *rest[:0:-1], *checks],
+        doubled=[*cells, cells[1].replace("4", "5"), cells[1], cells[2]],
+        without_head=rest[1:],
+    )
+    rows = graded(folder, tmp_path / "out")
+    for student in ("unchecked", "shuffled", "doubled", "without_head"):
+        row = by_exercise(rows, student)["solve.discriminant"]
+        assert row["points"] == "2", (student, row)
+        by_name = student in ("unchecked", "without_head")
+        assert ("not passed to check: found by its name" in row["remark"]) == by_name
+
+
+def test_a_prediction_is_found_in_the_variable_that_the_course_names(hand_in, tmp_path):
+    folder = hand_in(ada=[HEAD, "opening = 'B'", "beside('graph.stretch', lambda a, b, c: c)"])
+    rows = by_exercise(graded(folder, tmp_path / "out"), "ada")
+    assert rows["graph.which_way"]["points"] == "1"
+    assert rows["graph.which_way"]["remark"] == "not passed to check: found by its name"
+    assert rows["graph.parabola"]["remark"] == ""
+
+
+def test_an_error_in_one_cell_costs_only_that_cell(hand_in, tmp_path):
+    cells = solved()
+    folder = hand_in(
+        ada=[cells[0], "1 / 0", "def f(:", "%matplotlib inline\n!ls", "await_me = 1", *cells[1:]]
+    )
+    row = by_exercise(graded(folder, tmp_path / "out"), "ada")["solve.discriminant"]
+    assert row["points"] == "2"
+    assert "ZeroDivisionError" in row["remark"]
+    assert "SyntaxError" in row["remark"]
+
+
+OTHER_KERNEL = {"cells": [], "metadata": {"kernelspec": {"name": "ir", "language": "R"}}}
+BROKEN = {
+    "not_json": ("this is no notebook", "not a notebook: its content is not JSON"),
+    "no_cells": (json.dumps({"worksheets": []}), "not a notebook of format 4"),
+    "a_list": ("[1, 2]", "not a notebook of format 4"),
+    "other_kernel": (json.dumps(OTHER_KERNEL), "not a Python notebook: its language is R"),
+    "not_utf8": ("naïve".encode("utf-16"), "not a notebook: its content is not UTF-8 text"),
+    "empty": ("", "not a notebook: its content is not JSON"),
+    "deep": ("[" * 100_000, "not a notebook: its content is not JSON"),
+    "huge": (
+        '{"cells": "' + "x" * (50 * 2**20) + '"}',
+        "too large: a notebook may have at most 20",
+    ),
+}
+
+
+def test_a_broken_notebook_costs_only_itself(hand_in, tmp_path):
+    files = {student: content for student, (content, _) in BROKEN.items()}
+    folder = hand_in(**files, python_2=[HEAD, "print 'no'"], zz_good=solved())
+    rows = graded(folder, tmp_path / "out")
+    for student, (_, words) in BROKEN.items():
+        own = [row for row in rows if row["student"] == student]
+        assert len(own) == 1
+        assert own[0]["remark"].startswith(words), own
+        assert (tmp_path / "out" / "feedback" / f"{student}.html").exists()
+    assert by_exercise(rows, "zz_good")["solve.discriminant"]["points"] == "2"
+    assert "SyntaxError" in by_exercise(rows, "python_2")["solve.discriminant"]["remark"]
+
+
+def test_a_notebook_of_another_course_is_remarked(hand_in, tmp_path):
+    folder = hand_in(ada=["x = 1"])
+    (folder / "ada" / "solve_quadratics.ipynb").rename(folder / "ada" / "03_posterior.ipynb")
+    (row,) = graded(folder, tmp_path / "out")
+    assert row["exercise"] == ""
+    assert row["remark"] == "it contains no exercise of this course"
+
+
+def test_a_zip_as_a_learning_platform_exports_it(tmp_path):
+    path = tmp_path / "class.zip"
+    ada = "Ada Lovelace_123_assignsubmission_file_"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{ada}/solve_quadratics.ipynb", as_notebook(solved()))
+        archive.writestr("noetheremmy_4567_8901_solve_quadratics.ipynb", as_notebook(solved()))
+        archive.writestr("cleo-solve_quadratics.ipynb", as_notebook(solved()))
+        archive.writestr("../../escaped.ipynb", as_notebook(solved()))
+        archive.writestr("__MACOSX/Ada/solve_quadratics.ipynb", "junk")
+        archive.writestr(f"{ada}/notes.txt", "hello")
+    rows = graded(path, tmp_path / "out")
+    assert {row["student"] for row in rows} == {"Ada Lovelace", "noetheremmy", "cleo"}
+    assert not (tmp_path.parent / "escaped.ipynb").exists()
+
+
+def test_an_entry_of_a_zip_that_cannot_be_read_costs_only_its_student(tmp_path):
+    path = tmp_path / "class.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ada/solve_quadratics.ipynb", as_notebook(solved()))
+        archive.writestr("ben/solve_quadratics.ipynb", as_notebook(solved()) + "  <- here")
+        archive.writestr("ben/solve_quadratics.ipynb/inside.ipynb", as_notebook(solved()))
+    # its checksum is no longer right
+    path.write_bytes(path.read_bytes().replace(b"<- here", b"<- HERE"))
+    rows = graded(path, tmp_path / "out")
+    assert by_exercise(rows, "ada")["solve.discriminant"]["points"] == "2"
+    assert {row["points"] for row in rows if row["student"] == "ben"} == {"0"}
+
+
+def test_odd_characters_and_large_cells_cost_no_one_time(hand_in, tmp_path):
+    cells = solved()
+    folder = hand_in(
+        surrogate=[cells[0], "raise ValueError('\\ud800')", "x = '\ud800'", *cells[1:]],
+        blank=[*cells, "\n" * 5_000_000],
+        magics=[*cells, "%magic\n" * 5_000],
+        long=[*cells, "x = 1  # ?\n" * 200_000],
+    )
+    (folder / ("n" * 200)).mkdir()
+    (folder / ("n" * 200) / "solve_quadratics.ipynb").write_text(as_notebook(cells))
+    rows = graded(folder, tmp_path / "out")
+    for student in ("surrogate", "blank", "magics", "long", "n" * 200):
+        assert by_exercise(rows, student)["solve.discriminant"]["points"] == "2", student
+
+
+def test_an_environment_that_lies_in_tmp_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/tmp/course/.venv")
+    command = walls("bwrap", Path("/room"), 1, ())
+    assert command.index("/tmp") < command.index("/tmp/course/.venv")
+    assert command[command.index("/tmp") - 1] == "--tmpfs"
+
+
+def test_packages_that_hold_answers_are_hidden_where_they_are_installed():
+    import torch
+    import typing_extensions
+
+    command = walls("bwrap", Path("/room"), 1, ("torch", "typing_extensions", "no_such_package"))
+    folder = command.index(str(Path(torch.__file__).parent))
+    assert command[folder - 1] == "--tmpfs"
+    file = command.index(typing_extensions.__file__)
+    assert command[file - 2 : file] == ["--ro-bind", "/dev/null"]
+
+
+def test_an_answer_that_ends_the_process_costs_only_itself(hand_in, tmp_path):
+    ending = "def roots(a, b, c):\n    import os\n    os._exit(0)\n"
+    cells = [*solved(roots=ending), "by_hand = 1.0"]
+    rows = by_exercise(graded(hand_in(ada=cells), tmp_path / "out"), "ada")
+    assert "its process ended" in rows["solve.roots"]["remark"]
+    assert rows["solve.roots"]["points"] == "0"
+    assert rows["solve.discriminant"]["points"] == "2"
+    assert "its process ended" not in rows["solve.by_hand"]["remark"]
+
+
+def test_the_numbers_of_another_name_are_remarked(hand_in, tmp_path):
+    question = BANK["solve.by_hand"]
+    number = question.answer(**question.values_for("Emmy Noether"))
+    cells = [*solved(), f"check('solve.by_hand', {number!r}, student='Emmy Noether')"]
+    rows = graded(hand_in(emmy_noether=cells, ada=cells), tmp_path / "out")
+    own, others = (
+        by_exercise(rows, student)["solve.by_hand"] for student in ("emmy_noether", "ada")
+    )
+    assert own["points"] == others["points"] == "1"
+    assert own["remark"] == ""
+    assert others["remark"] == "the numbers belong to 'Emmy Noether'"
+
+
+def test_imports_of_packages_with_answers_are_remarked(hand_in, tmp_path):
+    cells = [*solved(), "import marking\nfrom algebra import roots\nimport quadratics\nimport math"]
+    remark = by_exercise(graded(hand_in(ada=cells), tmp_path / "out"), "ada")["solve.roots"][
+        "remark"
+    ]
+    for line in ("import marking", "from algebra import roots", "import quadratics"):
+        assert f"imports a package that holds answers: {line};" in remark + ";"
+    assert "math" not in remark
+    assert "from quadratics import" not in remark
+    assert "tried to import marking" in remark
+
+
+def test_reading_modules_of_an_environment_in_a_folder_named_like_a_package_is_no_attempt(
+    hand_in, tmp_path
+):
+    """A checkout of the course may be called like its package, and hold the environment."""
+    environment = tmp_path / "quadratics" / ".venv"
+    environment.parent.mkdir()
+    environment.symlink_to(sys.prefix)
+    folder = hand_in(ada=[*solved(), "import jinja2\nopen('quadratics/answers.py')"])
+    code = (
+        "import sys\nfrom quadratics import COURSE\nfrom marking.grader import grade\n"
+        "(one,) = grade(COURSE, [sys.argv[1]], sys.argv[2], progress=False)\nprint(*one.remarks)"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    done = subprocess.run(
+        [str(environment / "bin" / "python"), "-c", code, str(folder), str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tried to read quadratics/answers.py" in done.stdout
+    assert done.stdout.count("tried to read") == 1
+
+
+def test_results_repeat_with_the_seed_and_resuming_loses_nothing(hand_in, tmp_path):
+    folder = hand_in(ada=solved(), ben=solved(discriminant=None))
+    first = graded(folder, tmp_path / "a", seed=3)
+    assert first == graded(folder, tmp_path / "b", seed=3, jobs=1)
+    results = tmp_path / "a" / "results.jsonl"
+    lines = results.read_text(encoding="utf-8").splitlines(keepends=True)
+    half = lines[0] + lines[1][: len(lines[1]) // 2]  # stopped while writing
+    results.write_text(half, encoding="utf-8")
+    with pytest.raises(FileExistsError, match="resume"):
+        graded(folder, tmp_path / "a", seed=3)
+    assert graded(folder, tmp_path / "a", seed=3, resume=True) == first
+
+
+def test_without_a_report_only_the_results_are_written(hand_in, tmp_path):
+    results = grade(COURSE, [hand_in(ada=solved())], tmp_path / "out", progress=False)
+    assert [row.points for row in results[0].rows] == [2, 3, 0]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.jsonl"]
+
+
+def test_what_cannot_be_graded_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="got .*nowhere, which does not exist"):
+        grade(COURSE, [tmp_path / "nowhere"], tmp_path / "out", progress=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="there are no notebooks in .*empty"):
+        grade(COURSE, [tmp_path / "empty"], tmp_path / "out", progress=False)
+    (tmp_path / "not.zip").write_text("hello")
+    with pytest.raises(ValueError, match="expected a zip, got .*not.zip"):
+        grade(COURSE, [tmp_path / "not.zip"], tmp_path / "out", progress=False)
