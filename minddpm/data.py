@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,12 +56,12 @@ def load_cat() -> Float[Tensor, "1 1 128 128"]:
         return from_bytes(np.asarray(photograph))[None, None]
 
 
-def from_bytes(pixels: np.ndarray[Any, Any]) -> Float[Tensor, "*dims"]:
+def from_bytes(pixels: np.ndarray) -> Float[Tensor, "*dims"]:
     """Map 0..255 to [-1, 1], as float32: x = pixel / 127.5 - 1."""
     return torch.from_numpy(pixels.astype(np.float32)) / 127.5 - 1
 
 
-def to_bytes(images: Float[Tensor, "*dims"]) -> np.ndarray[Any, Any]:
+def to_bytes(images: Float[Tensor, "*dims"]) -> np.ndarray:
     """Map [-1, 1] to the nearest of 0..255, as uint8; what lies outside is clipped."""
     scaled = (images.detach().cpu().float() + 1) * 127.5
     return scaled.round().clamp(0, 255).to(torch.uint8).numpy()

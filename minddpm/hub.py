@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import types
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class OnHub(nn.Module):
@@ -20,7 +22,7 @@ class OnHub(nn.Module):
     config: Any
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **options: Any) -> Self:
+    def from_pretrained(cls: type[Network], name: str | Path, **options: Any) -> Network:
         """Load a network in eval mode from a repository of the hub, such as "me/digits", or from a
         folder.
 

@@ -145,7 +145,7 @@ def hold_out(loaded: LoadedImages) -> tuple[LoadedImages, LoadedImages]:
     return train, apart
 
 
-def as_images(value: Tensor | np.ndarray[Any, Any]) -> Float[Tensor, "n *dims"]:
+def as_images(value: Tensor | np.ndarray) -> Float[Tensor, "n *dims"]:
     """Take images as a tensor or as a numpy array, or say how to make one of something else.
 
     Args: value, a floating point tensor of shape (n, *dims); or an array of shape (n, h, w),
@@ -184,7 +184,7 @@ def as_images(value: Tensor | np.ndarray[Any, Any]) -> Float[Tensor, "n *dims"]:
     return images
 
 
-def array_images(pixels: np.ndarray[Any, Any]) -> Float[Tensor, "n c h w"]:
+def array_images(pixels: np.ndarray) -> Float[Tensor, "n c h w"]:
     """Make images of an array: see `as_images`, which also checks their range."""
     if pixels.ndim == 3:
         pixels = pixels[:, None]
@@ -208,8 +208,8 @@ def array_images(pixels: np.ndarray[Any, Any]) -> Float[Tensor, "n c h w"]:
 
 
 def idx_images(
-    pixels: np.ndarray[Any, Any],
-    labels: np.ndarray[Any, Any] | None,
+    pixels: np.ndarray,
+    labels: np.ndarray | None,
     names: tuple[str, ...] | None = None,
 ) -> LoadedImages:
     """Pair the pixels and labels of IDX files; labels without names are called by their numbers."""
@@ -239,7 +239,7 @@ def read_npz(path: Path, labels: bool) -> LoadedImages:
     )
 
 
-def check_count(images: Tensor, labels: np.ndarray[Any, Any]) -> None:
+def check_count(images: Tensor, labels: np.ndarray) -> None:
     """Raise unless there is one label for each image."""
     if labels.shape != images.shape[:1]:
         raise ValueError(
@@ -298,7 +298,7 @@ def some(words: Any) -> str:
     return ", ".join(every[:NAMED]) + ", ..." * (len(every) > NAMED)
 
 
-def read_picture(path: Path) -> np.ndarray[Any, Any]:
+def read_picture(path: Path) -> np.ndarray:
     """Read a picture as uint8, shape (h, w) if it is grey, else (3, h, w), upright, its transparent
     parts black.
     """
