@@ -128,8 +128,7 @@ def fetch(archive: Archive, name: str) -> Path:
     kind = ValueError if wrong else ConnectionError
     raise kind(
         f"could not fetch {name}; tried {', '.join(failures)}. Without a network, put {name}, with"
-        f" SHA-256 {sha256}, into {archive.cache}, or use the bundled digits,"
-        " load_mnist(source='bundled')"
+        f" SHA-256 {sha256}, into {archive.cache}"
     ) from (wrong[0] if wrong else errors[-1])
 
 

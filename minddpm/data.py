@@ -37,7 +37,11 @@ def load_mnist(
         with np.load(ASSETS / "mnist_5000.npz") as arrays:
             pixels, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     elif source == "full":
-        pixels, labels = fetch_split(MNIST, split)
+        try:
+            pixels, labels = fetch_split(MNIST, split)
+        except (ConnectionError, ValueError) as error:
+            advice = "The digits of source='bundled' need no network"
+            raise type(error)(f"{error}. {advice}") from error
     else:
         raise ValueError(f"source must be 'bundled' or 'full', got {source!r}")
     if pixels.shape != (len(labels), 28, 28) or labels.max(initial=0) > 9:
