@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -225,18 +226,24 @@ def read_npz(path: Path, labels: bool) -> LoadedImages:
     """Read the arrays `images` and `labels` of an .npz file; labels may be numbers or words."""
     if not zipfile.is_zipfile(path):
         raise ValueError(f"wanted an .npz file, got {path}, which is none")
-    with np.load(path) as arrays:
-        for name in ("images", "labels")[: 1 + labels]:
-            if name not in arrays:
-                raise ValueError(f"wanted an array {name!r} in {path}, got {', '.join(arrays)}")
-        images = as_images(arrays["images"])
-        if not labels:
-            return LoadedImages(images, None, ())
-        check_count(images, arrays["labels"])
-        names, numbers = np.unique(arrays["labels"], return_inverse=True)
-    return LoadedImages(
-        images, torch.from_numpy(numbers.astype(np.int64)), tuple(str(name) for name in names)
-    )
+    names = ("images", "labels") if labels else ("images",)
+    with np.load(path) as file:
+        missing = [name for name in names if name not in file]
+        if missing:
+            raise ValueError(f"wanted an array {missing[0]!r} in {path}, got {', '.join(file)}")
+        try:
+            arrays = {name: file[name] for name in names}
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+            raise ValueError(
+                f"wanted arrays of numbers in {path}, got damaged ones or Python objects"
+            ) from None  # what numpy says would be advice on pickles
+    images = as_images(arrays["images"])
+    if not labels:
+        return LoadedImages(images, None, ())
+    check_count(images, arrays["labels"])
+    words, numbers = np.unique(arrays["labels"], return_inverse=True)
+    given = torch.from_numpy(numbers.astype(np.int64))
+    return LoadedImages(images, given, tuple(str(word) for word in words))
 
 
 def check_count(images: Tensor, labels: np.ndarray) -> None:

@@ -96,7 +96,7 @@ def train_to(
         batch_size = min(64, len(images))
     if batch_size > len(images):
         raise ValueError(f"batch_size must be at most the {len(images)} images, got {batch_size}")
-    every = positive_integer("every", every)
+    steps, every = positive_integer("steps", steps), positive_integer("every", every)
     chosen: dict[str, Any] = {
         "steps": steps,
         "batch_size": batch_size,
@@ -144,6 +144,8 @@ def train_to(
             if not math.isfinite(held):  # broken weights must not replace the last good ones
                 raise FloatingPointError(f"the held-out loss is {held} at step {state.step}")
             now["held_out_loss"] = held
+        if not all(bool(weight.isfinite().all()) for weight in state.model.parameters()):
+            raise FloatingPointError(f"the weights are not finite at step {state.step}")
         if log_row:
             mean = torch.stack(losses).double().mean().item()
             rows.append(log_row_of(state, mean, held, now["seconds"]))

@@ -509,7 +509,8 @@ def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeyp
     code, _, message = run(
         "sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--ddim", 4
     )
-    assert code == 2 and "--ddim must be at most 3, the steps of the noise schedule, got 4" in message
+    assert code == 2
+    assert "--ddim must be at most 3, the steps of the noise schedule, got 4" in message
 
 
 def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, monkeypatch):
