@@ -4,6 +4,7 @@ costs.
 
 import csv
 import math
+import os
 import re
 import signal
 import subprocess
@@ -131,10 +132,7 @@ def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name
     *_, last = (command for command in commands if ("--labels" in command) == labels)
     options = vars(command_line.build_parser().parse_args(last.split()))
     model, _, metadata = load_pretrained(name)
-    settings = {
-        name: metadata[name]
-        for name in ("seed", "steps", "learning_rate", "source")
-    }
+    settings = {name: metadata[name] for name in ("seed", "steps", "learning_rate", "source")}
     assert {name: options[name] for name in settings} == settings
     parsed = command_line.build_parser().parse_args(last.split())
     assert command_line.augment_of(parsed) == metadata["augment"]
@@ -154,9 +152,7 @@ def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
         code, _, message = run(*train_arguments(tmp_path / "parts", "--labels"))
     checkpoint = tmp_path / "parts" / "checkpoint.safetensors"
     assert code == 130
-    assert (
-        message == f"stopped at step {stop - 1} of 6; {checkpoint} keeps it: go on with --resume"
-    )
+    assert message == f"stopped at step {stop - 1} of 6; {checkpoint} keeps it: go on with --resume"
     metadata, _ = load_training(checkpoint)
     assert metadata["step"] == stop - 1
 
@@ -741,3 +737,203 @@ def test_the_module_runs_and_an_error_is_one_line_without_a_traceback(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: wanted a checkpoint at nowhere, got no file\n"
+
+
+# precision and device
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_weights_of_another_precision_are_drawn_from_and_measured(tmp_path, run, dtype):
+    torch.manual_seed(0)
+    model = UNet(SMALL).to(dtype)
+    path = save(tmp_path / "other.safetensors", model, linear_schedule(3, 0.1, 0.5))
+    for more in ((), ("--ddim", 2)):
+        out = tmp_path / "x.png"
+        code, _, message = run("sample", "--out", out, "--checkpoint", path, "--count", 2, *more)
+        assert code == 0, message
+    samples = tmp_path / "kept.npz"
+    arguments = ("evaluate", "--checkpoint", path, "--samples", samples, "--count", 2)
+    code, out, message = run(*arguments)
+    assert code == 0, message
+    with np.load(samples) as arrays:
+        assert arrays["images"].dtype == np.float32
+    assert run(*arguments)[1] == out, "the kept samples are known again"
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("mps", "this machine has no mps device: use cpu"), ("tpu", "must be one of auto, cpu, cuda")],
+)
+def test_a_device_that_is_not_there_is_refused(tmp_path, capsys, monkeypatch, command, name, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    out = [] if command == "evaluate" else ["--out", str(tmp_path / "x.png")]
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([command, *out, "--device", name])
+    assert stop.value.code == 2
+    assert f"argument --device: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"), [((True, True), "cuda"), ((False, True), "mps"), ((False, False), "cpu")]
+)
+def test_auto_is_the_fastest_device_that_is_there(monkeypatch, there, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there[0])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there[1])
+    options = command_line.build_parser().parse_args(["sample", "--out", "x.png"])
+    assert options.device == torch.device(wanted)
+
+
+def test_the_model_is_moved_to_the_device(tmp_path, small, checkpoint, run, monkeypatch):
+    moved = []
+    move = UNet.to
+    monkeypatch.setattr(UNet, "to", lambda model, *to: moved.append(to) or move(model, *to))
+    out = tmp_path / "x.png"
+    assert run("sample", "--out", out, "--checkpoint", checkpoint, "--device", "cpu")[0] == 0
+    assert run(*train_arguments(tmp_path / "run", "--device", "cpu"))[0] == 0
+    samples = ("--samples", tmp_path / "kept.npz", "--count", 2)
+    assert run("evaluate", "--checkpoint", checkpoint, *samples, "--device", "cpu")[0] == 0
+    assert moved == [(torch.device("cpu"),)] * 3
+
+
+# paths
+
+
+def test_a_home_folder_is_found_in_each_path(tmp_path, small, checkpoint, run, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert run("sample", "--out", "~/x.png", "--checkpoint", f"~/{checkpoint.name}")[0] == 0
+    assert (tmp_path / "x.png").is_file()
+    assert run(*train_arguments("~/run"))[0] == 0
+    start = "~/run/checkpoint.safetensors"
+    assert run(*train_arguments("~/second", "--start", start))[0] == 0
+    samples = ("--samples", "~/kept.npz", "--count", 2)
+    assert run("evaluate", "--checkpoint", checkpoint, *samples)[0] == 0
+    assert (tmp_path / "kept.npz").is_file()
+
+
+def test_samples_in_a_folder_or_a_picture_are_refused(tmp_path, checkpoint, run, monkeypatch):
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--samples")
+    code, _, message = run(*arguments, tmp_path)
+    assert (code, message) == (2, f"error: --samples must be a file, got the folder {tmp_path}")
+    picture = tmp_path / "x.png"
+    Image.new("L", (8, 8)).save(picture)
+    code, _, message = run(*arguments, picture)
+    assert code == 2
+    assert message.endswith(f"evaluation in {picture}, got a file of another kind")
+    assert "pickle" not in message
+
+
+@pytest.mark.parametrize("more", [("--batch-size", 21), ("--resume",), ("--start", "nowhere")])
+def test_settings_that_cannot_work_leave_no_folder(tmp_path, small, run, more):
+    arguments = ("train", "--out", tmp_path / "run", "--steps", 2, *more)
+    code, _, message = run(*arguments)
+    assert code == 2
+    assert not (tmp_path / "run").exists()
+    if "--batch-size" in more:
+        assert message == "error: --batch-size must be at most the 20 images, got 21"
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path, small, run):
+    (tmp_path / "taken").write_text("")
+    code, _, message = run(*train_arguments(tmp_path / "taken"))
+    assert code == 2
+    assert message.endswith(f"wanted a folder to write in, got the file {tmp_path / 'taken'}")
+
+
+def test_fewer_images_than_a_batch_are_all_taken(tmp_path, small, run):
+    assert run("train", "--out", tmp_path, "--steps", 1)[0] == 0
+    assert load(tmp_path / "checkpoint.safetensors")[2]["batch_size"] == 20
+
+
+# the command itself
+
+
+def test_the_version_and_where_the_lessons_are(capsys):
+    for option, said in (("--version", "minddpm "), ("--help", "usage: minddpm ")):
+        with pytest.raises(SystemExit) as stop:
+            command_line.main([option])
+        assert stop.value.code == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(said)
+    assert "notebooks/" in shown
+    assert "make lab" in shown
+
+
+class Entry:
+    """An entry point, as a package would offer it."""
+
+    def __init__(self, name, load):
+        self.name = name
+        self.load = load
+
+
+def offer(monkeypatch, *entries):
+    def entry_points(group):
+        assert group == "minddpm.commands"
+        return entries
+
+    monkeypatch.setattr(command_line, "entry_points", entry_points)
+
+
+def greet(options):
+    """Say hello."""
+    print(f"hello {options.name}")
+    return 1
+
+
+def add_greeting(command):
+    command("greet", greet).add_argument("name")
+
+
+def missing():
+    raise ModuleNotFoundError("No module named 'jinja2'")
+
+
+def test_another_package_may_add_commands(monkeypatch, run, capsys):
+    offer(monkeypatch, Entry("greetings", lambda: add_greeting))
+    assert run("greet", "you")[:2] == (1, "hello you\n")
+    with pytest.raises(SystemExit):
+        command_line.main(["--help"])
+    assert "Say hello." in capsys.readouterr().out
+
+
+def test_a_package_that_is_broken_breaks_no_command_of_the_library(
+    tmp_path, checkpoint, monkeypatch, run, capsys
+):
+    broken = Entry("classroom", missing), Entry("worse", lambda: lambda command: 1 / 0)
+    offer(monkeypatch, *broken, Entry("greetings", lambda: add_greeting))
+    out = ("--out", tmp_path / "x.png")
+    code, _, message = run("sample", *out, "--checkpoint", checkpoint, "--count", 2)
+    assert code == 0
+    assert "classroom" not in message, "it is not even imported"
+    assert command_line.main(["greet", "you"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: no commands from classroom: No module named 'jinja2'",
+        "warning: no commands from worse: division by zero",
+    ]
+
+
+def test_text_survives_a_terminal_that_knows_few_characters(tmp_path):
+    samples = tmp_path / "kept.npz"
+    small = save(tmp_path / "few", UNet(SMALL), linear_schedule(3, 0.1, 0.5))
+    arguments = ["evaluate", "--checkpoint", str(small), "--samples", str(samples), "--count", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "minddpm", *arguments],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Fr?chet distance" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "IPython", "minddpm_course", "marking", "pooch"])
+def test_sampling_needs_nothing_of_the_course(tmp_path, checkpoint, module):
+    code = f"import sys; sys.modules[{module!r}] = None; from minddpm.__main__ import main;"
+    code += f"sys.exit(main(['sample', '--checkpoint', {str(checkpoint)!r}, '--count', '2',"
+    code += f"'--out', {str(tmp_path / 'x.png')!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
