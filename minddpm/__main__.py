@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm import __version__
-from minddpm.checkpoints import load, load_pretrained, tensor_digest, write_whole
+from minddpm.checkpoints import check_writable, load, load_pretrained, tensor_digest, write_whole
 from minddpm.data import data_digest, jitter, load_mnist
 from minddpm.grids import grid, picture_format, write_picture
 from minddpm.guidance import guided
@@ -166,6 +166,7 @@ def run_sample(options: argparse.Namespace) -> None:
         raise FileNotFoundError(
             f"wanted an existing folder to write {options.out.name} in, got {options.out.parent}"
         )
+    check_writable(options.out.parent)
     picture_format(options.out)
     label = options.label if options.digit is None else str(options.digit)
     if options.scale != 1 and label is None:
@@ -205,6 +206,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Draw images, keeping each batch, and measure them beside real ones."""
     if options.samples.is_dir():
         raise IsADirectoryError(f"--samples must be a file, got the folder {options.samples}")
+    check_writable(options.samples.parent)
     settings = {
         name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim", "eta")
     }
@@ -217,7 +219,6 @@ def run_evaluate(options: argparse.Namespace) -> None:
     images = torch.empty(0, *shape)
     if options.samples.exists():
         images = kept_samples(options.samples, settings)
-    options.samples.parent.mkdir(parents=True, exist_ok=True)
     if len(images) < options.count:  # a short last batch is drawn again, and whole
         images = images[: len(images) // options.batch * options.batch]
     model = model.to(options.device)

@@ -152,6 +152,18 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
+def check_writable(folder: Path) -> None:
+    """Raise unless `write_whole` can write in a folder, or make it, as far as can be told before.
+
+    Raises: NotADirectoryError for a file, PermissionError for what is read-only.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"wanted a folder to write in, got the file {there}")
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"wanted a folder to write in, got {there}, which is read-only")
+
+
 class Contents(NamedTuple):
     """What a checkpoint file holds."""
 

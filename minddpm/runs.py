@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 import time
@@ -20,7 +19,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from minddpm.checkpoints import as_json, load_training, save, tensor_digest, write_whole
+from minddpm.checkpoints import (
+    as_json,
+    check_writable,
+    load_training,
+    save,
+    tensor_digest,
+    write_whole,
+)
 from minddpm.checks import positive_integer
 from minddpm.data import data_digest
 from minddpm.images import as_images
@@ -207,11 +213,7 @@ def begin(
         )
     if log.exists() and len(log.read_text().splitlines()) > 1:
         raise FileExistsError(f"{log} holds a run whose checkpoint is gone: choose another folder")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"wanted a folder to write in, got the file {there}")
-    if not os.access(there, os.W_OK):
-        raise PermissionError(f"wanted a folder to write in, got {there}, which is read-only")
+    check_writable(folder)
     return {"step": 0, "images_seen": 0, "seconds": 0.0}, None
 
 

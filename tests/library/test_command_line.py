@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import minddpm.__main__ as command_line
-from minddpm import runs, training
+from minddpm import checkpoints, runs, training
 from minddpm.checkpoints import ASSETS, load, load_pretrained, load_training, save, training_file
 from minddpm.data import data_digest, load_mnist
 from minddpm.ddim import ddim_sample
@@ -834,6 +834,21 @@ def test_settings_that_cannot_work_leave_no_folder(tmp_path, small, run, more):
     assert not (tmp_path / "run").exists()
     if "--batch-size" in more:
         assert message == "error: --batch-size must be at most the 20 images, got 21"
+
+
+def test_a_folder_that_is_read_only_is_refused_before_sampling(
+    tmp_path, checkpoint, run, monkeypatch
+):
+    monkeypatch.setattr(checkpoints.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+    weights = ("--checkpoint", checkpoint)
+    for arguments in (("sample", "--out", "x.png"), ("evaluate", "--samples", "new/kept.npz")):
+        code, _, message = run(*arguments[:2], tmp_path / arguments[2], *weights)
+        assert (code, message) == (
+            2,
+            f"error: wanted a folder to write in, got {tmp_path}, which is read-only",
+        )
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_out_that_is_a_file_is_refused(tmp_path, small, run):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from minddpm import runs, training
+from minddpm import checkpoints, runs, training
 from minddpm.checkpoints import load, load_training, save, training_file
 from minddpm.data import data_digest
 from minddpm.loss import simple_loss
@@ -329,7 +329,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(checkpoints.os, "access", lambda path, mode: False)
     monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(PermissionError, match=f"{tmp_path}, which is read-only"):
         train_to(tmp_path / "run", network(), IMAGES, SCHEDULE, **SETTINGS)
