@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -97,7 +98,15 @@ def train_to(
         is kept.
     """
     folder, images = Path(folder).expanduser(), as_images(images)
-    held_out = None if held_out is None else as_images(held_out)
+    measure = None
+    if held_out is not None:
+        measure = partial(
+            held_out_loss,
+            images=as_images(held_out),
+            schedule=schedule,
+            labels=held_out_labels,
+            loss=loss,
+        )
     if batch_size is None:
         batch_size = min(64, len(images))
     if batch_size > len(images):
@@ -119,14 +128,10 @@ def train_to(
         "labels_sha256": None if labels is None else tensor_digest(labels),
         "schedule_sha256": tensor_digest(schedule.beta),
     }
-    checkpoint, log = folder / "checkpoint.safetensors", folder / "log.csv"
-    last, tensors = begin(folder, settings, resume)
-    if last["step"] == steps:
-        return Run(checkpoint, last, 0)
-    rows = log_rows(log, last["step"])
-    # of the steps since the last row; they stay on the model's device, which need not be waited for
-    losses = list(tensors.pop("losses", torch.empty(0)).to(home_of(model)[0])) if tensors else []
-    first, started = last["step"], time.perf_counter() - last["seconds"]
+    records, tensors = begin(folder, schedule, settings, measure, resume)
+    first = records.last["step"]
+    if first == steps:
+        return Run(records.checkpoint, records.last, 0)
     training = train(
         model,
         images,
@@ -137,67 +142,100 @@ def train_to(
         resume=tensors,
         **chosen,
     )
-
-    def keep(state: TrainState, log_row: bool) -> dict[str, Any]:
-        now = {
-            "step": state.step,
-            "images_seen": state.images_seen,
-            "seconds": time.perf_counter() - started,
-        }
-        held = None
-        if held_out is not None:
-            held = held_out_loss(state.average.model, held_out, schedule, held_out_labels, loss)
-            if not math.isfinite(held):  # broken weights must not replace the last good ones
-                raise FloatingPointError(f"the held-out loss is {held} at step {state.step}")
-            now["held_out_loss"] = held
-        if not all(bool(weight.isfinite().all()) for weight in state.model.parameters()):
-            raise FloatingPointError(f"the weights are not finite at step {state.step}")
-        if log_row:
-            mean = torch.stack(losses).double().mean().item()
-            rows.append(log_row_of(state, mean, held, now["seconds"]))
-            losses.clear()
-            write_whole(log, "".join([LOG_HEAD, *rows]).encode())
-        resumable = state.tensors()
-        if losses:
-            resumable["losses"] = torch.stack(losses)
-        save(
-            checkpoint,
-            state.average.model,
-            schedule,
-            metadata=settings | now,
-            training=resumable,
-        )
-        return settings | now
-
     state = None
     try:
-        with waiting_interrupt() as interrupted, progress_bar(steps, last, progress) as advance:
+        with (
+            waiting_interrupt() as interrupted,
+            progress_bar(steps, records.last, progress) as advance,
+        ):
             for state in training:
-                losses.append(state.last_loss)
+                records.losses.append(state.last_loss)
                 advance(state)
                 due = state.step % every == 0 or state.step == steps
                 if due or interrupted():
-                    last = keep(state, due)
+                    records.keep(state, log_row=due)
                 if interrupted() and state.step < steps:
                     raise KeyboardInterrupt
     except FloatingPointError as error:
-        good = f"{checkpoint}, of step {last['step']}" if last["step"] else "none yet"
+        step = records.last["step"]
+        good = f"{records.checkpoint}, of step {step}" if step else "none yet"
         raise FloatingPointError(f"{error}; last good checkpoint: {good}") from None
     except KeyboardInterrupt:
-        if state is not None and state.step > last["step"] and between_steps(state):
-            last = keep(state, False)
-        kept = f"{checkpoint} keeps it: go on with resume=True"
-        raise KeyboardInterrupt(
-            f"stopped at step {last['step']} of {steps}; {kept if last['step'] else 'nothing kept'}"
-        ) from None
-    return Run(checkpoint, last, last["step"] - first)
+        if state is not None and state.step > records.last["step"] and between_steps(state):
+            records.keep(state, log_row=False)
+        step = records.last["step"]
+        kept = f"{records.checkpoint} keeps it: go on with resume=True" if step else "nothing kept"
+        raise KeyboardInterrupt(f"stopped at step {step} of {steps}; {kept}") from None
+    return Run(records.checkpoint, records.last, steps - first)
+
+
+@dataclass
+class Records:
+    """The files of a run, and what their next version needs."""
+
+    checkpoint: Path
+    log: Path
+    schedule: Schedule
+    settings: dict[str, Any]
+    measure: Callable[[nn.Module], float] | None  # the held-out loss of a model
+    last: dict[str, Any]  # the metadata of the last checkpoint
+    rows: list[str]  # of the log
+    losses: list[Tensor]  # since the last row; they stay on the device, which need not be awaited
+    started: float  # when the run would have started, had it never stopped
+
+    def keep(self, state: TrainState, *, log_row: bool) -> None:
+        """Write a checkpoint, and before it, if wanted, a row of the log.
+
+        Raises: FloatingPointError for weights, or a held-out loss, that are not finite: they must
+            not replace the last good ones.
+        """
+        seconds = time.perf_counter() - self.started
+        now = {"step": state.step, "images_seen": state.images_seen, "seconds": seconds}
+        held_out = ""
+        if self.measure:
+            now["held_out_loss"] = self.measure(state.average.model)
+            held_out = f"{now['held_out_loss']:.5f}"
+            if not math.isfinite(now["held_out_loss"]):
+                raise FloatingPointError(f"the held-out loss is {held_out} at step {state.step}")
+        if not all(bool(weight.isfinite().all()) for weight in state.model.parameters()):
+            raise FloatingPointError(f"the weights are not finite at step {state.step}")
+        if log_row:
+            loss = torch.stack([loss.cpu() for loss in self.losses]).double().mean().item()
+            self.rows.append(
+                f"{state.step},{state.images_seen},{loss:.5f},{held_out},"
+                f"{state.learning_rate:.2e},{seconds:.0f}\n"
+            )
+            self.losses.clear()
+            write_whole(self.log, "".join([LOG_HEAD, *self.rows]).encode())
+        tensors = state.tensors()
+        if self.losses:
+            tensors["losses"] = torch.stack([loss.cpu() for loss in self.losses])
+        metadata = self.settings | now
+        save(
+            self.checkpoint,
+            state.average.model,
+            self.schedule,
+            metadata=metadata,
+            training=tensors,
+        )
+        self.last = metadata
 
 
 def begin(
-    folder: Path, settings: Mapping[str, Any], resume: bool
-) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
-    """Where a run begins: its last metadata, and the tensors to resume from, None if it is new."""
+    folder: Path,
+    schedule: Schedule,
+    settings: dict[str, Any],
+    measure: Callable[[nn.Module], float] | None,
+    resume: bool,
+) -> tuple[Records, dict[str, Tensor] | None]:
+    """Begin a run, or go on with the one in the folder.
+
+    Returns: its records; the tensors to resume from, or None for a new run.
+    """
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.csv"
+    last: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}
+    tensors = None
+    losses: list[Tensor] = []
     if resume:
         last, tensors = load_training(checkpoint)
         check_settings(f"resume {checkpoint}", last, settings)
@@ -206,15 +244,18 @@ def begin(
                 f"steps must be at least {last['step']}, as many as {checkpoint} has taken, got"
                 f" {settings['steps']}"
             )
-        return last, tensors
-    if checkpoint.exists():
+        losses = list(tensors.pop("losses", torch.empty(0, device="cpu")))
+    elif checkpoint.exists():
         raise FileExistsError(
             f"{checkpoint} exists: add resume=True to go on from it, or choose another folder"
         )
-    if log.exists() and len(log.read_text().splitlines()) > 1:
+    elif log.exists() and len(log.read_text().splitlines()) > 1:
         raise FileExistsError(f"{log} holds a run whose checkpoint is gone: choose another folder")
     check_writable(folder)
-    return {"step": 0, "images_seen": 0, "seconds": 0.0}, None
+    rows = log_rows(log, last["step"])
+    started = time.perf_counter() - last["seconds"]
+    records = Records(checkpoint, log, schedule, settings, measure, last, rows, losses, started)
+    return records, tensors
 
 
 def check_settings(action: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -232,13 +273,6 @@ def log_rows(log: Path, step: int) -> list[str]:
     """The rows of a log up to the step from which training goes on: later ones will come again."""
     rows = log.read_text().splitlines(keepends=True)[1:] if step and log.exists() else []
     return [row for row in rows if int(row.split(",")[0]) <= step]
-
-
-def log_row_of(state: TrainState, loss: float, held_out: float | None, seconds: float) -> str:
-    """A row of the log, its columns as in LOG_HEAD."""
-    held = "" if held_out is None else f"{held_out:.5f}"
-    rate = f"{state.learning_rate:.2e}"
-    return f"{state.step},{state.images_seen},{loss:.5f},{held},{rate},{seconds:.0f}\n"
 
 
 @torch.inference_mode()
