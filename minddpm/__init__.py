@@ -8,6 +8,7 @@ from minddpm.checkpoints import load, load_pretrained, save
 from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 from minddpm.guidance import guided
+from minddpm.images import load_images
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
 from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
 from minddpm.posterior import (
@@ -17,6 +18,7 @@ from minddpm.posterior import (
     posterior_variance,
     q_posterior,
 )
+from minddpm.runs import train_to
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
@@ -46,6 +48,7 @@ __all__ = [
     "langevin",
     "linear_schedule",
     "load",
+    "load_images",
     "load_mnist",
     "load_pretrained",
     "noise_from_score",
@@ -63,6 +66,7 @@ __all__ = [
     "timestep_embedding",
     "train",
     "train_step",
+    "train_to",
     "variational_bound",
     "x0_from_noise",
 ]

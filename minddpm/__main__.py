@@ -1,279 +1,349 @@
-"""The command line: python -m minddpm {train, sample, evaluate, check, progress, grade,
-nbgrader-course}.
-"""
+"""The command line: minddpm {train, sample, evaluate}, and the commands of installed packages."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import io
 import json
-import math
 import sys
-import time
+import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
-from statistics import fmean
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
-from matplotlib.backend_bases import FigureCanvasBase
+from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
-from minddpm.checkpoints import ASSETS, load, load_training, save, write_whole
-from minddpm.data import digest, jitter, load_mnist
+from minddpm import __version__
+from minddpm.checkpoints import check_writable, load, load_pretrained, tensor_digest, write_whole
+from minddpm.data import data_digest, jitter, load_mnist
+from minddpm.grids import grid, picture_format, write_picture
 from minddpm.guidance import guided
-from minddpm.loss import simple_loss
-from minddpm.metrics import digit_report
-from minddpm.options import add, add_sampling, draw, integer, not_negative, positive
+from minddpm.images import LoadedImages, load_splits
+from minddpm.metrics import digit_report, image_report
+from minddpm.network import Model
+from minddpm.options import (
+    add,
+    add_device,
+    add_images,
+    add_sampling,
+    check_sampling,
+    draw,
+    integer,
+    not_negative,
+    place,
+    positive,
+)
+from minddpm.runs import check_settings, train_to
 from minddpm.schedule import Schedule, linear_schedule
-from minddpm.training import TrainState, train
 from minddpm.unet import UNet, UNetConfig
-from minddpm_course.figures import image_grid
 
 AUGMENTS = {"jitter": jitter, "none": None}
+DIGITS = tuple("0123456789")
+LESSONS = """The lessons are the notebooks 00 to 12 in the folder notebooks/ of the repository:
+`make lab` opens them in JupyterLab."""
+# what Python's callers pass, and what it is called here
+IN_OPTIONS = {
+    "resume=True": "--resume",
+    "batch_size": "--batch-size",
+    "learning_rate": "--learning-rate",
+    "another folder": "another --out",
+    "side=": "--side ",
+}
+
+Command = Callable[[str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """Train on the digits, keeping a log and a checkpoint from which a stopped run goes on."""
-    checkpoint, log = options.out / "checkpoint.safetensors", options.out / "log.csv"
-    (images, labels), held_out = (load_mnist(split, options.source) for split in ("train", "test"))
-    knobs = {
-        name: getattr(options, name) for name in ("seed", "steps", "batch_size", "learning_rate")
-    }
-    schedule, classes = linear_schedule(), 10 * options.labels
+    """Train on digits or on your own images, keeping a log and a checkpoint to resume from."""
+    train, held_out = images_of(options)
+    schedule, classes = linear_schedule(), len(train.names)
     torch.manual_seed(options.seed)
-    model = UNet(UNetConfig(classes=classes))
-    if options.start:  # a network without labels lacks only their weights, which begin at zero
-        start, schedule, _ = load(options.start)
-        if start.config.classes not in (0, classes):
-            raise ValueError(
-                f"--start must hold weights for {classes} labels or none, got"
-                f" {start.config.classes}"
-            )
-        model = UNet(replace(start.config, classes=classes))
-        model.load_state_dict(start.state_dict(), strict=classes == start.config.classes)
-    settings = knobs | {
-        "source": options.source,
-        "data_sha256": digest(images),
-        "augment": options.augment,
-    }
-    settings["start_sha256"] = fingerprint(model, schedule) if options.start else None
-    settings["labels"] = options.labels
-    last: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}
-    tensors = None
-    if options.resume:
-        last, tensors = load_training(checkpoint)
-        check_settings(f"resume {checkpoint}", last, settings)
-    elif checkpoint.exists():
-        raise FileExistsError(
-            f"{checkpoint} exists: add --resume to go on from it, or choose another --out"
-        )
-    elif log.exists() and len(log.read_text().splitlines()) > 1:
-        raise FileExistsError(f"{log} holds a run whose checkpoint is gone: choose another --out")
-    if last["step"] == options.steps:
-        print(f"{checkpoint} is finished: all its {options.steps} steps are taken")
+    model = UNet(UNetConfig(image_channels=train.images.shape[1], classes=classes))
+    start_sha256 = None
+    if options.start:
+        model, schedule = started_from(options.start, model.config)
+        start_sha256 = fingerprint(model, schedule)
+    check_sides(train.images, model.config)
+    run = train_to(
+        options.out,
+        model.to(options.device),
+        train.images,
+        schedule,
+        labels=train.labels,
+        held_out=held_out.images,
+        held_out_labels=held_out.labels,
+        steps=options.steps,
+        every=options.every,
+        resume=options.resume,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        augment=AUGMENTS[augment_of(options)],
+        metadata={
+            "source": options.data or options.source,
+            "augment": augment_of(options),
+            "start_sha256": start_sha256,
+            "labels": options.labels,
+            "label_names": list(train.names),
+        },
+    )
+    if not run.steps:
+        print(f"{run.checkpoint} is finished: all its {options.steps} steps are taken")
         return
-    rows = log_rows(log, last["step"])
-    write_whole(
-        log, "".join(rows).encode()
-    )  # a folder that cannot be written shows now, not at the first checkpoint
-    started = time.perf_counter() - last["seconds"]
-    augment, told = AUGMENTS[options.augment], labels if options.labels else None
-    training = train(model, images, schedule, augment=augment, labels=told, resume=tensors, **knobs)
-    try:
-        for state, loss in at_checkpoints(training, last, options.steps, options.every):
-            average, seconds = cast(UNet, state.average.model), time.perf_counter() - started
-            held = held_out_loss(average, *held_out, schedule)
-            if not math.isfinite(held):  # broken weights must not replace the last good ones
-                raise FloatingPointError(f"the held-out loss is {held} at step {state.step}")
-            rate = f"{state.learning_rate:.2e}"
-            rows.append(
-                f"{state.step},{state.images_seen},{loss:.5f},{held:.5f},{rate},{seconds:.0f}\n"
-            )
-            write_whole(log, "".join(rows).encode())
-            now = {
-                "step": state.step,
-                "images_seen": state.images_seen,
-                "seconds": seconds,
-                "held_out_loss": held,
-            }
-            save(checkpoint, average, schedule, metadata=settings | now, training=state.tensors())
-            last = now
-    except (FloatingPointError, KeyboardInterrupt) as error:
-        good = f"{checkpoint}, of step {last['step']}" if last["step"] else "none yet"
-        raise type(error)(f"{str(error) or 'stopped'}; last good checkpoint: {good}") from None
-    print(f"{checkpoint}: {options.steps} steps, held-out loss {last['held_out_loss']:.4f}")
+    held = run.metadata["held_out_loss"]
+    print(f"{run.checkpoint}: {options.steps} steps, held-out loss {held:.4f}")
 
 
-def at_checkpoints(
-    training: Iterator[TrainState], last: Mapping[str, Any], steps: int, every: int
-) -> Iterator[tuple[TrainState, float]]:
-    """Train under a progress bar, yielding the state at each checkpoint with the mean loss since
-    the last one.
+def images_of(options: argparse.Namespace) -> tuple[LoadedImages, LoadedImages]:
+    """The images that the options name: to train on, and held out."""
+    labelled = getattr(options, "labels", False)
+    if options.data is None:
+        for name in ("side", "channels"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name} needs --data, got only --{name}")
+        parts = [load_mnist(split, options.source) for split in ("train", "test")]
+        names = DIGITS if labelled else ()
+        train, held_out = (
+            LoadedImages(images, labels if labelled else None, names) for images, labels in parts
+        )
+        return train, held_out
+    return load_splits(options.data, labels=labelled, side=options.side, channels=options.channels)
+
+
+def augment_of(options: argparse.Namespace) -> str:
+    """How images are changed before they are used: if it is not said, only digits are turned."""
+    return options.augment or ("jitter" if options.data is None else "none")
+
+
+def started_from(path: Path, wanted: UNetConfig) -> tuple[UNet, Schedule]:
+    """A network with the weights of a checkpoint, and its schedule.
+
+    Weights without labels may begin a network with them, whose rows of labels begin at zero.
     """
-    losses, start = [], time.perf_counter()
-    with tqdm(
-        total=steps, initial=last["step"], desc="training", unit="step", mininterval=1
-    ) as bar:
-        for state in training:
-            losses.append(state.loss)
-            rate = (state.images_seen - last["images_seen"]) / (time.perf_counter() - start)
-            bar.set_postfix(
-                {"loss": f"{fmean(losses[-50:]):.4f}", "images/s": f"{rate:.0f}"}, refresh=False
-            )
-            bar.update()
-            if state.step % every == 0 or state.step == steps:
-                yield state, fmean(losses)
-                losses = []
+    start, schedule, _ = load(path)
+    if start.config.image_channels != wanted.image_channels:
+        raise ValueError(
+            f"--start must hold weights for images of {wanted.image_channels} channels, got"
+            f" {start.config.image_channels}"
+        )
+    if start.config.classes not in (0, wanted.classes):
+        raise ValueError(
+            f"--start must hold weights for {wanted.classes} labels or none, got"
+            f" {start.config.classes}"
+        )
+    model = UNet(replace(start.config, classes=wanted.classes))
+    model.load_state_dict(start.state_dict(), strict=wanted.classes == start.config.classes)
+    return model, schedule
 
 
-def check_settings(action: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with what was made with other settings, naming each."""
-    changed = [
-        f"{name} was {was.get(name)!r}, is {value!r}"
-        for name, value in now.items()
-        if was.get(name) != value
-    ]
-    if changed:
-        raise ValueError(f"cannot {action} with other settings: {'; '.join(changed)}")
-
-
-def log_rows(log: Path, step: int) -> list[str]:
-    """The head of the log, and its rows up to the step from which training goes on: the later ones
-    will come again.
+def check_sides(images: Tensor, config: UNetConfig) -> None:
+    """Raise unless the network can halve the images' sides as often as it has to, and say which
+    side would do: images are not padded, because the network would learn to draw the border.
     """
-    rows = log.read_text().splitlines(keepends=True)[1:] if step and log.exists() else []
-    return [
-        "step,images,loss,held_out_loss,learning_rate,seconds\n",
-        *(row for row in rows if int(row.split(",")[0]) <= step),
-    ]
-
-
-@torch.inference_mode()
-def held_out_loss(
-    model: UNet, images: Float[Tensor, "n 1 28 28"], labels: Int64[Tensor, "n"], schedule: Schedule
-) -> float:
-    """L_simple on held-out images, the model told their labels if it takes any; the same times and
-    noise every time.
-    """
-    generator = torch.Generator().manual_seed(1)
-    losses = []
-    for x_0, label in zip(images.split(250), labels.split(250)):
-        told = partial(model, label=label) if model.config.classes else model
-        losses.append(simple_loss(told, x_0, schedule, generator=generator).item())
-    return fmean(losses)
+    multiple = 2 ** (len(config.channels) - 1)
+    height, width = images.shape[2:]
+    if height % multiple or width % multiple:
+        side = max(round(min(height, width) / multiple), 1) * multiple
+        raise ValueError(
+            f"the network needs images with sides that are multiples of {multiple}, got"
+            f" {width}x{height}: scale them, for instance with --side {side}"
+        )
 
 
 def run_sample(options: argparse.Namespace) -> None:
-    """Draw digits and write them as a grid, ten to a row."""
-    if (
-        not options.out.parent.is_dir()
-    ):  # refused now, before minutes are spent on what goes into it
+    """Draw new images and write them as a grid, ten to a row."""
+    if options.out.is_dir():
+        raise IsADirectoryError(
+            f"--out must be the file of a picture, got the folder {options.out}"
+        )
+    if not options.out.parent.is_dir():  # refused now, before minutes are spent on the images
         raise FileNotFoundError(
             f"wanted an existing folder to write {options.out.name} in, got {options.out.parent}"
         )
-    formats = FigureCanvasBase.get_supported_filetypes()
-    if options.out.suffix.lower().removeprefix(".") not in formats:
+    check_writable(options.out.parent)
+    picture_format(options.out)
+    label = options.label if options.digit is None else str(options.digit)
+    if options.scale != 1 and label is None:
+        raise ValueError(f"--scale needs --digit or --label, got only --scale {options.scale:g}")
+    shipped = "mnist" if label is None else "mnist_labels"
+    checkpoint = options.checkpoint
+    model, schedule, metadata = load(checkpoint) if checkpoint else load_pretrained(shipped)
+    check_sampling(options, schedule)
+    drawer: Model = model.to(options.device)
+    if label is not None:
+        number = label_number(label, model.config, metadata)
+        drawer = guided(model, number, options.scale)
+    shape = (options.count, *image_shape(model, metadata))
+    images = draw(drawer, shape, schedule, options, options.seed)
+    write_picture(grid(images), options.out)
+    print(f"{options.count} images in {options.out}")
+
+
+def label_number(name: str, config: UNetConfig, metadata: Mapping[str, Any]) -> int:
+    """The number of a label that is called by its name."""
+    if not config.classes:
         raise ValueError(
-            f"--out must end in one of .{', .'.join(sorted(formats))}, got {options.out}"
+            f"wanted weights that know labels, to draw {name!r}, got some trained without --labels"
         )
-    asked = options.digit is not None
-    if options.scale != 1 and not asked:
-        raise ValueError(
-            f"--scale needs a --digit that is asked for, got only --scale {options.scale:g}"
-        )
-    model, schedule, _ = load(
-        options.checkpoint or ASSETS / f"ddpm_mnist{'_labels' * asked}.safetensors"
-    )
-    images = draw(
-        guided(model, options.digit, options.scale) if asked else model,
-        schedule,
-        options.count,
-        options,
-    )
-    image_grid(images, columns=min(10, options.count)).savefig(options.out)
-    print(f"{options.count} digits in {options.out}")
+    names = metadata.get("label_names") or [str(number) for number in range(config.classes)]
+    if name not in names:
+        raise ValueError(f"the label must be one of {', '.join(names)}, got {name!r}")
+    return int(names.index(name))
+
+
+def image_shape(model: UNet, metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape (c, h, w) of the images that a network was trained on: 28 x 28 if none is kept."""
+    return tuple(metadata.get("image_shape", (model.config.image_channels, 28, 28)))
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    """Draw digits, keeping each batch, and measure them beside real ones."""
-    options.samples.parent.mkdir(parents=True, exist_ok=True)
+    """Draw images, keeping each batch, and measure them beside real ones."""
+    if options.samples.is_dir():
+        raise IsADirectoryError(f"--samples must be a file, got the folder {options.samples}")
+    check_writable(options.samples.parent)
     settings = {
         name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim", "eta")
     }
-    model, schedule, _ = load(options.checkpoint or ASSETS / "ddpm_mnist.safetensors")
+    checkpoint = options.checkpoint
+    model, schedule, metadata = load(checkpoint) if checkpoint else load_pretrained()
     settings["weights_sha256"] = fingerprint(model, schedule)
-    images = (
-        kept_samples(options.samples, settings)
-        if options.samples.exists()
-        else torch.empty(0, 1, 28, 28)
-    )
+    check_sampling(options, schedule)
+    shape = image_shape(model, metadata)
+    real = real_images(options, shape, metadata)
+    images = torch.empty(0, *shape)
+    if options.samples.exists():
+        images = kept_samples(options.samples, settings)
     if len(images) < options.count:  # a short last batch is drawn again, and whole
         images = images[: len(images) // options.batch * options.batch]
+    model = model.to(options.device)
     try:
         while (start := len(images)) < options.count:
             size = min(options.batch, options.count - start)
-            print(f"digits {start + 1} to {start + size} of {options.count}", file=sys.stderr)
+            print(f"images {start + 1} to {start + size} of {options.count}", file=sys.stderr)
             # each batch has its own seed, so that a run that goes on draws what it would have drawn
-            images = torch.cat(
-                [images, draw(model, schedule, size, options, options.seed * 1_000_003 + start)]
-            )
+            seed = options.seed * 1_000_003 + start
+            drawn = draw(model, (size, *shape), schedule, options, seed)
+            images = torch.cat([images, drawn])
             arrays = io.BytesIO()
             np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
             write_whole(options.samples, arrays.getvalue())
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; {start} digits are kept in {options.samples}") from None
-    print(digit_report(images[: options.count], progress=True))
+        raise KeyboardInterrupt(f"stopped; {start} images are kept in {options.samples}") from None
+    images = images[: options.count]
+    if real is None:
+        print(digit_report(images, progress=True))
+    else:
+        print(image_report(images, real[0].images, real[1].images, progress=True))
+
+
+def real_images(
+    options: argparse.Namespace, shape: tuple[int, ...], metadata: Mapping[str, Any]
+) -> tuple[LoadedImages, LoadedImages] | None:
+    """The images to measure by: of --data, or None for the bundled digits."""
+    if options.data is None:
+        source = metadata.get("source", "bundled")
+        if source not in ("bundled", "full"):
+            raise ValueError(
+                f"the weights were trained on {source}: name images to measure by, with --data"
+            )
+        return None
+    train, held_out = images_of(options)
+    if train.images.shape[1:] != shape:
+        raise ValueError(
+            f"--data must hold images of shape {shape}, as the weights draw them, got"
+            f" {tuple(train.images.shape[1:])}: see --side and --channels"
+        )
+    if metadata.get("data_sha256") != data_digest(train.images):
+        warnings.warn("the weights were not trained on these images of --data", stacklevel=2)
+    return train, held_out
 
 
 def fingerprint(model: UNet, schedule: Schedule) -> str:
     """The SHA-256 of weights and schedule."""
-    weights = b"".join(
-        value.numpy().tobytes() for value in [*model.state_dict().values(), schedule.beta]
-    )
-    return hashlib.sha256(weights).hexdigest()
+    return tensor_digest(*model.state_dict().values(), schedule.beta)
 
 
-def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n 1 28 28"]:
+def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c h w"]:
     """Read the samples of an earlier evaluation, and refuse those drawn with other settings."""
+    wanted = f"wanted the samples of an earlier evaluation in {path}, got a file of another kind"
+    if not zipfile.is_zipfile(path):
+        raise ValueError(wanted)
     try:
         with np.load(path) as arrays:
             images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"wanted the samples of an earlier evaluation in {path}, got another file: {error}"
-        ) from error
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise ValueError(wanted) from None  # what numpy says would be advice on pickles
     check_settings(f"reuse {path}", was, settings)
     return images
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Describe the commands and their options."""
+def build_parser(plugins: bool = True) -> argparse.ArgumentParser:
+    """Describe the commands and their options.
+
+    Args: plugins, whether to add the commands of other packages, which may be slow to import.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m minddpm", description="Train and judge a DDPM; check exercises."
+        prog="minddpm",
+        description="Train a DDPM, sample from it, and judge its samples.",
+        epilog=LESSONS,
     )
+    parser.add_argument("--version", action="version", version=f"minddpm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(
         name: str, run: Callable[[argparse.Namespace], int | None]
     ) -> argparse.ArgumentParser:
-        parser = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
-        parser.set_defaults(run=run)
-        return parser
+        added = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        added.set_defaults(run=run)
+        return added
 
+    add_train(command)
+    add_sample(command)
+    add_evaluate(command)
+    if plugins:
+        add_plugins(command)
+    return parser
+
+
+def add_plugins(command: Command) -> None:
+    """Add the commands that installed packages offer as entry points of the group
+    `minddpm.commands`: each is a function, called with `command`.
+    """
+    for entry in entry_points(group="minddpm.commands"):
+        try:
+            entry.load()(command)
+        except Exception as error:  # of whatever kind: the library's own commands go on
+            print(f"warning: no commands from {entry.name}: {error}", file=sys.stderr)
+
+
+def add_train(command: Command) -> None:
+    """Describe `train`."""
     trainer = command("train", run_train)
     trainer.add_argument(
-        "--out", type=Path, required=True, help="folder for checkpoint.safetensors and log.csv"
+        "--out", type=place, required=True, help="folder for the checkpoint and log.csv"
+    )
+    add_images(trainer, "the digits of --source")
+    add(
+        trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full")
+    )
+    trainer.add_argument(
+        "--labels",
+        action="store_true",
+        help="train with labels, the digits or the names of the folders in --data, leaving out one"
+        " in ten",
     )
     add(trainer, "--steps", 18_000, "gradient steps in all", type=integer(1))
-    add(trainer, "--batch-size", 64, "images a step", type=integer(1))
+    trainer.add_argument(
+        "--batch-size",
+        type=integer(1),
+        help="images a step (default: 64, or all of them if they are fewer)",
+    )
     add(
         trainer,
         "--learning-rate",
@@ -288,67 +358,90 @@ def build_parser() -> argparse.ArgumentParser:
         "of the first weights, the order, the times and the noise",
         type=integer(0),
     )
-    add(
-        trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full")
-    )
-    add(
-        trainer,
+    trainer.add_argument(
         "--augment",
-        "jitter",
-        "turn and stretch each digit a little, or not",
         choices=AUGMENTS,
+        help="turn and stretch each image a little, or not (default: jitter for digits, none for"
+        " --data)",
     )
     trainer.add_argument(
-        "--labels", action="store_true", help="tell the network the digit, but for one in ten"
-    )
-    trainer.add_argument(
-        "--start", type=Path, help="checkpoint whose weights to begin with (default: fresh ones)"
+        "--start", type=place, help="checkpoint whose weights to begin with (default: fresh ones)"
     )
     add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
     trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    add_device(trainer)
 
+
+def add_sample(command: Command) -> None:
+    """Describe `sample`."""
     sampler = command("sample", run_sample)
     sampler.add_argument(
-        "--out", type=Path, required=True, help="picture to write, such as digits.png"
+        "--out", type=place, required=True, help="picture to write, such as digits.png"
     )
-    add(sampler, "--count", 100, "how many digits", type=integer(1))
-    sampler.add_argument(
+    add(sampler, "--count", 100, "how many images", type=integer(1))
+    label = sampler.add_mutually_exclusive_group()
+    label.add_argument(
         "--digit", type=int, choices=range(10), help="the digit to draw (default: any)"
     )
-    add(sampler, "--scale", 1.0, "how strongly that digit is asked for", type=not_negative)
+    label.add_argument(
+        "--label", help="the label to draw, by the name it was trained with (default: any)"
+    )
+    add(sampler, "--scale", 1.0, "how strongly the label guides", type=not_negative)
+    add_sampling(sampler)
+    add_device(sampler)
 
+
+def add_evaluate(command: Command) -> None:
+    """Describe `evaluate`."""
     evaluator = command("evaluate", run_evaluate)
     add(
         evaluator,
         "--samples",
         Path("samples.npz"),
-        "where digits are kept, to go on from or measure again",
-        type=Path,
+        "where the images are kept, to go on from or measure again",
+        type=place,
     )
-    add(evaluator, "--count", 1000, "how many digits", type=integer(2))
-    add(evaluator, "--batch", 250, "digits drawn at once", type=integer(1))
+    add(evaluator, "--count", 1000, "how many images", type=integer(2))
+    add(evaluator, "--batch", 250, "images drawn at once", type=integer(1))
+    add_images(evaluator, "the bundled digits")
+    add_sampling(evaluator)
+    add_device(evaluator)
 
-    for drawer in (sampler, evaluator):
-        drawer.add_argument("--checkpoint", type=Path, help="weights (default: the shipped ones)")
-        add_sampling(drawer)
-    from minddpm_course.commands import add_commands
 
-    add_commands(command)
-    return parser
+def in_options(error: BaseException) -> str:
+    """What an error says, in terms of the command line's options."""
+    text = str(error)
+    for argument, option in IN_OPTIONS.items():
+        text = text.replace(argument, option)
+    return text
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Write a warning as one line."""
+    print(f"warning: {in_options(Warning(str(message)))}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns: 0, or 1 where answers are wrong; 2 after an error, told in one line;
-    130 after Ctrl-C.
+    """Run a command.
+
+    Returns: 0, or 1 where answers are wrong; 2 after an error, named in one line; 130 after Ctrl-C.
     """
-    options = build_parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know few characters
+            stream.reconfigure(errors="replace")
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    own = arguments[:1] in (["train"], ["sample"], ["evaluate"])
+    options = build_parser(plugins=not own).parse_args(arguments)
     try:
-        return options.run(options) or 0
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            status = options.run(options)
+            return status or 0
+    except (ValueError, OSError, FloatingPointError, torch.OutOfMemoryError) as error:
+        print(f"error: {in_options(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\n{str(stop) or 'stopped'}", file=sys.stderr)
+        print(f"\n{in_options(stop) or 'stopped'}", file=sys.stderr)
         return 130
 
 

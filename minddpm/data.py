@@ -1,64 +1,25 @@
-"""The images: 5,000 MNIST digits that the package ships, the whole of MNIST if asked for, and a
-cat.
-"""
+"""The digits and the cat that the package ships, the whole of MNIST, and what prepares images."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pooch
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from PIL import Image
-from requests import RequestException
 from torch import Tensor
+
+from minddpm.archives import MNIST, fetch_split
 
 ASSETS = Path(__file__).parent / "assets"
 
 
-@dataclass(frozen=True)
-class Archive:
-    """Files on the web: where they lie, what they must be, and where a copy is kept."""
-
-    mirrors: tuple[str, ...]  # addresses that each hold all files, tried in turn
-    sha256: Mapping[str, str]  # of each file, by name
-    cache: Path
-
-
-MNIST = Archive(
-    mirrors=(
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ),
-    sha256={
-        "train-images-idx3-ubyte.gz": (
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
-        ),
-        "train-labels-idx1-ubyte.gz": (
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
-        ),
-        "t10k-images-idx3-ubyte.gz": (
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
-        ),
-        "t10k-labels-idx1-ubyte.gz": (
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
-        ),
-    },
-    cache=Path(pooch.os_cache("minddpm")),
-)
-
-
 def load_mnist(
     split: str = "train", source: str = "bundled"
-) -> tuple[Float[Tensor, "n 1 28 28"], Int64[Tensor, "n"]]:
+) -> tuple[Float[Tensor, "n 1 28 28"], Int64[Tensor, " n"]]:
     """Load handwritten digits.
 
     Args:
@@ -67,8 +28,8 @@ def load_mnist(
             once and kept).
 
     Returns: images, float32 in [-1, 1], shape (n, 1, 28, 28); labels 0..9, int64, shape (n,).
-    Raises: ValueError for another split or source; for "full" also ConnectionError where no mirror
-        answers, and ValueError where what they send is not MNIST.
+    Raises: ValueError for another split or source; for "full" also ConnectionError if no mirror
+        answers, and ValueError if one sends something that is not MNIST.
     """
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
@@ -76,9 +37,11 @@ def load_mnist(
         with np.load(ASSETS / "mnist_5000.npz") as arrays:
             pixels, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
     elif source == "full":
-        name = {"train": "train", "test": "t10k"}[split]
-        pixels = read_idx(fetch(MNIST, f"{name}-images-idx3-ubyte.gz"), rank=3)
-        labels = read_idx(fetch(MNIST, f"{name}-labels-idx1-ubyte.gz"), rank=1)
+        try:
+            pixels, labels = fetch_split(MNIST, split)
+        except (ConnectionError, ValueError) as error:
+            advice = "The digits of source='bundled' need no network"
+            raise type(error)(f"{error}. {advice}") from error
     else:
         raise ValueError(f"source must be 'bundled' or 'full', got {source!r}")
     if pixels.shape != (len(labels), 28, 28) or labels.max(initial=0) > 9:
@@ -89,79 +52,10 @@ def load_mnist(
     return from_bytes(pixels)[:, None], torch.from_numpy(labels.astype(np.int64))
 
 
-def fetch(archive: Archive, name: str) -> Path:
-    """Return a file of an archive: the copy in its cache if that is whole, else one from the first
-    mirror that has it.
-
-    Raises: ConnectionError where no mirror could send the file, ValueError where one sent something
-        else.
-    """
-    failures: dict[str, Exception] = {}
-    download = pooch.HTTPDownloader(
-        stream=False
-    )  # a stream would leave the connection open after an error
-    for mirror in archive.mirrors:
-        try:
-            return Path(
-                pooch.retrieve(
-                    mirror + name, archive.sha256[name], name, archive.cache, downloader=download
-                )
-            )
-        except ValueError as error:  # the checksum differs; pooch has deleted what came
-            failures[f"{mirror} (sent another file: its SHA-256 is not {archive.sha256[name]})"] = (
-                error
-            )
-        except RequestException as error:
-            failures[
-                f"{mirror} ({getattr(error.response, 'reason', None) or type(error).__name__})"
-            ] = error
-    wrong = [error for error in failures.values() if isinstance(error, ValueError)]
-    kind, cause = (
-        (ValueError, wrong[0]) if wrong else (ConnectionError, list(failures.values())[-1])
-    )
-    raise kind(
-        f"could not fetch {name}; tried {', '.join(failures)}. The digits of source='bundled' need"
-        " no network"
-    ) from cause
-
-
-def read_idx(path: Path, rank: int) -> np.ndarray:
-    """Read an array of bytes from a gzipped IDX file.
-
-    The format: two zero bytes, 8 for unsigned bytes, the rank; each side as a big-endian 32-bit
-        integer; the bytes.
-
-    Args:
-        path: the file.
-        rank: how many dimensions it must have.
-
-    Returns: uint8, of that rank.
-    Raises: ValueError for a file that is not gzip, is truncated, or holds another dtype, rank or
-        number of bytes.
-    """
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is not a whole gzip file: {error}") from error
-    magic, start = bytes([0, 0, 8, rank]), 4 + 4 * rank
-    if content[:4] != magic:
-        raise ValueError(
-            f"{path} is not an IDX file of unsigned bytes with rank {rank}: "
-            f"wanted it to start with {magic.hex()}, got {content[:4].hex() or 'nothing'}"
-        )
-    if len(content) < start:
-        raise ValueError(f"{path} ends within its header: wanted {start} bytes, got {len(content)}")
-    shape = np.frombuffer(content[4:start], ">u4").tolist()
-    wanted, got = math.prod(shape), len(content) - start
-    if got != wanted:
-        raise ValueError(
-            f"{path} announces shape {tuple(shape)}: wanted {wanted} bytes of content, got {got}"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
 def load_cat() -> Float[Tensor, "1 1 128 128"]:
     """Load the photograph of a cat: float32 in [-1, 1], shape (1, 1, 128, 128)."""
+    from PIL import Image
+
     with Image.open(ASSETS / "cat.png") as photograph:
         return from_bytes(np.asarray(photograph))[None, None]
 
@@ -171,11 +65,15 @@ def from_bytes(pixels: np.ndarray) -> Float[Tensor, "*dims"]:
     return torch.from_numpy(pixels.astype(np.float32)) / 127.5 - 1
 
 
-def digest(images: Float[Tensor, "*dims"]) -> str:
+def to_bytes(images: Float[Tensor, "*dims"]) -> np.ndarray:
+    """Map [-1, 1] to the nearest of 0..255, as uint8; what lies outside is clipped."""
+    scaled = (images.detach().cpu().float() + 1) * 127.5
+    return scaled.round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+def data_digest(images: Float[Tensor, "*dims"]) -> str:
     """The SHA-256 of images in [-1, 1], as 8-bit pixels: names the data in a checkpoint."""
-    return hashlib.sha256(
-        ((images + 1) * 127.5).round().to(torch.uint8).numpy().tobytes()
-    ).hexdigest()
+    return hashlib.sha256(to_bytes(images).tobytes()).hexdigest()
 
 
 def jitter(
@@ -193,18 +91,30 @@ def jitter(
         degrees: the largest turn either way.
         stretch: the largest change of width and of height, as a share, either way.
 
-    Returns: images of the same shape, in [-1, 1].
+    Returns: images of the same shape, dtype and device, in [-1, 1].
     """
-    turn, wide, high = (2 * torch.rand(3, len(images), generator=generator) - 1) * torch.tensor(
-        [[math.radians(degrees)], [stretch], [stretch]]
+    height, width = images.shape[2:]
+    largest = torch.tensor(
+        [[math.radians(degrees)], [stretch], [stretch]],
+        dtype=torch.float32,
+        device=generator.device,
     )
+    draws = torch.rand(
+        3, len(images), generator=generator, dtype=torch.float32, device=generator.device
+    )
+    turn, wide, high = (2 * draws - 1) * largest
+    # affine_grid counts both axes from -1 to 1, so that a turn of pixels needs their ratio
     rows = [
         torch.cos(turn) * (1 + wide),
-        -torch.sin(turn) * (1 + wide),
-        torch.sin(turn) * (1 + high),
+        -torch.sin(turn) * (1 + wide) * (height / width),
+        torch.zeros_like(turn),
+        torch.sin(turn) * (1 + high) * (width / height),
         torch.cos(turn) * (1 + high),
+        torch.zeros_like(turn),
     ]
-    affine = torch.zeros(len(images), 2, 3)
-    affine[:, :, :2] = torch.stack(rows, dim=1).reshape(-1, 2, 2)
+    # half precision is too coarse for places in an image
+    exact = images.to(torch.promote_types(images.dtype, torch.float32))
+    affine = torch.stack(rows, dim=1).reshape(-1, 2, 3).to(exact)
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
-    return F.grid_sample(images + 1, grid, mode="bicubic", align_corners=False).clamp(0, 2) - 1
+    turned = F.grid_sample(exact + 1, grid, mode="bicubic", align_corners=False)
+    return (turned.clamp(0, 2) - 1).to(images.dtype)

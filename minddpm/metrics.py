@@ -1,14 +1,16 @@
-"""How good are generated digits? A classifier's confidence, a distance between distributions, and
-signs of copying.
+"""How good are generated images? A classifier's confidence for digits; for any images, a distance
+between distributions, and signs of copying.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -17,7 +19,8 @@ from minddpm.data import ASSETS, load_mnist
 
 SURE = 0.9  # a digit counts as confident above this probability
 CHUNK = 250  # images measured at once
-DRAWS = 20  # seeded draws of real digits that a distance is averaged over
+DRAWS = 20  # seeded draws of real images that a distance is averaged over
+COARSE = 8  # side of the small copies of images on which any images are compared
 
 
 class DigitClassifier(nn.Module):
@@ -42,11 +45,13 @@ class DigitClassifier(nn.Module):
 
     def features(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n d"]:
         """The activations before the last layer: what `frechet_distance` compares."""
-        return self.body(images)
+        features: Tensor = self.body(images)
+        return features
 
     def forward(self, images: Float[Tensor, "n 1 28 28"]) -> Float[Tensor, "n 10"]:
         """Logits of the ten digits, for images in [-1, 1]."""
-        return self.head(self.features(images))
+        logits: Tensor = self.head(self.features(images))
+        return logits
 
 
 def convolution(channels_in: int, channels_out: int, size: int, stride: int = 1) -> list[nn.Module]:
@@ -61,8 +66,11 @@ def load_classifier() -> DigitClassifier:
     """The classifier that the package ships, as `tools/train_classifier.py` trained it, in eval
     mode.
     """
-    model = DigitClassifier()
-    model.load_state_dict(load_file(ASSETS / "classifier.safetensors"))
+    # no default of the caller's, nor the state of the random numbers, makes a difference
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+        model = DigitClassifier()
+        weights = load_file(ASSETS / "classifier.safetensors")
+    model.load_state_dict(weights, assign=True)
     return model.eval().requires_grad_(False)
 
 
@@ -115,37 +123,48 @@ def frechet_distance(features_a: Float[Tensor, "n d"], features_b: Float[Tensor,
         + roots[1].square().sum()
         - 2 * torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
     )
-    return (shift + spread).clamp(min=0).item()
+    return float((shift + spread).clamp(min=0))
 
 
 def nearest_training(
-    images: Float[Tensor, "n 1 28 28"],
-) -> tuple[Float[Tensor, "n"], Int64[Tensor, "n"]]:
+    images: Float[Tensor, "n *dims"], training: Float[Tensor, "m *dims"] | None = None
+) -> tuple[Float[Tensor, " n"], Int64[Tensor, " n"]]:
     """Find the training image nearest to each image.
 
     Args:
-        images: in [-1, 1], shape (n, 1, 28, 28), n >= 1.
+        images: in [-1, 1], shape (n, *dims), n >= 1.
+        training: in [-1, 1], shape (m, *dims), m >= 1; the digits of `load_mnist("train")` if None.
 
-    Returns: Euclidean distances over the 784 pixels, and indices into `load_mnist("train")`, both
-        of shape (n,).
-    Raises: as `digit_report`.
+    Returns: Euclidean distances over all pixels, and indices into the training images, both of
+        shape (n,).
+    Raises: as `digit_report` and, with training images, `image_report`.
     """
-    check_digits(images, 1)
-    training = load_mnist("train")[0].flatten(1)
-    images = images.float().flatten(1)
-    indices = torch.cat([torch.cdist(batch, training).argmin(1) for batch in images.split(CHUNK)])
-    return (images - training[indices]).norm(
-        dim=1
-    ), indices  # afresh: cdist rounds, and a copy lies at 0
+    if training is None:
+        check_digits(images, 1)
+        training = load_mnist("train")[0]
+    else:
+        check_images_like(images, training, 1)
+    images, training = images.float().flatten(1), training.float().flatten(1)
+    indices = torch.cat(
+        [torch.cdist(batch, training).argmin(1) for batch in torch.split(images, CHUNK)]
+    )
+    # the distances afresh: cdist rounds, and a copy lies at 0
+    return (images - training[indices]).norm(dim=1), indices
 
 
 def check_digits(images: Tensor, least: int) -> None:
     """Raise unless these are at least so many images of 28 by 28 pixels in [-1, 1]."""
+    check_images_like(images, torch.empty(1, 1, 28, 28, device="cpu"), least)
+
+
+def check_images_like(images: Tensor, others: Tensor, least: int) -> None:
+    """Raise unless these are at least so many images in [-1, 1], each of the others' shape."""
     if not images.is_floating_point():
         raise TypeError(f"images must be floating point, got {images.dtype}")
-    if images.shape[1:] != (1, 28, 28) or len(images) < least:
+    if images.shape[1:] != others.shape[1:] or len(images) < least:
+        sides = ", ".join(map(str, others.shape[1:]))
         raise ValueError(
-            f"images must have shape (n, 1, 28, 28) with n at least {least}, got"
+            f"images must have shape (n, {sides}) with n at least {least}, got"
             f" {tuple(images.shape)}"
         )
     if images.isnan().any():
@@ -163,32 +182,50 @@ def check_digits(images: Tensor, least: int) -> None:
 def training_features() -> Float[Tensor, "n d"]:
     """The classifier's features of the train split, computed once."""
     classifier = load_classifier()
-    return torch.cat([classifier.features(batch) for batch in load_mnist("train")[0].split(CHUNK)])
+    batches = torch.split(load_mnist("train")[0], CHUNK)
+    return torch.cat([classifier.features(batch) for batch in batches])
 
 
 @functools.cache
 def drawn_distance(count: int) -> float:
-    """Mean Fréchet distance of so many images of the train split, drawn at random from a seed, to
-    the rest of it.
-    """
-    features, generator = training_features(), torch.Generator().manual_seed(0)
-    orders = (torch.randperm(len(features), generator=generator) for _ in range(DRAWS))
+    """`random_distance` of so many images of the train split."""
+    return random_distance(training_features(), count)
+
+
+def random_distance(features: Float[Tensor, "n d"], count: int) -> float:
+    """Mean Fréchet distance of so many rows, drawn at random from a seed, to the rest of them."""
+    generator = torch.Generator().manual_seed(0)
+    orders = [
+        torch.randperm(len(features), generator=generator, device="cpu") for _ in range(DRAWS)
+    ]
     return fmean(
         frechet_distance(features[order[:count]], features[order[count:]]) for order in orders
     )
 
 
 @dataclass(frozen=True)
-class DigitFigures:
-    """What `digit_report` measures of one set of images."""
+class ImageFigures:
+    """What `image_report` measures of one set of images."""
 
     count: int
-    confident: float  # share of images, 0..1
-    class_counts: tuple[int, ...]  # images taken for a 0, 1, ... 9
-    frechet: float  # to the train split
+    frechet: float  # to the training images
     nearest: tuple[float, ...] = field(
         repr=False
     )  # distances to the nearest training image, ascending
+
+    def nearest_quantile(self, share: float) -> float:
+        return torch.tensor(self.nearest, dtype=torch.float64).quantile(share).item()
+
+    def nearer_than(self, distance: float) -> float:
+        return sum(nearest < distance for nearest in self.nearest) / self.count
+
+
+@dataclass(frozen=True)
+class DigitFigures(ImageFigures):
+    """What `digit_report` measures of one set of images."""
+
+    confident: float  # share of images, 0..1
+    class_counts: tuple[int, ...]  # images taken for a 0, 1, ... 9
 
     @property
     def class_shares(self) -> tuple[float, ...]:
@@ -197,12 +234,6 @@ class DigitFigures:
     @property
     def class_balance(self) -> float:
         return min(self.class_counts) / max(self.class_counts)
-
-    def nearest_quantile(self, share: float) -> float:
-        return torch.tensor(self.nearest, dtype=torch.float64).quantile(share).item()
-
-    def nearer_than(self, distance: float) -> float:
-        return sum(nearest < distance for nearest in self.nearest) / self.count
 
 
 @dataclass(frozen=True)
@@ -223,7 +254,7 @@ class DigitReport:
 
     def __str__(self) -> str:
         low = self.held_out.nearest_quantile(0.01)
-        rows = {
+        rows: dict[str, Callable[[DigitFigures], float]] = {
             f"more than {SURE} sure, %": lambda x: 100 * x.confident,
             "Fréchet distance to train": lambda x: x.frechet,
             "nearest training image, least": lambda x: x.nearest[0],
@@ -256,7 +287,7 @@ def figures_of(images: Float[Tensor, "n 1 28 28"], progress: bool) -> DigitFigur
     from tqdm.auto import tqdm
 
     classifier = load_classifier()
-    batches = tqdm(images.float().split(CHUNK), desc="measuring", disable=not progress)
+    batches = tqdm(torch.split(images.float(), CHUNK), desc="measuring", disable=not progress)
     features = torch.cat([classifier.features(batch) for batch in batches])
     probability, digit = classifier.head(features).softmax(1).max(1)
     return DigitFigures(
@@ -306,3 +337,88 @@ def digit_report(images: Float[Tensor, "n 1 28 28"], progress: bool = False) -> 
         len(training_features()) // 2,
     )
     return DigitReport(these, real, drawn_distance(min(len(images), half)), drawn_distance(half))
+
+
+def coarse_features(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """The pixels of images averaged over areas to 8 by 8, each image a row: their coarse look.
+
+    They tell brightness, colour and rough shape apart, but no texture and no detail.
+    """
+    return F.adaptive_avg_pool2d(images.float(), COARSE).flatten(1)
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """The figures of some images beside those of held-out real ones; `print` shows a table."""
+
+    images: ImageFigures
+    held_out: ImageFigures
+    drawn_frechet: float
+
+    def __str__(self) -> str:
+        low = self.held_out.nearest_quantile(0.01)
+        rows: dict[str, Callable[[ImageFigures], float]] = {
+            f"Fréchet distance, {COARSE}x{COARSE} pixels": lambda x: x.frechet,
+            "nearest training image, least": lambda x: x.nearest[0],
+            "  1% quantile": lambda x: x.nearest_quantile(0.01),
+            "  median": lambda x: x.nearest_quantile(0.5),
+            f"  nearer than {low:.2f}, %": lambda x: 100 * x.nearer_than(low),
+        }
+        lines = [f"{f'{self.images.count} images':<32}{'these':>9}{'held-out':>10}"]
+        for name, figure in rows.items():
+            lines.append(f"{name:<32}{figure(self.images):>9.3f}{figure(self.held_out):>10.3f}")
+        random = f"{'  real images, as many, at random':<34}{self.drawn_frechet:>17.3f}"
+        lines.insert(2, random)
+        lines.append(f"held-out: {self.held_out.count} real images that were not trained on")
+        return "\n".join(lines)
+
+
+def image_report(
+    images: Float[Tensor, "n c h w"],
+    training: Float[Tensor, "m c h w"],
+    held_out: Float[Tensor, "k c h w"],
+    progress: bool = False,
+) -> ImageReport:
+    """Measure generated images of any kind beside held-out real ones, both against the images that
+    the network was trained on.
+
+    - frechet: to the training images, on `coarse_features`. It sees brightness, colour and rough
+      shape; compare it only between sets of the same size and of the same data.
+    - drawn_frechet: the floor for so many images. As many real training images (at most half of
+      them) are drawn at random and compared with the rest, on average.
+    - nearest: Euclidean distance over all pixels to the nearest training image. Copies lie nearer
+      than held-out images do.
+
+    Args:
+        images, training, held_out: in [-1, 1], of one shape (c, h, w); at least 2, 4 and 2.
+        progress: show a bar.
+
+    Raises: TypeError for other than floating point; ValueError for another shape, too few images,
+        NaN or pixels outside [-1, 1].
+    """
+    check_images_like(training, training, 4)
+    for some in (images, held_out):
+        check_images_like(some, training, 2)
+    features = coarse_features(training)
+    half = len(training) // 2
+    drawn = random_distance(features, min(len(images), half))
+    return ImageReport(
+        image_figures(images, training, features, progress),
+        image_figures(held_out, training, features, progress),
+        drawn,
+    )
+
+
+def image_figures(
+    images: Tensor, training: Tensor, features: Float[Tensor, "m d"], progress: bool
+) -> ImageFigures:
+    """Measure one set of images against the training images and their coarse features."""
+    from tqdm.auto import tqdm
+
+    batches = tqdm(torch.split(images, CHUNK), desc="measuring", disable=not progress)
+    distances = torch.cat([nearest_training(batch, training)[0] for batch in batches])
+    return ImageFigures(
+        count=len(images),
+        frechet=frechet_distance(coarse_features(images), features),
+        nearest=tuple(distances.sort().values.tolist()),
+    )

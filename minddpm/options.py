@@ -1,12 +1,11 @@
-"""Options of the command line: numbers in a range, help that tells defaults, and the choice of a
-sampler.
-"""
+"""Options of the command line: numbers in a range, paths, devices, and the choice of a sampler."""
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,12 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm.ddim import ddim_sample
-from minddpm.loss import Model
+from minddpm.network import Model
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import Schedule
 
 VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def integer(least: int) -> Callable[[str], int]:
@@ -55,58 +55,131 @@ not_negative = number("of at least 0", lambda value: 0 <= value < math.inf)
 share = number("from 0 to 1", lambda value: 0 <= value <= 1)
 
 
+def place(text: str) -> Path:
+    """Read an option that is a path, ~ being the home folder."""
+    return Path(text).expanduser()
+
+
+def device(text: str) -> torch.device:
+    """Read an option that is a device of this machine; auto is the fastest that is there."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if text == "auto":
+        return torch.device(next(name for name in there if there[name]))
+    if text not in there:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(DEVICES)}, got {text!r}")
+    if not there[text]:
+        usable = " or ".join(name for name in there if there[name])
+        raise argparse.ArgumentTypeError(f"this machine has no {text} device: use {usable}")
+    return torch.device(text)
+
+
 def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **kind: Any) -> None:
     """Add an option whose help tells its default."""
     command.add_argument(name, default=default, help=f"{what} (default: %(default)s)", **kind)
 
 
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add the option --device."""
+    add(
+        command,
+        "--device",
+        "auto",
+        "where to compute: cpu, cuda, mps, or auto, the fastest that is there",
+        type=device,
+    )
+
+
+def add_images(command: argparse.ArgumentParser, default: str) -> None:
+    """Add the options that choose images."""
+    command.add_argument(
+        "--data",
+        type=str,
+        help="a folder of pictures, an .npz file with an array images, a folder of IDX files,"
+        f" mnist or fashion-mnist (default: {default})",
+    )
+    command.add_argument(
+        "--side",
+        type=integer(1),
+        help="scale the images of --data until their shorter side has so many pixels, and cut the"
+        " middle square out (default: leave them as they are)",
+    )
+    command.add_argument(
+        "--channels",
+        type=int,
+        choices=(1, 3),
+        help="make the images of --data grey, 1, or colour, 3 (default: as they are)",
+    )
+
+
 def add_sampling(command: argparse.ArgumentParser) -> None:
     """Add the options that `draw` reads."""
+    command.add_argument("--checkpoint", type=place, help="weights (default: the shipped ones)")
     add(command, "--seed", 0, "of the noise", type=integer(0))
     add(command, "--variance", "beta", "of an ancestral step", choices=VARIANCES)
     command.add_argument(
-        "--ddim", type=integer(1), help="take so few steps, with DDIM (default: all, ancestral)"
+        "--ddim", type=integer(1), help="take only so many steps, with DDIM (default: all of them)"
     )
     add(
         command,
         "--eta",
         0.0,
-        "of DDIM: from no fresh noise, 0, to that of an ancestral step, 1",
+        "how much fresh noise a DDIM step adds: from none, 0, to that of an ancestral step, 1",
         type=share,
     )
 
 
-def draw(
-    model: Model,
-    schedule: Schedule,
-    count: int,
-    options: argparse.Namespace,
-    seed: int | None = None,
-) -> Float[Tensor, "n 1 28 28"]:
-    """Draw digits under a progress bar, by the sampler that the options name, or say that they came
-    to nothing.
-    """
+def check_sampling(options: argparse.Namespace, schedule: Schedule) -> None:
+    """Refuse options of sampling that contradict each other or the schedule."""
     if options.eta and not options.ddim:
         raise ValueError(f"--eta needs --ddim, got only --eta {options.eta:g}")
     if options.ddim and options.variance != "beta":
         raise ValueError(
             f"--variance is of ancestral steps, --eta of DDIM's: got --ddim and {options.variance}"
         )
-    generator = torch.Generator().manual_seed(options.seed if seed is None else seed)
-    shape = count, 1, 28, 28
+    if options.ddim and options.ddim > schedule.T:
+        raise ValueError(
+            f"--ddim must be at most {schedule.T}, the steps of the noise schedule, got"
+            f" {options.ddim}"
+        )
+
+
+def draw(
+    model: Model,
+    image_shape: Sequence[int],
+    schedule: Schedule,
+    options: argparse.Namespace,
+    seed: int,
+) -> Float[Tensor, "n *dims"]:
+    """Draw images, float32 on the CPU, with the sampler that the options name, and show a bar.
+
+    Args: image_shape, (n, *dims).
+    Raises: ValueError as `check_sampling`; FloatingPointError for images with NaN.
+    """
+    check_sampling(options, schedule)
+    generator = torch.Generator().manual_seed(seed)
     if options.ddim:
         # clipped, it errs with guidance or with many steps: lessons 09 and 10
-        chosen = {"steps": options.ddim, "eta": options.eta, "clip": False}
         images = ddim_sample(
-            model, shape, schedule, **chosen, generator=generator, progress=True
+            model,
+            image_shape,
+            schedule,
+            steps=options.ddim,
+            eta=options.eta,
+            clip=False,
+            generator=generator,
+            progress=True,
         ).clamp(-1, 1)
     else:
         variance = VARIANCES[options.variance]
         images = sample(
-            model, shape, schedule, variance=variance, generator=generator, progress=True
+            model, image_shape, schedule, variance=variance, generator=generator, progress=True
         )
     if broken := int((~images.isfinite().flatten(1).all(1)).sum()):
         raise FloatingPointError(
-            f"digits must be finite, got NaN in {broken} of {count}: the weights are broken"
+            f"images must be finite, got NaN in {broken} of {len(images)}: the weights are broken"
         )
-    return images
+    return images.float().cpu()

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, Real
 from torch import Tensor, nn
 
 from minddpm.checks import check_embedding_dim, check_rank, check_unet_config, check_unet_input
+from minddpm.hub import OnHub
 
 
 def timestep_embedding(
@@ -115,7 +116,7 @@ class SelfAttention(nn.Module):
         return x + out
 
 
-class UNet(nn.Module):
+class UNet(OnHub):
     """Predict the noise in x_t: down through the resolutions, across, and up again past the skips.
 
     Source: Ronneberger et al. 2015 for the shape, Ho et al. 2020, appendix B, for the blocks.

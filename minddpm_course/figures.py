@@ -94,16 +94,22 @@ def show(figure: Figure, caption: str) -> None:
 def draw_image(
     axis: Axes, image: Tensor, title: str = "", colour: str = INK, limits=(-1.0, 1.0), **where
 ) -> None:
-    """Draw one grey image, black and white at the limits; on a canvas, extent=(left, right, bottom,
-    top) in inches.
+    """Draw one grey or colour image, black and white at the limits; on a canvas, extent=(left,
+    right, bottom, top) in inches.
+
+    Args: image, shape (h, w), (1, h, w) or (3, h, w), or a batch of one of these.
     """
-    pixels, scale = image.detach().squeeze().cpu().numpy(), {"vmin": limits[0], "vmax": limits[1]}
+    low, high = limits
+    pixels = image.detach().squeeze().cpu()
+    if pixels.ndim == 3:  # colours have no scale of their own in matplotlib, but lie in [0, 1]
+        pixels = ((pixels.movedim(0, -1) - low) / (high - low)).clamp(0, 1)
     axis.imshow(
-        pixels,
+        pixels.numpy(),
         "gray",
         interpolation="nearest",
         aspect="auto" if where else "equal",
-        **scale,
+        vmin=low,
+        vmax=high,
         **where,
     )
     axis.set_axis_off()
@@ -131,8 +137,8 @@ def number(value: float | Tensor) -> str:
 
 @styled
 def image_grid(images: Tensor, titles: Sequence[str] = (), columns: int = 10) -> Figure:
-    """Images (n, 1, h, w) in [-1, 1] row by row, each with its title if there are titles; the
-    guide's figure 9.
+    """Grey or colour images, (n, c, h, w) in [-1, 1], row by row, each with its title if there are
+    titles; the guide's figure 9.
     """
     rows = -(-len(images) // columns)
     figure, axes = new_figure(rows, columns, height=7 / columns * rows * (1.25 if titles else 1))

@@ -1,19 +1,31 @@
-"""Checkpoints come back bit for bit, and a file that is none says so."""
+"""Checkpoints come back bit for bit, hold any network, and a file that is none says so."""
 
+import copy
 import json
 import math
 import os
 import pickle
 import stat
 import sys
+from dataclasses import asdict
 
 import jaxtyping
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from minddpm import checkpoints
-from minddpm.checkpoints import load, load_pretrained, load_training, save
+from minddpm.checkpoints import (
+    ASSETS,
+    fill,
+    load,
+    load_pretrained,
+    load_training,
+    save,
+    training_file,
+)
+from minddpm.sampler import sample
 from minddpm.schedule import cosine_schedule, linear_schedule
 from minddpm.training import train
 from minddpm.unet import UNet, UNetConfig
@@ -147,21 +159,30 @@ def test_a_file_of_another_kind(tmp_path, reader, content):
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.999])
 def test_a_truncated_file(tmp_path, model, reader, share):
     path = save(tmp_path / "model", model, linear_schedule(), training={"step": torch.tensor(1)})
+    path = path if reader is load else training_file(path)
     content = path.read_bytes()
     path.write_bytes(content[: math.ceil(share * len(content))])
+    path = tmp_path / "model"
     with pytest.raises(ValueError, match="wanted a whole safetensors file, got .* truncated"):
         reader(path)
 
 
-@pytest.mark.parametrize("header", [None, {"format": "pt"}, {"format": "minddpm 2"}])
-def test_a_foreign_safetensors_file(tmp_path, reader, header):
+@pytest.mark.parametrize("header", [None, {"format": "pt"}, {"format": "other"}])
+def test_a_foreign_safetensors_file_names_what_loads_it(tmp_path, reader, header):
     save_file({"weight": torch.ones(2)}, tmp_path / "foreign", header)
-    got = repr(header and header["format"])
-    with pytest.raises(
-        ValueError,
-        match=f"wanted a checkpoint of format 'minddpm 1', got .*foreign of format {got}",
-    ):
+    with pytest.raises(ValueError, match="foreign has no noise schedule.*load_state_dict"):
         reader(tmp_path / "foreign")
+
+
+def test_a_file_of_a_later_version(tmp_path, reader):
+    save_file({"weight": torch.ones(2)}, tmp_path / "later", {"minddpm": "3"})
+    with pytest.raises(ValueError, match="of version 2, got .*later of version 3"):
+        reader(tmp_path / "later")
+
+
+def header_of(path):
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
 
 
 @pytest.mark.parametrize(
@@ -169,21 +190,22 @@ def test_a_foreign_safetensors_file(tmp_path, reader, header):
     [
         {"config": None},
         {"metadata": None},
+        {"betas": None},
         {"config": "{"},
         {"metadata": "steps"},
         {"config": "[1]"},
         {"metadata": "3"},
+        {"betas": "0.1"},
     ],
     ids=str,
 )
 def test_a_damaged_header(tmp_path, model, reader, change):
-    header = {"format": "minddpm 1", "config": "{}", "metadata": "{}"} | change
-    save_file(
-        {"training.step": torch.tensor(1)},
-        tmp_path / "x",
-        {k: v for k, v in header.items() if v is not None},
-    )
-    with pytest.raises(ValueError, match="x has a damaged header: wanted JSON"):
+    path = save(tmp_path / "x", model, linear_schedule(), training={"step": torch.tensor(1)})
+    path = path if reader is load else training_file(path)
+    header = header_of(path) | change
+    kept = {name: value for name, value in header.items() if value is not None}
+    save_file(load_file(path), path, kept)
+    with pytest.raises(ValueError, match="has a damaged header: wanted "):
         reader(tmp_path / "x")
 
 
@@ -196,27 +218,229 @@ def test_a_damaged_header(tmp_path, model, reader, change):
         ({"channels": 8}, {}, "Type(Check)?Error"),
         ({"groups": 0}, {}, "multiple of groups=0"),
         ({"depth": 3}, {}, "unexpected keyword argument 'depth'"),
-        ({}, {"model.stem.weight": None}, "Missing key.*stem.weight"),
-        ({}, {"model.extra": torch.ones(1)}, "Unexpected key.*extra"),
-        ({}, {"model.stem.weight": torch.ones(8, 1, 3, 3, dtype=torch.int64)}, "floating point"),
-        ({}, {"schedule.betas": None}, "KeyError: 'schedule.betas'"),
-        (
-            {},
-            {"schedule.betas": torch.tensor([0.5, 1.5])},
-            "betas must lie strictly between 0 and 1, got 1.5",
-        ),
+        ({}, {"stem.weight": None}, "Missing key.*stem.weight"),
+        ({}, {"extra": torch.ones(1)}, "Unexpected key.*extra"),
+        ({}, {"stem.weight": torch.ones(8, 1, 3, 3, dtype=torch.int64)}, "floating point"),
+        ({}, {"betas": "[]"}, "betas must have shape"),
+        ({}, {"betas": "[0.5, 1.5]"}, "betas must lie strictly between 0 and 1, got 1.5"),
     ],
 )
 def test_an_inconsistent_file(tmp_path, model, config, change, said):
     path = save(tmp_path / "model", model, linear_schedule(5))
-    tensors = {
-        name: value for name, value in (load_file(path) | change).items() if value is not None
-    }
+    changed = load_file(path) | change
+    betas = changed.pop("betas", header_of(path)["betas"])
+    tensors = {name: value for name, value in changed.items() if value is not None}
     config = json.dumps({"channels": [8, 16], "time_dim": 8, "groups": 4} | config)
-    save_file(tensors, path, {"format": "minddpm 1", "config": config, "metadata": "{}"})
+    save_file(tensors, path, header_of(path) | {"config": config, "betas": betas})
     with pytest.raises(ValueError, match=f"do not fit its own config: .*{said}") as error:
         load(path)
     assert "\n" not in str(error.value)
+
+
+def test_the_state_of_training_is_no_model(tmp_path, model):
+    path = save(tmp_path / "model", model, linear_schedule(), training={"step": torch.tensor(1)})
+    with pytest.raises(ValueError, match="holds a state of training: load the checkpoint beside"):
+        load(training_file(path))
+
+
+# files for others
+
+
+def test_the_weights_load_as_any_other_do(tmp_path, model):
+    path = save(tmp_path / "model", model, linear_schedule(), training={"step": torch.tensor(1)})
+    other = UNet(SMALL)
+    other.load_state_dict(load_file(path))
+    for name, value in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value), name
+
+
+def test_a_checkpoint_saved_for_sampling_drops_an_older_state_of_training(tmp_path, model):
+    path = save(tmp_path / "model", model, linear_schedule(), training={"step": torch.tensor(1)})
+    assert training_file(path).is_file()
+    save(path, model, linear_schedule())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["run.safetensors", "run", "v1.5"])
+def test_the_state_of_training_lies_beside_the_checkpoint(tmp_path, name):
+    stem = name.removesuffix(".safetensors")
+    assert training_file(tmp_path / name) == tmp_path / f"{stem}.training.safetensors"
+
+
+# the first format: one file, prefixed names
+
+
+def first_format(path, model, schedule, metadata, training=None):
+    """Write a file as the first version of the package did."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"training.{name}": value for name, value in (training or {}).items()}
+    tensors["schedule.betas"] = schedule.beta[1:]
+    header = {
+        "format": "minddpm 1",
+        "config": json.dumps(asdict(model.config)),
+        "metadata": json.dumps(metadata),
+    }
+    save_file({name: value.clone() for name, value in tensors.items()}, path, header)
+
+
+def test_files_of_the_first_format_load(tmp_path, model):
+    schedule, state = cosine_schedule(7), {"step": torch.tensor(3), "average.x": torch.ones(2)}
+    first_format(tmp_path / "old", model, schedule, METADATA, state)
+    loaded, loaded_schedule, metadata = load(tmp_path / "old")
+    assert metadata == METADATA
+    assert loaded.config == SMALL
+    assert torch.equal(loaded_schedule.beta, schedule.beta)
+    assert all(
+        torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items()
+    )
+    metadata, tensors = load_training(tmp_path / "old")
+    assert metadata == METADATA
+    assert tensors.keys() == state.keys()
+    assert all(torch.equal(tensors[name], value) for name, value in state.items())
+    first_format(tmp_path / "sampling", model, schedule, {})
+    with pytest.raises(ValueError, match="saved for sampling only"):
+        load_training(tmp_path / "sampling")
+
+
+# networks of one's own, wrapped ones, and other precisions
+
+
+class Own(torch.nn.Module):
+    """A network that is no UNet, with a buffer and an integer one."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.body = torch.nn.Conv2d(1, width, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(width)
+        self.out = torch.nn.Conv2d(width, 1, 1)
+
+    def forward(self, x_t, t):
+        return self.out(self.norm(self.body(x_t)))
+
+
+def same(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_a_network_of_ones_own_fills_another(tmp_path):
+    torch.manual_seed(0)
+    own, other = Own(), Own()
+    path = save(tmp_path / "own", own, cosine_schedule(9), metadata={"name": "mine"})
+    filled, schedule, metadata = load(path, model=other)
+    assert filled is other
+    assert not other.training
+    assert same(own, other)
+    assert torch.equal(schedule.beta, cosine_schedule(9).beta)
+    assert metadata == {"name": "mine"}
+    with pytest.raises(ValueError, match=r"weights of a Own,.* load\(path, model=Own\(...\)\)"):
+        load(path)
+
+
+def test_weights_that_do_not_fit_leave_the_network_as_it_was(tmp_path):
+    torch.manual_seed(0)
+    path = save(tmp_path / "own", Own(), linear_schedule())
+    wider = Own(8)
+    before = copy.deepcopy(wider)
+    with pytest.raises(ValueError, match="do not fit the model: .*size mismatch for body.weight"):
+        load(path, model=wider)
+    assert same(wider, before)
+
+
+def test_a_network_keeps_its_own_dtype_when_it_is_filled(tmp_path):
+    path = save(tmp_path / "own", Own(), linear_schedule())
+    filled, *_ = load(path, model=Own().double())
+    assert {value.dtype for value in filled.parameters()} == {torch.float64}
+
+
+class Compiled(torch.nn.Module):
+    """What torch.compile returns, without its compiler."""
+
+    def __init__(self, model):
+        super().__init__()
+        self._orig_mod = model
+
+
+def wrapped(model, how):
+    return {
+        "compiled": lambda: Compiled(model),
+        "parallel": lambda: torch.nn.DataParallel(model),
+        "both": lambda: Compiled(torch.nn.DataParallel(model)),
+        "really compiled": lambda: torch.compile(model, backend="eager"),
+    }[how]()
+
+
+@pytest.mark.parametrize("how", ["compiled", "parallel", "both", "really compiled"])
+def test_a_wrapped_model_is_saved_without_its_wrapper(tmp_path, model, how):
+    path = save(tmp_path / "model", wrapped(model, how), linear_schedule())
+    loaded, *_ = load(path)
+    assert same(loaded, model)
+
+
+def test_a_compiled_part_leaves_no_mark(tmp_path):
+    own = Own()
+    own.body = Compiled(own.body)
+    assert "body._orig_mod.weight" in own.state_dict()
+    path = save(tmp_path / "own", own, linear_schedule())
+    assert "body.weight" in load_file(path)
+    load(path, model=Own())
+    other = Own()
+    other.body = Compiled(other.body)
+    load(path, model=other)
+    assert same(own, other)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."]
+)
+def test_weights_under_the_prefix_of_a_wrapper_are_loaded(model, prefix):
+    weights = {prefix + name: value for name, value in model.state_dict().items()}
+    other = UNet(SMALL)
+    fill(other, weights)
+    assert same(other, model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_weights_of_another_precision_are_loaded_as_they_are_and_sample(tmp_path, model, dtype):
+    path = save(tmp_path / "model", model.to(dtype), linear_schedule(4))
+    loaded, schedule, _ = load(path)
+    assert same(loaded, model)
+    images = sample(loaded, (2, 1, 8, 8), schedule, generator=torch.Generator().manual_seed(0))
+    assert images.dtype == dtype
+    assert images.isfinite().all()
+
+
+def test_tied_weights_are_saved(tmp_path):
+    own = Own()
+    own.twin = own.out
+    other = Own()
+    other.twin = other.out
+    load(save(tmp_path / "own", own, linear_schedule()), model=other)
+    assert same(own, other)
+    assert other.twin is other.out
+
+
+def test_defaults_of_the_caller_change_nothing(tmp_path, model):
+    path = save(tmp_path / "model", model, linear_schedule(50))
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        loaded, schedule, _ = load(path)
+        shipped, *_ = load_pretrained()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert same(loaded, model)
+    assert torch.equal(schedule.beta, linear_schedule(50).beta)
+    assert same(shipped, load_pretrained()[0])
+    assert {value.dtype for value in shipped.parameters()} == {torch.float32}
+
+
+def test_a_home_folder_is_found(tmp_path, model, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert save("~/model", model, linear_schedule()) == tmp_path / "model"
+    assert same(load("~/model")[0], model)
 
 
 # writing
@@ -233,12 +457,12 @@ def test_metadata_that_json_cannot_hold_is_named(tmp_path, model, value):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_of_another_class_is_refused(tmp_path, monkeypatch):
+def test_what_is_no_network_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(
         jaxtyping.config, "jaxtyping_disable", True
     )  # as users run it, without enforced annotations
-    with pytest.raises(TypeError, match="model must be a UNet, got Linear"):
-        save(tmp_path / "model", torch.nn.Linear(1, 1), linear_schedule())
+    with pytest.raises(TypeError, match="model must be a torch.nn.Module, got dict"):
+        save(tmp_path / "model", {}, linear_schedule())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
@@ -278,6 +502,14 @@ def test_the_pretrained_weights():
     assert schedule.T == 1000
     assert metadata["images_seen"] > 0
     assert not model.training
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist_labels"])
+def test_the_shipped_weights_load_as_any_other_do(name):
+    model, _, _ = load_pretrained(name)
+    other = UNet(model.config)
+    other.load_state_dict(load_file(ASSETS / f"ddpm_{name}.safetensors"))
+    assert same(other, model)
 
 
 def test_an_unknown_name_lists_what_is_shipped():

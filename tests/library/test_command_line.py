@@ -1,10 +1,12 @@
-"""python -m minddpm: what each command writes, how training goes on, and the one line that an error
+"""The command line: what each command writes, how training goes on, and the one line that an error
 costs.
 """
 
 import csv
 import math
+import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +18,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import minddpm.__main__ as command_line
-from minddpm import training
-from minddpm.checkpoints import load, load_pretrained, load_training, save
-from minddpm.data import digest, load_mnist
+from minddpm import checkpoints, runs, training
+from minddpm.checkpoints import ASSETS, load, load_pretrained, load_training, save, training_file
+from minddpm.data import data_digest, load_mnist
 from minddpm.ddim import ddim_sample
 from minddpm.guidance import guided
 from minddpm.metrics import digit_report
@@ -87,23 +89,30 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
     assert "images/s=" in bar
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "checkpoint.safetensors",
+        "checkpoint.training.safetensors",
         "log.csv",
     ]
 
     model, schedule, metadata = load(tmp_path / "run" / "checkpoint.safetensors")
     assert torch.equal(schedule.beta, linear_schedule().beta)
     assert metadata.pop("seconds") > 0
-    held_out = command_line.held_out_loss(model, *small["test"], schedule)
+    held_out = runs.held_out_loss(model, small["test"][0], schedule)
+    assert len(metadata.pop("schedule_sha256")) == 64
     assert metadata == {
         "seed": 0,
         "steps": 6,
         "batch_size": 4,
         "learning_rate": 2.5e-3,
+        "ema_decay": 0.999,
+        "dropped": 0.1,
         "source": "bundled",
-        "data_sha256": digest(small["train"][0]),
+        "image_shape": [1, 28, 28],
+        "data_sha256": data_digest(small["train"][0]),
         "augment": "jitter",
         "start_sha256": None,
         "labels": False,
+        "labels_sha256": None,
+        "label_names": [],
         "step": 6,
         "images_seen": 24,
         "held_out_loss": pytest.approx(held_out, rel=1e-9),
@@ -118,47 +127,69 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
 
 @pytest.mark.parametrize(("name", "labels"), [("mnist", False), ("mnist_labels", True)])
 def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name, labels):
-    readme = (command_line.ASSETS / "README.md").read_text(encoding="utf-8")
+    readme = (ASSETS / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
     *_, last = (command for command in commands if ("--labels" in command) == labels)
     options = vars(command_line.build_parser().parse_args(last.split()))
     model, _, metadata = load_pretrained(name)
-    settings = {
-        name: metadata[name]
-        for name in ("seed", "steps", "batch_size", "learning_rate", "source", "augment")
-    }
+    settings = {name: metadata[name] for name in ("seed", "steps", "learning_rate", "source")}
     assert {name: options[name] for name in settings} == settings
+    parsed = command_line.build_parser().parse_args(last.split())
+    assert command_line.augment_of(parsed) == metadata["augment"]
+    assert parsed.batch_size is None
+    assert metadata["batch_size"] == 64
     assert model.config.classes == 10 * labels
-    assert metadata["data_sha256"] == digest(load_mnist("train")[0])
+    assert metadata["data_sha256"] == data_digest(load_mnist("train")[0])
 
 
-@pytest.mark.parametrize("stop", [3, 4, 5])
+@pytest.mark.parametrize("stop", [2, 3, 4, 5])
 def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
     tmp_path, small, run, monkeypatch, stop
 ):
-    run(*train_arguments(tmp_path / "whole"))
+    run(*train_arguments(tmp_path / "whole", "--labels"))
     with monkeypatch.context() as patch:
         stop_at(patch, stop, KeyboardInterrupt())
-        code, _, message = run(*train_arguments(tmp_path / "parts"))
+        code, _, message = run(*train_arguments(tmp_path / "parts", "--labels"))
     checkpoint = tmp_path / "parts" / "checkpoint.safetensors"
-    last = 2 * ((stop - 1) // 2)
     assert code == 130
-    assert message == f"stopped; last good checkpoint: {checkpoint}, of step {last}"
+    assert message == f"stopped at step {stop - 1} of 6; {checkpoint} keeps it: go on with --resume"
     metadata, _ = load_training(checkpoint)
-    assert metadata["step"] == last
+    assert metadata["step"] == stop - 1
 
-    code, _, bar = run(*train_arguments(tmp_path / "parts", "--resume"))
+    code, _, bar = run(*train_arguments(tmp_path / "parts", "--labels", "--resume"))
     assert code == 0
     assert "6/6" in bar
-    whole, parts = (
-        load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "parts")
-    )
-    assert whole.keys() == parts.keys()
-    assert any(name.startswith("training.optimizer.") for name in whole)
-    for name, value in whole.items():
-        assert torch.equal(parts[name], value), name
+    for name in ("checkpoint.safetensors", "checkpoint.training.safetensors"):
+        whole, parts = (load_file(tmp_path / folder / name) for folder in ("whole", "parts"))
+        assert whole.keys() == parts.keys()
+        assert ("training" in name) == any(key.startswith("optimizer.") for key in whole)
+        for key, value in whole.items():
+            assert torch.equal(parts[key], value), key
     logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "parts")]
     assert [row.split(",")[:5] for row in logs[0]] == [row.split(",")[:5] for row in logs[1]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
+    arguments = [sys.executable, "-m", "minddpm", "train", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(
+        [*arguments, "--batch-size", "2"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    shown = b""
+    while b"2/18000" not in shown:
+        shown += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=120)
+    assert process.returncode == 130
+    message = rest.decode().splitlines()[-1]
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    step = int(re.fullmatch(r"stopped at step (\d+) of 18000; .*", message)[1])
+    assert step >= 2
+    assert f"; {checkpoint} keeps it: go on with --resume" in message
+    metadata, tensors = load_training(checkpoint)
+    assert metadata["step"] == tensors["step"] == step
+    assert load(checkpoint)[2]["step"] == step
 
 
 def test_a_run_may_begin_from_weights_and_leave_the_digits_as_they_are(
@@ -177,7 +208,7 @@ def test_a_run_may_begin_from_weights_and_leave_the_digits_as_they_are(
         )
         return training.train(model, *arguments, **settings)
 
-    monkeypatch.setattr(command_line, "train", train)
+    monkeypatch.setattr(runs, "train", train)
     assert run(*train_arguments(tmp_path / "second", "--start", start, "--augment", "none"))[0] == 0
     first, schedule, _ = load(start)
     weights, augment = seen[0]
@@ -204,7 +235,7 @@ def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run
         )
         return training.train(model, *arguments, **settings)
 
-    monkeypatch.setattr(command_line, "train", train)
+    monkeypatch.setattr(runs, "train", train)
     labelled = train_arguments(tmp_path / "second", "--labels", "--start", start)
     assert run(*labelled)[0] == 0
     weights, labels = seen[0]
@@ -216,7 +247,7 @@ def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run
     model, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
     assert (metadata["labels"], model.config) == (True, replace(first.config, classes=10))
     assert metadata["held_out_loss"] == pytest.approx(
-        command_line.held_out_loss(model, *small["test"], schedule)
+        runs.held_out_loss(model, small["test"][0], schedule, small["test"][1])
     )
     moved = (model.label.weight != 0).any(1)
     assert moved.any() and not moved[10]
@@ -247,11 +278,12 @@ def test_log_rows_after_the_checkpoint_are_written_anew(tmp_path, small, run, mo
     assert "9.0" not in rows[2].split(",")
 
 
-def test_ctrl_c_before_the_first_checkpoint(tmp_path, small, run, monkeypatch):
-    stop_at(monkeypatch, 2, KeyboardInterrupt())
-    code, _, message = run(*train_arguments(tmp_path))
+def test_ctrl_c_before_the_first_step_is_done(tmp_path, small, run, monkeypatch):
+    stop_at(monkeypatch, 1, KeyboardInterrupt())
+    code, _, message = run(*train_arguments(tmp_path / "run"))
     assert code == 130
-    assert message == "stopped; last good checkpoint: none yet"
+    assert message == "stopped at step 0 of 6; nothing kept"
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_finished_run_says_so(tmp_path, small, run):
@@ -271,9 +303,9 @@ def test_a_finished_run_says_so(tmp_path, small, run):
     [
         (("--steps", 8), "steps was 2, is 8"),
         (("--seed", 1), "seed was 0, is 1"),
-        (("--learning-rate", 0.1), "learning_rate was 0.0025, is 0.1"),
+        (("--learning-rate", 0.1), "--learning-rate was 0.0025, is 0.1"),
         (("--source", "full"), "source was 'bundled', is 'full'"),
-        (("--seed", 1, "--batch-size", 5), "seed was 0, is 1; batch_size was 4, is 5"),
+        (("--seed", 1, "--batch-size", 5), "--batch-size was 4, is 5; seed was 0, is 1"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(tmp_path, small, run, more, said):
@@ -308,6 +340,7 @@ def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small,
         "checkpoint.safetensors exists: add --resume to go on from it, or choose another --out"
     )
     (tmp_path / "checkpoint.safetensors").unlink()
+    training_file(tmp_path / "checkpoint.safetensors").unlink()
     before = (tmp_path / "log.csv").read_bytes()
     code, _, message = run(*train_arguments(tmp_path, steps=2))
     assert code == 2
@@ -330,12 +363,7 @@ def test_training_goes_on_with_the_schedule_of_the_weights_it_starts_from(
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(
     tmp_path, small, run, monkeypatch
 ):
-    loss, count = training.simple_loss, iter(range(1, 1000))
-    monkeypatch.setattr(
-        training,
-        "simple_loss",
-        lambda *a, **k: loss(*a, **k) * (math.nan if next(count) == 5 else 1),
-    )
+    stop_at(monkeypatch, 5, FloatingPointError("the loss is nan"))
     code, _, message = run(*train_arguments(tmp_path))
     checkpoint = tmp_path / "checkpoint.safetensors"
     assert code == 2
@@ -422,7 +450,7 @@ def test_sample_writes_a_grid(tmp_path, checkpoint, run, count):
         "sample", "--out", tmp_path / "digits.png", "--checkpoint", checkpoint, "--count", count
     )
     assert code == 0
-    assert out == f"{count} digits in {tmp_path / 'digits.png'}\n"
+    assert out == f"{count} images in {tmp_path / 'digits.png'}\n"
     assert "sampling" in bar
     with Image.open(tmp_path / "digits.png") as picture:
         width, height = picture.size
@@ -434,13 +462,13 @@ def test_the_digits_are_those_of_the_seed_and_the_variance(
     tmp_path, checkpoint, run, monkeypatch, name
 ):
     drawn = []
-    grid = command_line.image_grid
+    grid = command_line.grid
     monkeypatch.setattr(
-        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
     )
     common = ("--checkpoint", checkpoint, "--count", 2)
     code, _, _ = run(
-        "sample", "--out", tmp_path / "x.svg", *common, "--seed", 7, "--variance", name
+        "sample", "--out", tmp_path / "x.png", *common, "--seed", 7, "--variance", name
     )
     assert code == 0
     model, schedule, _ = load(checkpoint)
@@ -453,15 +481,15 @@ def test_the_digits_are_those_of_the_seed_and_the_variance(
 
 def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeypatch):
     drawn = []
-    grid = command_line.image_grid
+    grid = command_line.grid
     monkeypatch.setattr(
-        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
     )
     assert (
         run(
             "sample",
             "--out",
-            tmp_path / "x.svg",
+            tmp_path / "x.png",
             "--checkpoint",
             checkpoint,
             "--count",
@@ -475,18 +503,19 @@ def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeyp
     start = {"steps": 2, "clip": False, "generator": torch.Generator().manual_seed(0)}
     assert torch.equal(drawn[0], ddim_sample(model, (2, 1, 28, 28), schedule, **start).clamp(-1, 1))
     code, _, message = run(
-        "sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--ddim", 4
+        "sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--ddim", 4
     )
-    assert code == 2 and "steps must be at most T = 3, got 4" in message
+    assert code == 2
+    assert "--ddim must be at most 3, the steps of the noise schedule, got 4" in message
 
 
 def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, monkeypatch):
     drawn = []
-    grid = command_line.image_grid
+    grid = command_line.grid
     monkeypatch.setattr(
-        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
     )
-    common = ("sample", "--out", tmp_path / "x.svg", "--checkpoint", checkpoint, "--count", 2)
+    common = ("sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--count", 2)
     assert run(*common, "--ddim", 2, "--eta", 0.5)[0] == 0
     model, schedule, _ = load(checkpoint)
     start = {"steps": 2, "eta": 0.5, "clip": False, "generator": torch.Generator().manual_seed(0)}
@@ -498,14 +527,14 @@ def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, monkeypatc
 @pytest.mark.parametrize("eta", ["-0.1", "1.1", "nan", "much"])
 def test_eta_is_a_share(tmp_path, capsys, eta):
     with pytest.raises(SystemExit) as stop:
-        command_line.main(["sample", "--out", str(tmp_path / "x.svg"), "--ddim", "2", "--eta", eta])
+        command_line.main(["sample", "--out", str(tmp_path / "x.png"), "--ddim", "2", "--eta", eta])
     assert stop.value.code == 2
     assert f"argument --eta: must be a number from 0 to 1, got {eta!r}" in capsys.readouterr().err
 
 
 def test_the_variance_is_of_ancestral_steps(tmp_path, checkpoint, run):
     options = ("--checkpoint", checkpoint, "--ddim", 2, "--variance", "beta-tilde")
-    code, _, message = run("sample", "--out", tmp_path / "x.svg", *options)
+    code, _, message = run("sample", "--out", tmp_path / "x.png", *options)
     assert code == 2 and "--variance is of ancestral steps" in message and "beta-tilde" in message
 
 
@@ -515,10 +544,10 @@ def test_digits_that_are_no_numbers_are_not_written(tmp_path, run, more):
     model.out.bias.data.fill_(math.nan)
     path = save(tmp_path / "broken.safetensors", model, linear_schedule(3, 0.1, 0.5))
     code, _, message = run(
-        "sample", "--out", tmp_path / "x.svg", "--checkpoint", path, "--count", 2, *more
+        "sample", "--out", tmp_path / "x.png", "--checkpoint", path, "--count", 2, *more
     )
-    assert code == 2 and "digits must be finite, got NaN in 2 of 2" in message
-    assert not (tmp_path / "x.svg").exists()
+    assert code == 2 and "images must be finite, got NaN in 2 of 2" in message
+    assert not (tmp_path / "x.png").exists()
 
 
 def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
@@ -528,19 +557,19 @@ def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
         torch.nn.init.normal_(parameter, std=0.1)
     path = save(tmp_path / "labels.safetensors", model, schedule)
     drawn = []
-    grid = command_line.image_grid
+    grid = command_line.grid
     monkeypatch.setattr(
-        command_line, "image_grid", lambda images, **k: drawn.append(images) or grid(images, **k)
+        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
     )
     common = ("--checkpoint", path, "--count", 2)
-    assert run("sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 2.5)[0] == 0
+    assert run("sample", "--out", tmp_path / "x.png", *common, "--digit", 7, "--scale", 2.5)[0] == 0
     told = guided(model, 7, 2.5)
     assert torch.equal(
         drawn[0], sample(told, (2, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(0))
     )
     assert (
         run(
-            "sample", "--out", tmp_path / "x.svg", *common, "--digit", 7, "--scale", 4, "--ddim", 2
+            "sample", "--out", tmp_path / "x.png", *common, "--digit", 7, "--scale", 4, "--ddim", 2
         )[0]
         == 0
     )
@@ -549,23 +578,25 @@ def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
     assert torch.equal(
         drawn[1], ddim_sample(guided(model, 7, 4.0), (2, 1, 28, 28), schedule, **start).clamp(-1, 1)
     )
-    code, _, message = run("sample", "--out", tmp_path / "x.svg", *common, "--scale", 2)
-    assert code == 2 and "--scale needs a --digit" in message
+    code, _, message = run("sample", "--out", tmp_path / "x.png", *common, "--scale", 2)
+    assert code == 2 and "--scale needs --digit or --label, got only --scale 2" in message
 
 
 def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint, run):
     code, _, message = run(
         "sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--digit", 7
     )
-    assert code == 2 and "label must be None for a network without classes" in message
+    assert code == 2 and "to draw '7', got some trained without --labels" in message
 
 
 @pytest.mark.parametrize(
     ("out", "said"),
     [
         ("nowhere/digits.png", "wanted an existing folder to write digits.png in, got "),
-        ("digits.docx", "--out must end in one of .*[.]pdf, .*[.]png, .* got .*digits.docx"),
-        ("digits", "--out must end in one of "),
+        ("digits.docx", "can be written, such as digits.png, got .*digits.docx"),
+        ("digits", "can be written, such as digits.png, got .*digits"),
+        ("digits.xbm", "can be written, such as digits.png, got .*digits.xbm"),
+        ("", "--out must be the file of a picture, got the folder "),
     ],
 )
 def test_a_picture_that_could_not_be_written_is_refused_before_sampling(
@@ -632,7 +663,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path, checkpoint
     monkeypatch.setattr(command_line, "draw", interrupted)
     code, _, message = run(*arguments, tmp_path / "parts.npz")
     assert code == 130
-    assert message == f"stopped; 6 digits are kept in {tmp_path / 'parts.npz'}"
+    assert message == f"stopped; 6 images are kept in {tmp_path / 'parts.npz'}"
     code, out, _ = run(*arguments, tmp_path / "parts.npz")
     assert code == 0
     assert len(count) == 4, "only the last batch is drawn"
@@ -674,8 +705,9 @@ def test_a_file_that_holds_no_samples_is_refused(tmp_path, checkpoint, run, writ
         write(file)
     code, _, message = run("evaluate", "--checkpoint", checkpoint, "--samples", samples)
     assert code == 2
-    assert message.startswith(
-        f"error: wanted the samples of an earlier evaluation in {samples}, got another file: "
+    assert message == (
+        f"error: wanted the samples of an earlier evaluation in {samples}, got a file of another"
+        " kind"
     )
 
 
@@ -705,3 +737,218 @@ def test_the_module_runs_and_an_error_is_one_line_without_a_traceback(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: wanted a checkpoint at nowhere, got no file\n"
+
+
+# precision and device
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_weights_of_another_precision_are_drawn_from_and_measured(tmp_path, run, dtype):
+    torch.manual_seed(0)
+    model = UNet(SMALL).to(dtype)
+    path = save(tmp_path / "other.safetensors", model, linear_schedule(3, 0.1, 0.5))
+    for more in ((), ("--ddim", 2)):
+        out = tmp_path / "x.png"
+        code, _, message = run("sample", "--out", out, "--checkpoint", path, "--count", 2, *more)
+        assert code == 0, message
+    samples = tmp_path / "kept.npz"
+    arguments = ("evaluate", "--checkpoint", path, "--samples", samples, "--count", 2)
+    code, out, message = run(*arguments)
+    assert code == 0, message
+    with np.load(samples) as arrays:
+        assert arrays["images"].dtype == np.float32
+    assert run(*arguments)[1] == out, "the kept samples are known again"
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("mps", "this machine has no mps device: use cpu"), ("tpu", "must be one of auto, cpu, cuda")],
+)
+def test_a_device_that_is_not_there_is_refused(tmp_path, capsys, monkeypatch, command, name, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    out = [] if command == "evaluate" else ["--out", str(tmp_path / "x.png")]
+    with pytest.raises(SystemExit) as stop:
+        command_line.main([command, *out, "--device", name])
+    assert stop.value.code == 2
+    assert f"argument --device: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted"), [((True, True), "cuda"), ((False, True), "mps"), ((False, False), "cpu")]
+)
+def test_auto_is_the_fastest_device_that_is_there(monkeypatch, there, wanted):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there[0])
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there[1])
+    options = command_line.build_parser().parse_args(["sample", "--out", "x.png"])
+    assert options.device == torch.device(wanted)
+
+
+def test_the_model_is_moved_to_the_device(tmp_path, small, checkpoint, run, monkeypatch):
+    moved = []
+    move = UNet.to
+    monkeypatch.setattr(UNet, "to", lambda model, *to: moved.append(to) or move(model, *to))
+    out = tmp_path / "x.png"
+    assert run("sample", "--out", out, "--checkpoint", checkpoint, "--device", "cpu")[0] == 0
+    assert run(*train_arguments(tmp_path / "run", "--device", "cpu"))[0] == 0
+    samples = ("--samples", tmp_path / "kept.npz", "--count", 2)
+    assert run("evaluate", "--checkpoint", checkpoint, *samples, "--device", "cpu")[0] == 0
+    assert moved == [(torch.device("cpu"),)] * 3
+
+
+# paths
+
+
+def test_a_home_folder_is_found_in_each_path(tmp_path, small, checkpoint, run, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert run("sample", "--out", "~/x.png", "--checkpoint", f"~/{checkpoint.name}")[0] == 0
+    assert (tmp_path / "x.png").is_file()
+    assert run(*train_arguments("~/run"))[0] == 0
+    start = "~/run/checkpoint.safetensors"
+    assert run(*train_arguments("~/second", "--start", start))[0] == 0
+    samples = ("--samples", "~/kept.npz", "--count", 2)
+    assert run("evaluate", "--checkpoint", checkpoint, *samples)[0] == 0
+    assert (tmp_path / "kept.npz").is_file()
+
+
+def test_samples_in_a_folder_or_a_picture_are_refused(tmp_path, checkpoint, run, monkeypatch):
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--samples")
+    code, _, message = run(*arguments, tmp_path)
+    assert (code, message) == (2, f"error: --samples must be a file, got the folder {tmp_path}")
+    picture = tmp_path / "x.png"
+    Image.new("L", (8, 8)).save(picture)
+    code, _, message = run(*arguments, picture)
+    assert code == 2
+    assert message.endswith(f"evaluation in {picture}, got a file of another kind")
+    assert "pickle" not in message
+
+
+@pytest.mark.parametrize("more", [("--batch-size", 21), ("--resume",), ("--start", "nowhere")])
+def test_settings_that_cannot_work_leave_no_folder(tmp_path, small, run, more):
+    arguments = ("train", "--out", tmp_path / "run", "--steps", 2, *more)
+    code, _, message = run(*arguments)
+    assert code == 2
+    assert not (tmp_path / "run").exists()
+    if "--batch-size" in more:
+        assert message == "error: --batch-size must be at most the 20 images, got 21"
+
+
+def test_a_folder_that_is_read_only_is_refused_before_sampling(
+    tmp_path, checkpoint, run, monkeypatch
+):
+    monkeypatch.setattr(checkpoints.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+    weights = ("--checkpoint", checkpoint)
+    for arguments in (("sample", "--out", "x.png"), ("evaluate", "--samples", "new/kept.npz")):
+        code, _, message = run(*arguments[:2], tmp_path / arguments[2], *weights)
+        assert (code, message) == (
+            2,
+            f"error: wanted a folder to write in, got {tmp_path}, which is read-only",
+        )
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_out_that_is_a_file_is_refused(tmp_path, small, run):
+    (tmp_path / "taken").write_text("")
+    code, _, message = run(*train_arguments(tmp_path / "taken"))
+    assert code == 2
+    assert message.endswith(f"wanted a folder to write in, got the file {tmp_path / 'taken'}")
+
+
+def test_fewer_images_than_a_batch_are_all_taken(tmp_path, small, run):
+    assert run("train", "--out", tmp_path, "--steps", 1)[0] == 0
+    assert load(tmp_path / "checkpoint.safetensors")[2]["batch_size"] == 20
+
+
+# the command itself
+
+
+def test_the_version_and_where_the_lessons_are(capsys):
+    for option, said in (("--version", "minddpm "), ("--help", "usage: minddpm ")):
+        with pytest.raises(SystemExit) as stop:
+            command_line.main([option])
+        assert stop.value.code == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(said)
+    assert "notebooks/" in shown
+    assert "make lab" in shown
+
+
+class Entry:
+    """An entry point, as a package would offer it."""
+
+    def __init__(self, name, load):
+        self.name = name
+        self.load = load
+
+
+def offer(monkeypatch, *entries):
+    def entry_points(group):
+        assert group == "minddpm.commands"
+        return entries
+
+    monkeypatch.setattr(command_line, "entry_points", entry_points)
+
+
+def greet(options):
+    """Say hello."""
+    print(f"hello {options.name}")
+    return 1
+
+
+def add_greeting(command):
+    command("greet", greet).add_argument("name")
+
+
+def missing():
+    raise ModuleNotFoundError("No module named 'jinja2'")
+
+
+def test_another_package_may_add_commands(monkeypatch, run, capsys):
+    offer(monkeypatch, Entry("greetings", lambda: add_greeting))
+    assert run("greet", "you")[:2] == (1, "hello you\n")
+    with pytest.raises(SystemExit):
+        command_line.main(["--help"])
+    assert "Say hello." in capsys.readouterr().out
+
+
+def test_a_package_that_is_broken_breaks_no_command_of_the_library(
+    tmp_path, checkpoint, monkeypatch, run, capsys
+):
+    broken = Entry("classroom", missing), Entry("worse", lambda: lambda command: 1 / 0)
+    offer(monkeypatch, *broken, Entry("greetings", lambda: add_greeting))
+    out = ("--out", tmp_path / "x.png")
+    code, _, message = run("sample", *out, "--checkpoint", checkpoint, "--count", 2)
+    assert code == 0
+    assert "classroom" not in message, "it is not even imported"
+    assert command_line.main(["greet", "you"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: no commands from classroom: No module named 'jinja2'",
+        "warning: no commands from worse: division by zero",
+    ]
+
+
+def test_text_survives_a_terminal_that_knows_few_characters(tmp_path):
+    samples = tmp_path / "kept.npz"
+    small = save(tmp_path / "few", UNet(SMALL), linear_schedule(3, 0.1, 0.5))
+    arguments = ["evaluate", "--checkpoint", str(small), "--samples", str(samples), "--count", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "minddpm", *arguments],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Fr?chet distance" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "IPython", "minddpm_course", "marking", "pooch"])
+def test_sampling_needs_nothing_of_the_course(tmp_path, checkpoint, module):
+    code = f"import sys; sys.modules[{module!r}] = None; from minddpm.__main__ import main;"
+    code += f"sys.exit(main(['sample', '--checkpoint', {str(checkpoint)!r}, '--count', '2',"
+    code += f"'--out', {str(tmp_path / 'x.png')!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from minddpm import data
+from minddpm import archives, data
+from minddpm.images import ARCHIVES, load_images, load_splits
 
 SIDES = (28, 28)
-NAMES = tuple(data.MNIST.sha256)
+NAMES = tuple(archives.MNIST.sha256)
 
 
 def idx(array, kind=8):
-    """An array as an IDX file, written independently of the package: kind is the code of the dtype."""
+    """An array as an IDX file, written independently of the package; kind, the dtype's code."""
     header = bytes([0, 0, kind, array.ndim]) + b"".join(
         side.to_bytes(4, "big") for side in array.shape
     )
@@ -72,8 +73,10 @@ def web(tmp_path, monkeypatch):
                 for name in NAMES
             }
             address = f"http://127.0.0.1:{server.server_address[1]}"
-            archive = data.Archive((f"{address}/first/", f"{address}/second/"), sha256, self.cache)
+            mirrors = (f"{address}/first/", f"{address}/second/")
+            archive = archives.Archive(mirrors, sha256, tuple("0123456789"), self.cache)
             monkeypatch.setattr(data, "MNIST", archive)
+            monkeypatch.setitem(ARCHIVES, "fashion-mnist", archive)
             return archive
 
         def cached(self):
@@ -149,8 +152,10 @@ def test_the_cat():
 def test_the_digest_names_the_images():
     images, _ = data.load_mnist("test")
     with np.load(data.ASSETS / "mnist_5000.npz") as arrays:
-        assert data.digest(images) == hashlib.sha256(arrays["test_images"].tobytes()).hexdigest()
-    assert data.digest(images[:-1]) != data.digest(images)
+        assert (
+            data.data_digest(images) == hashlib.sha256(arrays["test_images"].tobytes()).hexdigest()
+        )
+    assert data.data_digest(images[:-1]) != data.data_digest(images)
 
 
 def test_jitter_without_amplitude_changes_nothing():
@@ -176,20 +181,75 @@ def test_jitter_turns_each_image_its_own_way_within_bounds_and_repeatably():
     assert degrees.min() < -5
 
 
+def disc(height, width, radius=7.0):
+    """A bright disc in the middle of a dark image, its edge a pixel wide."""
+    y = torch.arange(height)[:, None] - (height - 1) / 2
+    x = torch.arange(width)[None] - (width - 1) / 2
+    return (2 * (radius + 0.5 - (x**2 + y**2).sqrt()).clamp(0, 1) - 1)[None, None]
+
+
+@pytest.mark.parametrize("sides", [(20, 40), (40, 20), (28, 28)])
+def test_jitter_turns_an_image_of_any_sides_without_shearing_it(sides):
+    images = disc(*sides).expand(50, -1, -1, -1)
+    turned = data.jitter(images, torch.Generator().manual_seed(0), degrees=45.0, stretch=0.0)
+    assert (turned - images).abs().mean() < 0.01  # a disc turned is that disc
+    assert (turned - images).abs().max() < 0.4  # but for what its edge loses to interpolation
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16], ids=str)
+def test_jitter_keeps_the_dtype(dtype):
+    images, _ = data.load_mnist("test")
+    turned = data.jitter(images[:4].to(dtype), torch.Generator().manual_seed(0))
+    wanted = data.jitter(images[:4], torch.Generator().manual_seed(0))
+    assert turned.dtype == dtype
+    assert (turned.float() - wanted).abs().max() < 0.02
+
+
+def test_defaults_of_the_caller_change_nothing():
+    def loaded():
+        images, labels = data.load_mnist("test")
+        turned = data.jitter(images[:9], torch.Generator().manual_seed(0))
+        return images, labels, turned, data.load_cat()
+
+    usual = loaded()
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        unusual = loaded()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    for one, other in zip(usual, unusual, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+
+
+def test_bytes_and_back():
+    pixels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(data.to_bytes(data.from_bytes(pixels)), pixels)
+    assert data.to_bytes(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
+
+
 # the whole of MNIST
 
 
-def test_the_full_archive_is_the_official_one():
-    assert len(data.MNIST.mirrors) >= 2
-    assert all(
-        mirror.startswith("https://") and mirror.endswith("/") for mirror in data.MNIST.mirrors
-    )
-    assert NAMES == tuple(
+@pytest.mark.parametrize("archive", [archives.MNIST, archives.FASHION_MNIST])
+def test_the_archives_are_the_official_ones(archive):
+    assert len(archive.mirrors) >= 2
+    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in archive.mirrors)
+    assert tuple(archive.sha256) == tuple(
         f"{split}-{kind}-ubyte.gz"
         for split in ("train", "t10k")
         for kind in ("images-idx3", "labels-idx1")
     )
-    assert all(len(bytes.fromhex(value)) == 32 for value in data.MNIST.sha256.values())
+    assert all(len(bytes.fromhex(value)) == 32 for value in archive.sha256.values())
+    assert len(set(archive.names)) == 10
+
+
+def test_each_archive_has_files_of_its_own():
+    # the files of both have the same names
+    assert not set(archives.MNIST.sha256.values()) & set(archives.FASHION_MNIST.sha256.values())
+    assert archives.MNIST.cache != archives.FASHION_MNIST.cache
 
 
 @pytest.mark.parametrize(("split", "name"), [("train", "train"), ("test", "t10k")])
@@ -260,6 +320,32 @@ def test_no_network_is_an_error_that_names_the_bundled_digits(web):
         data.load_mnist("train", "full")
     assert all(f"{mirror} (ConnectionError)" in str(error.value) for mirror in archive.mirrors)
     assert web.cached() == []
+
+
+def test_fashion_mnist_is_fetched_by_name(web):
+    web.mnist()
+    loaded = load_images("fashion-mnist", labels=True)
+    pixels, digits = web.digits["train"]
+    assert torch.equal(loaded.images, data.from_bytes(pixels)[:, None])
+    assert loaded.labels.tolist() == digits.tolist()
+    assert loaded.names == tuple("0123456789")
+    train, held_out = load_splits("fashion-mnist")
+    assert (len(train.images), len(held_out.images)) == (7, 5)
+    assert held_out.labels is None
+
+
+def test_offline_the_cache_folder_is_named_and_what_lies_there_is_taken(web):
+    archive = web.mnist()
+    web.stop()
+    with pytest.raises(ConnectionError, match="Without a network, put ") as error:
+        data.load_mnist("test", "full")
+    assert str(web.cache) in str(error.value)
+    assert archive.sha256["t10k-images-idx3-ubyte.gz"] in str(error.value)
+    web.cache.mkdir(exist_ok=True)
+    for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        (web.cache / name).write_bytes((web.folder / "first" / name).read_bytes())
+    loaded, _ = data.load_mnist("test", "full")
+    assert torch.equal(loaded, data.from_bytes(web.digits["t10k"][0])[:, None])
 
 
 def test_a_damaged_copy_in_the_cache_is_fetched_again(web):

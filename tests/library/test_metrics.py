@@ -10,9 +10,11 @@ import torch
 
 from minddpm.data import load_mnist
 from minddpm.metrics import (
+    coarse_features,
     digit_report,
     drawn_distance,
     frechet_distance,
+    image_report,
     load_classifier,
     nearest_training,
 )
@@ -252,3 +254,96 @@ def test_images_that_are_no_digits_are_refused(unchecked, measure, images, error
 def test_one_image_is_too_few_for_a_report(unchecked):
     with pytest.raises(ValueError, match=r"n at least 2, got \(1, 1, 28, 28\)"):
         digit_report(torch.zeros(1, 1, 28, 28))
+
+
+def test_defaults_of_the_caller_change_nothing_in_the_classifier(test):
+    usual = load_classifier()(test[0][:5])
+    before = torch.get_rng_state()
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        classifier = load_classifier()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert torch.equal(classifier(test[0][:5]), usual)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# images of any kind
+
+
+def coloured(count, seed, height=16, width=24):
+    """Images of a random flat colour each, with a little noise, around a dark orange."""
+    generator = torch.Generator().manual_seed(seed)
+    shade = torch.tensor([0.2, -0.3, -0.8]).view(1, 3, 1, 1)
+    shade = shade + 0.1 * torch.randn(count, 3, 1, 1, generator=generator)
+    return (shade + 0.05 * torch.randn(count, 3, height, width, generator=generator)).clamp(-1, 1)
+
+
+def test_coarse_features_are_means_over_areas():
+    images = coloured(4, 0)
+    features = coarse_features(images)
+    assert features.shape == (4, 3 * 64)
+    wanted = images.unflatten(3, (8, 3)).unflatten(2, (8, 2)).mean((3, 5))
+    assert (features - wanted.flatten(1)).abs().max() < 1e-6
+
+
+def test_a_report_on_colour_images_of_other_sides():
+    training, held_out = coloured(80, 1), coloured(20, 2)
+    report = image_report(held_out, training, held_out)
+    assert report.images == report.held_out
+    assert report.images.count == 20
+    # of one distribution, and as many: near the distance of random halves
+    assert 0.3 < report.images.frechet / report.drawn_frechet < 3
+    wanted = frechet_distance(coarse_features(held_out), coarse_features(training))
+    assert report.images.frechet == wanted
+
+
+def test_the_report_sees_another_colour_and_copies():
+    training, held_out = coloured(80, 1), coloured(20, 2)
+    other = image_report(-coloured(20, 3), training, held_out)
+    assert other.images.frechet > 20 * other.drawn_frechet
+    copies = image_report(training[:20], training, held_out)
+    assert copies.images.nearest == (0.0,) * 20
+    assert copies.held_out.nearest[0] > 0
+    assert copies.images.nearer_than(copies.held_out.nearest_quantile(0.01)) == 1
+
+
+def test_the_report_on_images_reads_as_an_aligned_table():
+    lines = str(image_report(coloured(7, 3), coloured(40, 1), coloured(9, 2))).splitlines()
+    assert lines[0].split() == ["7", "images", "these", "held-out"]
+    assert "8x8 pixels" in lines[1]
+    assert {len(line) for line in lines if not line.startswith(("  real", "held-out"))} == {51}
+    assert lines[-1] == "held-out: 9 real images that were not trained on"
+
+
+def test_the_nearest_of_given_images_by_brute_force():
+    training, images = coloured(30, 1), coloured(5, 2)
+    distances, indices = nearest_training(images, training)
+    for image, distance, index in zip(images.double(), distances, indices, strict=True):
+        all_distances = (training.double() - image).square().sum((1, 2, 3)).sqrt()
+        assert index == all_distances.argmin()
+        assert abs(distance / all_distances.min() - 1) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("images", "training", "held_out", "said"),
+    [
+        (
+            coloured(5, 0, 8, 8),
+            coloured(9, 0),
+            coloured(5, 0),
+            r"\(n, 3, 16, 24\) .*\(5, 3, 8, 8\)",
+        ),
+        (coloured(1, 0), coloured(9, 0), coloured(5, 0), r"n at least 2, got \(1, 3"),
+        (coloured(5, 0), coloured(3, 0), coloured(5, 0), r"n at least 4, got \(3, 3"),
+        (coloured(5, 0), coloured(9, 0), coloured(1, 0), r"n at least 2, got \(1, 3"),
+        (coloured(5, 0) * 9, coloured(9, 0), coloured(5, 0), r"lie in \[-1, 1\], got "),
+        (coloured(5, 0) * math.nan, coloured(9, 0), coloured(5, 0), "got NaN in 5 of them"),
+    ],
+    ids=["shape", "one", "training", "held-out", "range", "NaN"],
+)
+def test_images_without_a_report_are_refused(unchecked, images, training, held_out, said):
+    with pytest.raises(ValueError, match=said):
+        image_report(images, training, held_out)
