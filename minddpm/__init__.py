@@ -4,22 +4,26 @@ Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, 
 score, ddim, guidance.
 """
 
+from minddpm.checkpoints import load, load_pretrained, save
+from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 from minddpm.guidance import guided
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
-from minddpm.noising import forward_diffusion, forward_step, predict_noise, predict_x0
+from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
 from minddpm.posterior import (
     Gaussian,
     beta_variance,
-    posterior,
     posterior_coefficients,
     posterior_variance,
+    q_posterior,
 )
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
 from minddpm.training import EMA, train, train_step
 from minddpm.unet import UNet, UNetConfig, timestep_embedding
+
+__version__ = "0.1.0"
 
 __all__ = [
     "EMA",
@@ -28,6 +32,7 @@ __all__ = [
     "Schedule",
     "UNet",
     "UNetConfig",
+    "__version__",
     "beta_variance",
     "cosine_schedule",
     "ddim_sample",
@@ -40,20 +45,24 @@ __all__ = [
     "invert",
     "langevin",
     "linear_schedule",
+    "load",
+    "load_mnist",
+    "load_pretrained",
     "noise_from_score",
-    "posterior",
+    "noise_from_x0",
     "posterior_coefficients",
     "posterior_variance",
-    "predict_noise",
-    "predict_x0",
+    "q_posterior",
     "respaced",
     "reverse_step",
     "sample",
     "sample_steps",
+    "save",
     "score_from_noise",
     "simple_loss",
     "timestep_embedding",
     "train",
     "train_step",
     "variational_bound",
+    "x0_from_noise",
 ]

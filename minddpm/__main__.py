@@ -26,7 +26,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from torch import Tensor
 from tqdm import tqdm
 
-from marking.commands import add_commands
+
 from minddpm.checkpoints import ASSETS, load, load_training, save, write_whole
 from minddpm.data import digest, jitter, load_mnist
 from minddpm.guidance import guided
@@ -332,6 +332,8 @@ def build_parser() -> argparse.ArgumentParser:
     for drawer in (sampler, evaluator):
         drawer.add_argument("--checkpoint", type=Path, help="weights (default: the shipped ones)")
         add_sampling(drawer)
+    from marking.commands import add_commands
+
     add_commands(command)
     return parser
 

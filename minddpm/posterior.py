@@ -5,8 +5,9 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.noising import Images, check_like
-from minddpm.schedule import Coefficient, Schedule, Time, per_image
+from minddpm.checks import check_like
+from minddpm.noising import Images
+from minddpm.schedule import Coefficient, Schedule, Time, per_image, time_index
 
 
 class Gaussian(NamedTuple):
@@ -22,42 +23,44 @@ def posterior_coefficients(t: Time, schedule: Schedule) -> tuple[Coefficient, Co
     coef_x0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t)
     coef_xt = sqrt(alpha_t) (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t)
 
-    Args: t, 1..T, an int or shape (b,). At t = 1 they are 1 and 0.
+    Args: t, 1..T, an int or shape (b,). At t = 1 the weights are 1 and 0.
     Returns: two float64 tensors of shape () or (b,).
-    Raises: TypeError or ValueError for a t that is not such.
+    Raises: TypeError or ValueError for another t.
     Source: Ho et al. 2020, eq. 7.
     """
-    t = schedule.index(t)
-    beta, alpha = schedule.beta[t], schedule.alpha[t]
-    alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]
+    t = time_index(t, schedule)
+    beta = schedule.beta[t]
+    alpha_bar = schedule.alpha_bar[t]
+    alpha_bar_prev = schedule.alpha_bar[t - 1]
     coef_x0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
-    coef_xt = alpha.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    coef_xt = (1 - beta).sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
     return coef_x0, coef_xt
 
 
 def posterior_variance(t: Time, schedule: Schedule) -> Coefficient:
-    """beta tilde, the variance of the posterior; exactly 0 at t = 1.
+    """beta tilde, the variance of the posterior; exactly 0 at t = 1 (elsewhere fixed_small).
 
     beta_tilde_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t
 
     Args, returns and errors as for `posterior_coefficients`; one tensor of shape () or (b,).
     Source: Ho et al. 2020, eq. 7.
     """
-    t = schedule.index(t)
+    t = time_index(t, schedule)
     return (1 - schedule.alpha_bar[t - 1]) / (1 - schedule.alpha_bar[t]) * schedule.beta[t]
 
 
 def beta_variance(t: Time, schedule: Schedule) -> Coefficient:
-    """beta_t, the other variance that the reverse step may use; the posterior's if x_0 is itself
-    standard normal.
+    """beta_t, the other variance that a reverse step may use (elsewhere fixed_large).
+
+    It is the posterior's variance if x_0 is itself standard normal.
 
     Args, returns and errors as for `posterior_variance`.
     Source: Ho et al. 2020, section 3.2.
     """
-    return schedule.beta[schedule.index(t)]
+    return schedule.beta[time_index(t, schedule)]
 
 
-def posterior(x_0: Images, x_t: Images, t: Time, schedule: Schedule) -> Gaussian:
+def q_posterior(x_0: Images, x_t: Images, t: Time, schedule: Schedule) -> Gaussian:
     """q(x_{t-1} | x_t, x_0), the true reverse step.
 
     mean = coef_x0 x_0 + coef_xt x_t, variance = beta_tilde_t

@@ -1,4 +1,4 @@
-"""The noise predictor: a small U-Net that is told the time (Ho et al. 2020, appendix B)."""
+"""The noise predictor: a small U-Net that knows the time (Ho et al. 2020, appendix B)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,30 +8,33 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Real
 from torch import Tensor, nn
 
+from minddpm.checks import check_embedding_dim, check_rank, check_unet_config, check_unet_input
+
 
 def timestep_embedding(
-    t: Real[Tensor, "b"], dim: int, max_period: float = 10_000
+    t: Real[Tensor, " b"], dim: int, max_period: float = 10_000
 ) -> Float[Tensor, "b {dim}"]:
     """Turn each time into a vector of slow and fast waves: all sines, then all cosines.
 
     embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i /
     (dim/2))
 
-    Args: t, any real numbers, shape (b,); dim, even and positive; the slowest wave's turn is nearly
-        2 pi max_period.
+    Args: t, any real numbers, shape (b,); dim, even and positive; max_period, about 1 / (2 pi) of
+        the slowest wave's period.
     Returns: shape (b, dim), float32 (float64 if t is float64).
     Raises: ValueError for an odd or non-positive dim, or for t that is not one-dimensional.
     Source: Vaswani et al. 2017, section 3.5.
     """
-    if dim < 2 or dim % 2:
-        raise ValueError(f"dim must be even and positive, got {dim}")
-    if t.ndim != 1:
-        raise ValueError(f"t must have shape (b,), got {tuple(t.shape)}")
-    dtype = t.dtype if t.is_floating_point() else torch.float32
+    check_embedding_dim("dim", dim)
+    check_rank("t", t, "(b,)")
     half = dim // 2
-    frequency = max_period ** (-torch.arange(half, dtype=torch.float64, device=t.device) / half)
-    angle = t.to(torch.float64)[:, None] * frequency  # (b, dim/2)
-    return torch.cat([angle.sin(), angle.cos()], dim=1).to(dtype)
+    exponent = -torch.arange(half, dtype=torch.float64, device="cpu") / half
+    # Apple's GPUs, for one, have no float64
+    precise = torch.float64 if t.device.type in ("cpu", "cuda") else torch.float32
+    frequency = (max_period**exponent).to(precise).to(t.device)
+    angle = t.to(precise)[:, None] * frequency  # (b, dim/2)
+    waves = torch.cat([angle.sin(), angle.cos()], dim=1)
+    return waves.to(t.dtype if t.is_floating_point() else torch.float32)
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,12 @@ class UNetConfig:
     """The shape of a U-Net, and all that is needed to build it again.
 
     Args:
-        image_channels: channels of the images, 1 for grey ones.
+        image_channels: channels of the images, 1 for grey, 3 for colour.
         channels: width of each resolution, the finest first; each further one halves the sides.
         blocks: residual blocks at each resolution, on the way down and on the way up.
         time_dim: length of the time embedding, even.
         groups: groups of each GroupNorm; divides every width.
-        classes: kinds of image that may be asked for, labels 0..classes-1; 0 for a network that
-            takes no label.
+        classes: number of labels, 0..classes-1; 0 for a network without labels.
     Raises: ValueError for a setting outside its range.
     """
 
@@ -58,22 +60,12 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
-        if (
-            self.groups < 1
-            or not self.channels
-            or any(width < 1 or width % self.groups for width in self.channels)
-        ):
-            raise ValueError(
-                f"every width must be a positive multiple of groups={self.groups}, got"
-                f" {self.channels}"
-            )
-        if self.image_channels < 1 or self.blocks < 1:
-            got = f"{self.image_channels} and {self.blocks}"
-            raise ValueError(f"image_channels and blocks must be at least 1, got {got}")
-        if self.time_dim < 2 or self.time_dim % 2:
-            raise ValueError(f"time_dim must be even and positive, got {self.time_dim}")
-        if self.classes < 0:
-            raise ValueError(f"classes must be at least 0, got {self.classes}")
+        check_unet_config(self)
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution that looks one pixel around; with stride 2 it halves the sides."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
 
 
 def zero_init(layer: nn.Module) -> nn.Module:
@@ -89,23 +81,22 @@ class ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, config: UNetConfig) -> None:
         super().__init__()
         self.norm_in = nn.GroupNorm(config.groups, in_channels)
-        self.conv_in = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv_in = conv3x3(in_channels, out_channels)
         self.time = nn.Linear(4 * config.channels[0], out_channels)
         self.norm_out = nn.GroupNorm(config.groups, out_channels)
-        self.conv_out = zero_init(nn.Conv2d(out_channels, out_channels, 3, padding=1))
-        self.shortcut = (
-            nn.Identity()
-            if in_channels == out_channels
-            else nn.Conv2d(in_channels, out_channels, 1)
-        )
+        self.conv_out = zero_init(conv3x3(out_channels, out_channels))
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(
         self, x: Float[Tensor, "b in h w"], time_features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b out h w"]:
-        h = self.conv_in(F.silu(self.norm_in(x)))
+        h: Tensor = self.conv_in(F.silu(self.norm_in(x)))
         h = h + self.time(time_features)[:, :, None, None]
         h = self.conv_out(F.silu(self.norm_out(h)))
-        return self.shortcut(x) + h
+        shortcut: Tensor = self.shortcut(x)
+        return shortcut + h
 
 
 class SelfAttention(nn.Module):
@@ -118,11 +109,10 @@ class SelfAttention(nn.Module):
         self.out = zero_init(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        q, k, v = (
-            self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, dim=-1)
-        )  # (b, h w, c)
-        h = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(h.transpose(1, 2).reshape(x.shape))
+        places = self.query_key_value(self.norm(x)).flatten(2).transpose(1, 2)  # (b, h w, 3 c)
+        h = F.scaled_dot_product_attention(*places.chunk(3, dim=-1))  # (b, h w, c)
+        out: Tensor = self.out(h.transpose(1, 2).reshape(x.shape))
+        return x + out
 
 
 class UNet(nn.Module):
@@ -134,57 +124,50 @@ class UNet(nn.Module):
     def __init__(self, config: UNetConfig = UNetConfig()) -> None:
         super().__init__()
         self.config = config
-        widths, features = config.channels, 4 * config.channels[0]
-        layers = (
-            nn.Linear(config.time_dim, features),
-            nn.SiLU(),
-            nn.Linear(features, features),
-            nn.SiLU(),
-        )
-        self.time = nn.Sequential(*layers)
-        if config.classes:  # one row a class, and a last one for no label, which is and stays zero
-            self.label = zero_init(
-                nn.Embedding(config.classes + 1, features, padding_idx=config.classes)
-            )
-        self.stem = nn.Conv2d(config.image_channels, widths[0], 3, padding=1)
+        widths = config.channels
+        features = 4 * widths[0]
+        to_features = nn.Linear(config.time_dim, features)
+        self.time = nn.Sequential(to_features, nn.SiLU(), nn.Linear(features, features), nn.SiLU())
+        if config.classes:  # a row for each class, and a last one for no label, which stays zero
+            rows = config.classes + 1
+            self.label = zero_init(nn.Embedding(rows, features, padding_idx=config.classes))
+        self.stem = conv3x3(config.image_channels, widths[0])
 
-        self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
+        self.encoder = nn.ModuleList()
+        self.downs = nn.ModuleList()
         for level, width in enumerate(widths):
-            self.downs.append(
-                nn.Conv2d(widths[level - 1], width, 3, stride=2, padding=1)
-                if level
-                else nn.Identity()
-            )
-            self.encoder.append(
-                nn.ModuleList(ResidualBlock(width, width, config) for _ in range(config.blocks))
-            )
+            self.downs.append(conv3x3(widths[level - 1], width, 2) if level else nn.Identity())
+            blocks = [ResidualBlock(width, width, config) for _ in range(config.blocks)]
+            self.encoder.append(nn.ModuleList(blocks))
 
         self.middle_in = ResidualBlock(widths[-1], widths[-1], config)
         self.attention = SelfAttention(widths[-1], config)
         self.middle_out = ResidualBlock(widths[-1], widths[-1], config)
 
-        self.decoder, self.ups = nn.ModuleList(), nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        self.ups = nn.ModuleList()
         for level, width in reversed(list(enumerate(widths))):
             blocks = [ResidualBlock(2 * width, width, config) for _ in range(config.blocks)]
             self.decoder.append(nn.ModuleList(blocks))
             self.ups.append(nn.Conv2d(width, widths[level - 1], 1) if level else nn.Identity())
 
         self.norm = nn.GroupNorm(config.groups, widths[0])
-        self.out = zero_init(nn.Conv2d(widths[0], config.image_channels, 3, padding=1))
+        self.out = zero_init(conv3x3(widths[0], config.image_channels))
 
     def forward(
         self,
         x_t: Float[Tensor, "b c h w"],
-        t: Int64[Tensor, "b"],
-        label: Int64[Tensor, "b"] | None = None,
+        t: Int64[Tensor, " b"],
+        label: Int64[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        """Predict the noise in x_t at its times t, 1..T, told the label of each image, or `classes`
-        where it has none.
+        """Predict the noise in x_t at its times t, 1..T.
 
+        Args: label, of each image, 0..classes-1, or `classes` for an image without one; None for no
+            labels at all.
         Raises: TypeError or ValueError for images that the levels cannot halve, or for inputs of
-            another kind or shape.
+            another kind, dtype or shape.
         """
-        self.check(x_t, t, label)
+        check_unet_input(self.config, self.stem.weight.dtype, x_t, t, label)
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
         if label is not None:
             time_features = time_features + self.label(label)
@@ -201,31 +184,5 @@ class UNet(nn.Module):
                 h = block(torch.cat([h, skips.pop()], dim=1), time_features)
             if skips:
                 h = F.interpolate(up(h), scale_factor=2.0)
-        return self.out(F.silu(self.norm(h)))
-
-    def check(self, x_t: Tensor, t: Tensor, label: Tensor | None) -> None:
-        """Raise unless the network can take these images, times and labels."""
-        if x_t.ndim != 4 or x_t.shape[1] != self.config.image_channels:
-            wanted = f"(b, {self.config.image_channels}, height, width)"
-            raise ValueError(f"images must have shape {wanted}, got {tuple(x_t.shape)}")
-        halvings = len(self.config.channels) - 1
-        (height, width), multiple = x_t.shape[2:], 2**halvings
-        if any(side < 1 or side % multiple for side in (height, width)):
-            wanted = f"multiples of {multiple} to be halved {halvings} times"
-            raise ValueError(f"image sides must be {wanted}, got {height}x{width}")
-        for name, values in (("t", t), ("label", label))[: 1 if label is None else 2]:
-            if not isinstance(values, Tensor) or values.dtype != torch.int64:
-                got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
-                raise TypeError(f"{name} must be an int64 tensor, got {got}")
-            if values.shape != x_t.shape[:1]:
-                raise ValueError(
-                    f"{name} must have shape ({len(x_t)},), one for each image, got"
-                    f" {tuple(values.shape)}"
-                )
-        if label is not None and not self.config.classes:
-            raise ValueError("label must be None for a network without classes")
-        if label is not None and not bool(((label >= 0) & (label <= self.config.classes)).all()):
-            raise ValueError(
-                f"label must lie in 0..{self.config.classes}, the last for none, got"
-                f" {label.tolist()}"
-            )
+        predicted_noise: Tensor = self.out(F.silu(self.norm(h)))
+        return predicted_noise

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from minddpm.loss import Model, VariationalBound, evaluate
 from minddpm.noising import forward_diffusion
-from minddpm.posterior import beta_variance, posterior, posterior_coefficients, posterior_variance
+from minddpm.posterior import beta_variance, q_posterior, posterior_coefficients, posterior_variance
 from minddpm.sampler import estimate_x0, reverse_step
 from minddpm.schedule import Schedule
 from minddpm.unet import UNet
@@ -87,7 +87,7 @@ def sampling_step_stages(
     """
     predicted_noise = evaluate(model, x_t, torch.full((1,), t))
     x_0 = estimate_x0(x_t, t, predicted_noise, schedule, clip=True)
-    mean = posterior(x_0, x_t, t, schedule).mean
+    mean = q_posterior(x_0, x_t, t, schedule).mean
     x_prev = reverse_step(x_t, t, predicted_noise, schedule, noise, clip=True)
     coef_x0, coef_xt = posterior_coefficients(t, schedule)
     spread = (

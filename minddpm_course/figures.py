@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from minddpm.loss import Model, evaluate
-from minddpm.noising import forward_diffusion, forward_step, predict_x0
-from minddpm.posterior import posterior
+from minddpm.noising import forward_diffusion, forward_step, x0_from_noise
+from minddpm.posterior import q_posterior
 from minddpm.sampler import SampleStep
 from minddpm.schedule import Schedule
 
@@ -289,8 +289,8 @@ def true_and_learned_posterior(
     """
     if t == 1:
         raise ValueError(f"t must lie in 2..{schedule.T}, got 1, where the posterior has no width")
-    x_0_estimate = predict_x0(x_t, t, evaluate(model, x_t, torch.full((1,), t)), schedule)
-    truth, learned = posterior(x_0, x_t, t, schedule), posterior(x_0_estimate, x_t, t, schedule)
+    x_0_estimate = x0_from_noise(x_t, t, evaluate(model, x_t, torch.full((1,), t)), schedule)
+    truth, learned = q_posterior(x_0, x_t, t, schedule), q_posterior(x_0_estimate, x_t, t, schedule)
     difference = (learned.mean - truth.mean).squeeze()
     largest, spread = float(difference.abs().max()), float(truth.variance.sqrt())
     row, column = divmod(int(difference.abs().argmax()), difference.shape[1])

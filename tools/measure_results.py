@@ -38,7 +38,7 @@ from minddpm.ddim import ddim_sample, respaced
 from minddpm.guidance import guided
 from minddpm.loss import Model
 from minddpm.metrics import SURE, frechet_distance, load_classifier, training_features
-from minddpm.noising import predict_noise, predict_x0
+from minddpm.noising import noise_from_x0, x0_from_noise
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.schedule import per_image
 
@@ -262,8 +262,8 @@ def bounded(model: Model, schedule: Schedule) -> Model:
     """
 
     def predict(x_t: Tensor, t: Tensor) -> Tensor:
-        x_0 = predict_x0(x_t, t, model(x_t, t), schedule).clamp(-1, 1)
-        return predict_noise(x_t, t, x_0, schedule)
+        x_0 = x0_from_noise(x_t, t, model(x_t, t), schedule).clamp(-1, 1)
+        return noise_from_x0(x_t, t, x_0, schedule)
 
     return predict
 

@@ -169,7 +169,7 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # | lesson | you build | in the paper | in `minddpm` |
 # |---|---|---|---|
 # | [01 · Schedule](01_schedule.ipynb) | how much noise at which time | section 2 and 4 | `linear_schedule`, `cosine_schedule`, `Schedule` |
-# | [02 · Noising](02_noising.ipynb) | one step, and the jump to any $t$ | eq. 2, 4 | `forward_step`, `forward_diffusion`, `predict_x0`, `predict_noise` |
+# | [02 · Noising](02_noising.ipynb) | one step, and the jump to any $t$ | eq. 2, 4 | `forward_step`, `forward_diffusion`, `x0_from_noise`, `noise_from_x0` |
 # | [03 · Posterior](03_posterior.ipynb) | the true step back | eq. 6, 7 | `posterior`, `posterior_variance` |
 # | [04 · Loss](04_loss.ipynb) | the bound on the likelihood, and the simple loss in it | eq. 3, 5, 8-14 | `gaussian_kl`, `variational_bound`, `simple_loss` |
 # | [05 · U-Net](05_unet.ipynb) | the network | appendix B | `UNet`, `timestep_embedding` |

@@ -128,14 +128,14 @@ def forward_diffusion(x_0, t, schedule, noise):
     return signal * x_0 + spread * noise  # (b, 1, h, w)
 
 
-def predict_x0(x_t, t, noise, schedule):
+def x0_from_noise(x_t, t, noise, schedule):
     alpha_bar = schedule.alpha_bar[t]  # () or (b,)
     signal = per_image(alpha_bar.sqrt(), x_t)  # () or (b, 1, 1, 1)
     spread = per_image((1 - alpha_bar).sqrt(), x_t)  # () or (b, 1, 1, 1)
     return (x_t - spread * noise) / signal  # (b, 1, h, w)
 
 
-def predict_noise(x_t, t, x_0, schedule):
+def noise_from_x0(x_t, t, x_0, schedule):
     alpha_bar = schedule.alpha_bar[t]  # () or (b,)
     signal = per_image(alpha_bar.sqrt(), x_t)  # () or (b, 1, 1, 1)
     spread = per_image((1 - alpha_bar).sqrt(), x_t)  # () or (b, 1, 1, 1)
@@ -150,9 +150,9 @@ x_0 = images[20:25]  # (5, 1, 28, 28)
 t = torch.tensor([1, 100, 250, 500, 1000])  # (5,)
 noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(2))  # (5, 1, 28, 28)
 x_t = forward_diffusion(x_0, t, schedule, noise)  # (5, 1, 28, 28)
-back = predict_x0(x_t, t, noise, schedule)  # (5, 1, 28, 28)
+back = x0_from_noise(x_t, t, noise, schedule)  # (5, 1, 28, 28)
 assert (back - x_0).abs().max() < 1e-3  # at t = 1000 rounding is divided by sqrt(alpha_bar) = 0.006
-assert (predict_noise(x_t, t, x_0, schedule) - noise).abs().max() < 1e-4  # at t = 1 it is divided by 0.01
+assert (noise_from_x0(x_t, t, x_0, schedule) - noise).abs().max() < 1e-4  # at t = 1 it is divided by 0.01
 titles = [f"$x_t$, $t={time}$" for time in t.tolist()] + ["$x_0$ from $x_t$"] * 5
 show(
     image_grid(torch.cat([x_t, back]), titles, columns=5),
@@ -195,8 +195,8 @@ assert [f"{signal:.3f}", f"{spread:.3f}"] == ["0.707", "0.707"]
 assert [f"{signal * x_0:.3f}", f"{spread * noise:.3f}", f"{x_t:.3f}"] == ["0.566", "0.212", "0.778"]
 noisy = forward_diffusion(torch.tensor([0.8]), 1, half, torch.tensor([0.3]))
 assert f"{noisy.item():.3f}" == "0.778"
-assert f"{predict_x0(noisy, 1, torch.tensor([0.3]), half).item():.3f}" == "0.800"
-assert f"{predict_noise(noisy, 1, torch.tensor([0.8]), half).item():.3f}" == "0.300"
+assert f"{x0_from_noise(noisy, 1, torch.tensor([0.3]), half).item():.3f}" == "0.800"
+assert f"{noise_from_x0(noisy, 1, torch.tensor([0.8]), half).item():.3f}" == "0.300"
 
 # %% [markdown]
 # The signal keeps 70.7% of its amplitude, and the noise comes in with 70.7% of its own. The two percentages do not add up to 100, and need not: their squares do.
@@ -274,8 +274,8 @@ for shape in [(6,), (6, 3), (6, 1, 8, 8), (6, 3, 4, 5, 2)]:
             x_t, used = package.forward_diffusion(x, t, schedule, noise)
             assert torch.equal(used, noise) and same(forward_diffusion(x, t, schedule, noise), x_t, x)
             assert same(forward_step(x, t, schedule, noise), package.forward_step(x, t, schedule, noise), x)
-            assert same(predict_x0(x_t, t, noise, schedule), package.predict_x0(x_t, t, noise, schedule), x)
-            assert same(predict_noise(x_t, t, x, schedule), package.predict_noise(x_t, t, x, schedule), x)
+            assert same(x0_from_noise(x_t, t, noise, schedule), package.x0_from_noise(x_t, t, noise, schedule), x)
+            assert same(noise_from_x0(x_t, t, x, schedule), package.noise_from_x0(x_t, t, x, schedule), x)
 
             drawn = torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(6))
             theirs, used = package.forward_diffusion(x, t, schedule, generator=torch.Generator().manual_seed(6))

@@ -260,7 +260,7 @@ def posterior_variance(t, schedule):
     return (1 - schedule.alpha_bar[t - 1]) / (1 - schedule.alpha_bar[t]) * schedule.beta[t]  # (b,)
 
 
-def posterior(x_0, x_t, t, schedule):
+def q_posterior(x_0, x_t, t, schedule):
     """Mean and variance of q(x_{t-1} | x_t, x_0) (eq. 6)."""
     shape = (-1,) + (1,) * (x_t.ndim - 1)  # one number for each image
     coef_x0, coef_xt = (c.to(x_t).reshape(shape) for c in posterior_coefficients(t, schedule))  # (b, 1, ..., 1) each
@@ -310,7 +310,7 @@ for name, value, by_hand in lines:
 
 # %% tags=["worked-example"]
 example = Schedule.from_betas([0.495, 0.01])
-mean, variance = posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
+mean, variance = q_posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
 coef_x0, coef_xt = posterior_coefficients(2, example)
 print(f"weights {coef_x0:.4f} and {coef_xt:.3f}, mean {mean.item():.3f}, variance {variance.item():.4f}")
 assert (f"{coef_x0:.4f}", f"{coef_xt:.3f}", f"{mean.item():.3f}", f"{variance.item():.4f}") == ("0.0142", "0.985", "0.602", "0.0099")
@@ -344,7 +344,7 @@ for t in (2, 3, 10, 100, 500, 1000):
     x_0 = 2 * torch.rand(1, generator=generator, dtype=torch.float64) - 1  # (1,) a clean pixel
     x_t, _ = forward_diffusion(x_0, t, linear, generator=generator)  # (1,)
     oracle = moments(fine, bayes_on_grid(fine, prior_density(fine, x_0, t, linear), x_t, t, linear))
-    mine = posterior(x_0, x_t, t, linear)
+    mine = q_posterior(x_0, x_t, t, linear)
     largest = max(largest, *(abs(a.item() - b.item()) for a, b in zip(mine, oracle)))
 print("largest difference from Bayes on the grid is below 1e-9:", largest < 1e-9)
 assert largest < 1e-9
@@ -370,7 +370,7 @@ assert mean_error < 1e-12 and variance_error < 1e-12
 # Five standard errors of the average is the bound; the formula is applied to each chain's own $x_2$.
 
 # %%
-formula, variance = posterior(torch.full_like(x_2[dark], -1.0), x_2[dark], 2, two_steps)
+formula, variance = q_posterior(torch.full_like(x_2[dark], -1.0), x_2[dark], 2, two_steps)
 standard_error = (variance / dark.sum()).sqrt().item()
 print(f"x_0 = -1: average of x_1 over the chains {x_1[dark].mean():.2f}, posterior mean {formula.mean():.2f}")
 print(f"          their variance {x_1[dark].var():.3f}, posterior variance {variance.item():.3f}")
@@ -420,13 +420,13 @@ for t in (linear.sample_t(64, generator=generator), torch.ones(64, dtype=torch.i
         assert (mine - theirs).abs().max() <= 1e-15
     assert (posterior_variance(t, linear) - package.posterior_variance(t, linear)).abs().max() <= 1e-15
     assert torch.equal(linear.beta[t], package.beta_variance(t, linear))
-    mean, variance = posterior(x_0, x_t, t, linear)
-    theirs = package.posterior(x_0, x_t, t, linear)
+    mean, variance = q_posterior(x_0, x_t, t, linear)
+    theirs = package.q_posterior(x_0, x_t, t, linear)
     assert isinstance(theirs, package.Gaussian) and theirs.mean.dtype == torch.float32
     assert (mean - theirs.mean).abs().max() <= 1e-6 and (variance - theirs.variance).abs().max() <= 1e-8
 print("posterior, its two weights and both variances: equal")
 
-guide = package.posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
+guide = package.q_posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
 print(f"the package on the guide's example: mean {guide.mean.item():.3f}, variance {guide.variance.item():.4f}")
 assert f"{guide.mean.item():.3f} {guide.variance.item():.4f}" == "0.602 0.0099"
 
@@ -441,7 +441,7 @@ assert f"{guide.mean.item():.3f} {guide.variance.item():.4f}" == "0.602 0.0099"
 # %%
 def three_bells(t, x_0, x_t=0.6):
     line = torch.linspace(-1.6, 1.6, 4001, dtype=torch.float64)
-    mean, variance = package.posterior(torch.tensor([x_0]), torch.tensor([x_t]), t, linear)
+    mean, variance = package.q_posterior(torch.tensor([x_0]), torch.tensor([x_t]), t, linear)
     bells = {
         "prior": (prior_density(line, x_0, t, linear), COLOURS["clean"]),
         "likelihood": (likelihood(line, x_t, t, linear), COLOURS["noisy"]),

@@ -26,10 +26,10 @@ from minddpm import (
     beta_variance,
     forward_diffusion,
     linear_schedule,
-    posterior,
+    q_posterior,
     posterior_variance,
-    predict_noise,
-    predict_x0,
+    noise_from_x0,
+    x0_from_noise,
 )
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
@@ -278,7 +278,7 @@ def bound(model, x_0, schedule, variance=posterior_variance, generator=None):
         errors.append(((noise - guess) ** 2).mean(pixels))  # (b,)
         mean = mean_from_noise(x_t.double(), guess.double(), t, schedule)  # (b, 1, h, w)
         if t > 1:
-            truth = posterior(clean, x_t.double(), t, schedule)  # (b, 1, h, w)
+            truth = q_posterior(clean, x_t.double(), t, schedule)  # (b, 1, h, w)
             denoising.append(gaussian_kl(truth, Gaussian(mean, variance(t, schedule))).sum(pixels))  # (b,)
     sigma2 = variance(1, schedule) or variance(2, schedule)  # () beta tilde_1 is 0: borrow that of t = 2
     reconstruction = -bin_log_probability(clean, mean, sigma2).sum(pixels)  # (b,) mean is that of t = 1 now
@@ -348,7 +348,7 @@ for t in range(20, 1, -1):
     centre, deviation = short.alpha_bar[t].sqrt() * number, (1 - short.alpha_bar[t]).sqrt()  # q(x_t | x_0)
     for x_t in (centre - deviation, centre + deviation):  # two points stand for the average over x_t: see below
         step = Gaussian(short.alpha[t].sqrt() * x_t, short.beta[t])
-        total = total + 0.5 * gaussian_kl(posterior(number, x_t, t, short), step)  # L_{t-1}
+        total = total + 0.5 * gaussian_kl(q_posterior(number, x_t, t, short), step)  # L_{t-1}
 square = (number - short.alpha[1] * number) ** 2 + short.alpha[1] * short.beta[1]  # of x_0 - sqrt(alpha_1) x_1, on average
 total = total + 0.5 * torch.log(2 * math.pi * short.beta[1]) + square / (2 * short.beta[1])  # L_0, as a density
 exact = 0.5 * math.log(2 * math.pi) + number**2 / 2
@@ -367,7 +367,7 @@ mid = linear_schedule(200, 1e-4, 0.1)
 
 
 def knows(x_t, t):
-    return predict_noise(x_t, t, few, mid)  # (2, 1, 28, 28)
+    return noise_from_x0(x_t, t, few, mid)  # (2, 1, 28, 28)
 
 
 zero = bound(knows, few, mid, generator=torch.Generator().manual_seed(0)).denoising
@@ -574,7 +574,7 @@ def guess_at(t):
         "$x_t$": (x_t, "noisy", 1),
         "noise": (noise, "noise", 3),
         "predicted": (predicted, "network", 3),
-        "$x_0$ estimate": (predict_x0(x_t, t, predicted, schedule), "network", 1),
+        "$x_0$ estimate": (x0_from_noise(x_t, t, predicted, schedule), "network", 1),
     }
     for axis, (title, (picture, role, limit)) in zip(axes, pictures.items()):
         draw_image(axis, picture, title, COLOURS[role], limits=(-limit, limit))

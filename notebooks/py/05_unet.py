@@ -18,7 +18,7 @@ from torch import nn
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
 from minddpm.loss import simple_loss
-from minddpm.noising import forward_diffusion, predict_x0
+from minddpm.noising import forward_diffusion, x0_from_noise
 from minddpm_course.diagrams import unet_diagram
 from minddpm_course.figures import COLOURS, GREY, draw_image, new_figure, show
 
@@ -489,7 +489,7 @@ shown = ["as trained", "no skip at 28", "no skip at 14", "no skip at 7", "no ski
 figure, axes = new_figure(len(shown) + 1, 9, height=6.1, width_ratios=[1.7] + [1] * 8)
 for row, name in enumerate(["x_t"] + shown):
     with torch.inference_mode():
-        images = x_t if name == "x_t" else predict_x0(x_t, 200, variants[name](x_t, t_200), schedule)
+        images = x_t if name == "x_t" else x0_from_noise(x_t, 200, variants[name](x_t, t_200), schedule)
     axes[row, 0].set_axis_off()
     colour = COLOURS["noisy"] if name == "x_t" else COLOURS["network"]
     axes[row, 0].text(0, 0.5, "noisy, t = 200" if name == "x_t" else name, color=colour, va="center", transform=axes[row, 0].transAxes)
@@ -549,7 +549,7 @@ with torch.inference_mode():
 def draw_told(told=200):
     with torch.inference_mode():
         predicted = network(x_t, torch.full((8,), told))
-    estimate = predict_x0(x_t, 200, predicted, schedule)
+    estimate = x0_from_noise(x_t, 200, predicted, schedule)
     loss = F.mse_loss(predicted, noise).item()
     figure, axes = new_figure(2, 4, height=3.0, width_ratios=[1, 1, 1, 2.2])
     for column in range(3):

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
-from minddpm.noising import forward_diffusion, predict_x0
-from minddpm.posterior import beta_variance, posterior, posterior_coefficients, posterior_variance
+from minddpm.noising import forward_diffusion, x0_from_noise
+from minddpm.posterior import beta_variance, q_posterior, posterior_coefficients, posterior_variance
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm_course.diagrams import sampling_step_stages
 from minddpm_course.figures import (
@@ -56,7 +56,7 @@ show(
 
 
 # %% [markdown]
-# And here are all 1,000 steps, from pure noise. The loop uses two functions that you know: `predict_x0` of lesson 02 and `posterior` of lesson
+# And here are all 1,000 steps, from pure noise. The loop uses two functions that you know: `x0_from_noise` of lesson 02 and `posterior` of lesson
 # 03. The rest of this lesson is about why these lines are right. ${\color{#009E73}{\hat{\mathbf{x}}_0}}$ is the clean image that the network's prediction implies.
 
 # %%
@@ -71,10 +71,10 @@ def walk(digits, seed):
     x_t = torch.randn(digits, 1, 28, 28, generator=generator)
     for t in schedule.steps():  # 1000, 999, ..., 1
         predicted_noise = network(x_t, torch.full((digits,), t))
-        x_0 = predict_x0(x_t, t, predicted_noise, schedule).clamp(-1, 1)
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule).clamp(-1, 1)
         yield Step(t, x_t, x_0)
         noise = torch.randn(x_t.shape, generator=generator)
-        x_t = posterior(x_0, x_t, t, schedule).mean + (t > 1) * beta_variance(t, schedule).sqrt().float() * noise
+        x_t = q_posterior(x_0, x_t, t, schedule).mean + (t > 1) * beta_variance(t, schedule).sqrt().float() * noise
     yield Step(0, x_t, x_t)
 
 
@@ -231,7 +231,7 @@ assert round(result, 3) == 0.408
 # %% tags=["worked-example"]
 example = Schedule.from_betas([1 - 0.5 / 0.99, 0.01])  # alpha_bar_2 = 0.5
 pixel, predicted, z = (torch.tensor([value], dtype=torch.float64) for value in (0.4, 0.3, 0.1))
-x_0 = predict_x0(pixel, 2, predicted, example)
+x_0 = x0_from_noise(pixel, 2, predicted, example)
 coef_x0, coef_xt = posterior_coefficients(2, example)
 mean = coef_x0 * x_0 + coef_xt * pixel
 print(f"x_0 estimate = (0.4 - 0.707 * 0.3) / 0.707 = {x_0.item():.4f}")
@@ -523,7 +523,7 @@ with torch.inference_mode():
     for t in schedule.steps():
         predicted = network(x.flatten(0, 1), torch.full((2 * len(names),), t)).reshape(x.shape)  # (rules, 2, 1, 28, 28)
         noise = torch.randn(4, 1, 28, 28, generator=generator)[:2]
-        reach[t] = predict_x0(x[1], t, predicted[1], schedule).abs().max().item()
+        reach[t] = x0_from_noise(x[1], t, predicted[1], schedule).abs().max().item()
         x = torch.stack([rule(name)(x[i], t, predicted[i], noise) for i, name in enumerate(names)])
 
 last = moments[1]

@@ -24,8 +24,8 @@ from torch import nn
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import ASSETS, load_mnist
 from minddpm.loss import simple_loss
-from minddpm.noising import forward_diffusion, forward_step, predict_x0
-from minddpm.posterior import beta_variance, posterior, posterior_coefficients, posterior_variance
+from minddpm.noising import forward_diffusion, forward_step, x0_from_noise
+from minddpm.posterior import beta_variance, q_posterior, posterior_coefficients, posterior_variance
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.unet import UNet, UNetConfig
@@ -59,8 +59,8 @@ x_t, _ = forward_diffusion(held_out[:8], 300, schedule, generator=torch.Generato
 t_300 = torch.full((8,), 300)
 views = {
     "noisy, t = 300": x_t,
-    "fresh network": predict_x0(x_t, 300, fresh(x_t, t_300), schedule),
-    "trained network": predict_x0(x_t, 300, shipped(x_t, t_300), schedule),
+    "fresh network": x0_from_noise(x_t, 300, fresh(x_t, t_300), schedule),
+    "trained network": x0_from_noise(x_t, 300, shipped(x_t, t_300), schedule),
 }
 figure, axes = new_figure(3, 9, height=2.5, width_ratios=[1.6] + [1] * 8)
 for row, (word, pictures) in enumerate(views.items()):
@@ -644,7 +644,7 @@ from minddpm_course.widgets import play
 def draw_time(t=700):
     x, noise = forward_diffusion(held_out[:3], t, schedule, generator=torch.Generator().manual_seed(7))
     predicted = shipped(x, torch.full((3,), t))
-    estimate = predict_x0(x, t, predicted, schedule).clamp(-1, 1)
+    estimate = x0_from_noise(x, t, predicted, schedule).clamp(-1, 1)
     figure, axes = new_figure(3, 4, height=3.6, width_ratios=[1, 1, 1, 2.6])
     for column in range(3):
         draw_image(axes[0, column], held_out[column], "clean" if column == 0 else "", COLOURS["clean"])
@@ -800,7 +800,7 @@ exact = tilde + coef_x0**2 * (1 - alpha_bar)  # data N(0, 1)
 claim("q(x_(t-1) | x_t) is intractable", IF, "for images; for data N(0, I) its variance is beta, to 1e-9", "03", (exact / beta - 1).abs().max() < 1e-9)
 precision = schedule.alpha[2:] / beta[1:] + 1 / (1 - before[1:])
 claim("given x_0, it is a Gaussian of known mean and variance", HOLDS, "Bayes' rule gives 1 / beta tilde, to 1e-9", "03", (precision * tilde[1:] - 1).abs().max() < 1e-9)
-guide_mean = posterior(pixel(0.8), pixel(0.6), 2, two_steps).mean.item()
+guide_mean = q_posterior(pixel(0.8), pixel(0.6), 2, two_steps).mean.item()
 claim("the posterior's example: mean 0.602", HOLDS, f"{guide_mean:.3f}", "03", abs(guide_mean - 0.602) < 1e-3)
 turning = int((coef_xt > coef_x0).nonzero().min()) + 1
 claim("the step back relies mostly on x_t", IF, f"from t = {turning} on; at t = 1 on x_0 alone", "03", turning < 10 and coef_xt[0] < 1e-9)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from minddpm.loss import simple_loss
-from minddpm.noising import forward_diffusion, predict_x0
+from minddpm.noising import forward_diffusion, x0_from_noise
 from minddpm.sampler import reverse_step
 from minddpm.schedule import linear_schedule
 from minddpm.unet import timestep_embedding
@@ -699,7 +699,7 @@ for t in (1, 2, 500, 1000):
     step = reverse_step(x, t, noise_from_score(score, t, schedule), schedule, z)
     assert torch.allclose(reverse(x, t, schedule, score, z * (t > 1)), step, rtol=1e-9, atol=1e-9), "lesson 06's step, told a score"
     tweedie = (x + (1 - schedule.alpha_bar[t]) * score) / schedule.alpha_bar[t].sqrt()
-    assert torch.allclose(predict_x0(x, t, noise_from_score(score, t, schedule), schedule), tweedie, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(x0_from_noise(x, t, noise_from_score(score, t, schedule), schedule), tweedie, rtol=1e-9, atol=1e-9)
 print("scores, densities, draws and walks: equal")
 
 # %% [markdown]

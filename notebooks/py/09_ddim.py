@@ -24,7 +24,7 @@ from torch.distributions import Normal
 
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
-from minddpm.noising import forward_diffusion, predict_x0
+from minddpm.noising import forward_diffusion, x0_from_noise
 from minddpm.posterior import posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import linear_schedule
@@ -48,7 +48,7 @@ def few_steps(x_t, steps):
     times = [schedule.T * k // steps for k in range(steps, -1, -1)]  # T, ..., 0
     for t, t_prev in zip(times, times[1:]):
         predicted_noise = network(x_t, torch.full((len(x_t),), t))  # (b, 1, 28, 28)
-        x_0 = predict_x0(x_t, t, predicted_noise, schedule).clamp(-1, 1)  # (b, 1, 28, 28)
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule).clamp(-1, 1)  # (b, 1, 28, 28)
         x_t, _ = forward_diffusion(x_0, t_prev, schedule, predicted_noise)  # (b, 1, 28, 28); at t_prev = 0, x_0 itself
     return x_t
 

@@ -25,7 +25,7 @@ from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_steps
 from minddpm.loss import simple_loss
 from minddpm.metrics import load_classifier
-from minddpm.noising import forward_diffusion, predict_noise, predict_x0
+from minddpm.noising import forward_diffusion, noise_from_x0, x0_from_noise
 from minddpm.score import GaussianMixture, noise_from_score, score_from_noise
 from minddpm.unet import timestep_embedding
 from minddpm_course.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
@@ -165,8 +165,8 @@ def rebuilt_guided(model, label, scale):
 
 def bounded(model):
     def predict(x_t, t):
-        x_0 = predict_x0(x_t, t, model(x_t, t), schedule).clamp(-1, 1)  # (b, 1, 28, 28)
-        return predict_noise(x_t, t, x_0, schedule)  # (b, 1, 28, 28)
+        x_0 = x0_from_noise(x_t, t, model(x_t, t), schedule).clamp(-1, 1)  # (b, 1, 28, 28)
+        return noise_from_x0(x_t, t, x_0, schedule)  # (b, 1, 28, 28)
 
     return predict
 
@@ -586,7 +586,7 @@ beyond, white = {}, {}
 for scale in scales:
     with torch.inference_mode():
         noise = guided(network, own, scale)(x_t, torch.full((40,), 500))
-    beyond[scale] = (predict_x0(x_t, 500, noise, schedule).abs() - 1).clamp(min=0).mean().item()
+    beyond[scale] = (x0_from_noise(x_t, 500, noise, schedule).abs() - 1).clamp(min=0).mean().item()
     white[scale] = (drawn[scale] > 0.9).double().mean().item()
 for scale in scales:
     print(f"scale {scale}: cut off {beyond[scale]:.3f}, white pixels {white[scale]:.1%}")

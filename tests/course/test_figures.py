@@ -15,8 +15,8 @@ from PIL import Image
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
 from minddpm.loss import simple_loss, variational_bound
-from minddpm.noising import forward_diffusion, predict_x0
-from minddpm.posterior import beta_variance, posterior
+from minddpm.noising import forward_diffusion, x0_from_noise
+from minddpm.posterior import beta_variance, q_posterior
 from minddpm.sampler import reverse_step, sample_steps
 from minddpm.schedule import cosine_schedule, linear_schedule
 from minddpm.unet import UNet, UNetConfig
@@ -227,8 +227,8 @@ def test_chains_and_jumps_end_where_the_closed_form_says(drawn):
 def test_the_marked_pixel_is_where_the_two_means_differ_most(drawn):
     with torch.inference_mode():
         predicted = MODEL(X_5, torch.full((1,), 5))
-    truth = posterior(X_0, X_5, 5, SHORT)
-    learned = posterior(predict_x0(X_5, 5, predicted, SHORT), X_5, 5, SHORT)
+    truth = q_posterior(X_0, X_5, 5, SHORT)
+    learned = q_posterior(x0_from_noise(X_5, 5, predicted, SHORT), X_5, 5, SHORT)
     difference = (learned.mean - truth.mean).squeeze()
     *pictures, density = drawn[4].axes
     assert torch.allclose(images_of(drawn[4])[2], difference)

@@ -19,7 +19,7 @@ from minddpm import (
     cosine_schedule,
     linear_schedule,
     posterior_variance,
-    predict_noise,
+    noise_from_x0,
     sample,
     sample_steps,
     simple_loss,
@@ -296,7 +296,7 @@ def test_a_model_that_knows_the_image_leads_to_it_in_any_number_of_steps(steps, 
     x_0 = torch.rand(2, 1, 3, 3, generator=generator) * 2 - 1
 
     def model(x_t, t):
-        return predict_noise(x_t, t, x_0, SCHEDULE)
+        return noise_from_x0(x_t, t, x_0, SCHEDULE)
 
     ours = ddim_sample(model, x_0.shape, SCHEDULE, steps=steps, eta=eta, generator=generator)
     assert (ours - x_0).abs().max() <= 1e-12

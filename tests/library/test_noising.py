@@ -14,8 +14,8 @@ from minddpm import (
     forward_diffusion,
     forward_step,
     linear_schedule,
-    predict_noise,
-    predict_x0,
+    noise_from_x0,
+    x0_from_noise,
 )
 
 SCHEDULE = linear_schedule(50, 1e-3, 0.2)
@@ -127,8 +127,8 @@ def test_any_rank_dtype_and_kind_of_t(image, kind):
     # rounding error
     eps = torch.finfo(dtype).eps
     smallest = min(alpha_bar.min().item(), 1 - alpha_bar.max().item())
-    assert (predict_x0(x_t, t, noise, SCHEDULE) - x_0).abs().max() <= 10 * eps / math.sqrt(smallest)
-    assert (predict_noise(x_t, t, x_0, SCHEDULE) - noise).abs().max() <= 10 * eps / math.sqrt(
+    assert (x0_from_noise(x_t, t, noise, SCHEDULE) - x_0).abs().max() <= 10 * eps / math.sqrt(smallest)
+    assert (noise_from_x0(x_t, t, x_0, SCHEDULE) - noise).abs().max() <= 10 * eps / math.sqrt(
         smallest
     )
     assert forward_step(x_0, t, SCHEDULE, generator=generator).shape == shape

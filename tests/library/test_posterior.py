@@ -11,7 +11,7 @@ from minddpm import (
     beta_variance,
     cosine_schedule,
     linear_schedule,
-    posterior,
+    q_posterior,
     posterior_coefficients,
     posterior_variance,
 )
@@ -59,7 +59,7 @@ def test_posterior_equals_bayes_on_a_grid(name, generator):
             alpha_bar = math.prod((1 - schedule.beta[1 : t + 1]).tolist())
             x_t = math.sqrt(alpha_bar) * x_0 + math.sqrt(1 - alpha_bar) * noise
             mean, variance = bayes_on_a_grid(x_0, x_t, t, schedule.beta)
-            ours = posterior(*torch.tensor([[x_0], [x_t]], dtype=torch.float64), t, schedule)
+            ours = q_posterior(*torch.tensor([[x_0], [x_t]], dtype=torch.float64), t, schedule)
             assert abs(ours.mean.item() - mean) <= 1e-9, t
             assert abs(ours.variance.item() / variance - 1) <= 1e-9, t
             assert abs(posterior_variance(t, schedule).item() / variance - 1) <= 1e-9, t
@@ -73,7 +73,7 @@ def test_at_the_first_step_the_posterior_is_x_0_itself(schedule, generator):
     # 1 - alpha_bar_1 is beta_1 up to eps/2, at worst relative to beta_1 = 3e-5
     assert abs(coef_x0 - 1) <= 1e-11
     assert coef_xt == 0
-    assert torch.equal(posterior(x_0, x_t, 1, schedule).mean, x_0)
+    assert torch.equal(q_posterior(x_0, x_t, 1, schedule).mean, x_0)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
@@ -107,7 +107,7 @@ def test_any_rank_dtype_and_kind_of_t(shape, dtype, kind, seed):
     x_0, x_t = torch.randn(2, *shape, dtype=dtype, generator=generator)
     times = schedule.sample_t(len(x_0), generator=generator)
     t = {"each": times, "int": int(times[0]), "tensor": times[0]}[kind]
-    result = posterior(x_0, x_t, t, schedule)
+    result = q_posterior(x_0, x_t, t, schedule)
     assert result.mean.shape == shape
     assert result.mean.dtype == result.variance.dtype == dtype
     assert result.variance.shape == (
@@ -118,6 +118,6 @@ def test_any_rank_dtype_and_kind_of_t(shape, dtype, kind, seed):
     )  # rounded only where it meets the images
     for i in range(len(x_0)):
         time = int(times[i] if kind == "each" else times[0])
-        alone = posterior(x_0[i : i + 1], x_t[i : i + 1], time, schedule)
+        alone = q_posterior(x_0[i : i + 1], x_t[i : i + 1], time, schedule)
         assert torch.equal(result.mean[i : i + 1], alone.mean)
         assert torch.equal(result.variance.expand(shape)[i : i + 1].flatten()[0], alone.variance)

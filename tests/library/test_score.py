@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from minddpm import cosine_schedule, forward_diffusion, linear_schedule, predict_x0
+from minddpm import cosine_schedule, forward_diffusion, linear_schedule, x0_from_noise
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
 
 SCHEDULES = [linear_schedule(), cosine_schedule(), linear_schedule(12, 0.01, 0.4)]
@@ -165,7 +165,7 @@ def test_the_noise_of_the_score_leads_to_the_mean_of_the_clean_data(t):
     mixture = double(TWO)
     x_t = torch.linspace(-4, 4, 33, dtype=torch.float64)[:, None]
     noise = noise_from_score(mixture.score(x_t, t, SCHEDULE), t, SCHEDULE)
-    tweedie = predict_x0(x_t, t, noise, SCHEDULE)
+    tweedie = x0_from_noise(x_t, t, noise, SCHEDULE)
     x_0, alpha_bar = torch.linspace(-6, 6, 24_001, dtype=torch.float64), SCHEDULE.alpha_bar[t]
     log_prior = mixture.log_density(x_0[:, None], 0, SCHEDULE)
     log_joint = log_prior - (x_t - alpha_bar.sqrt() * x_0).square() / (2 * (1 - alpha_bar))

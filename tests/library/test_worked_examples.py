@@ -9,10 +9,10 @@ from minddpm import (
     Schedule,
     forward_diffusion,
     forward_step,
-    posterior,
+    q_posterior,
     posterior_coefficients,
     posterior_variance,
-    predict_x0,
+    x0_from_noise,
     reverse_step,
     simple_loss,
 )
@@ -64,7 +64,7 @@ def test_posterior():
     assert printed(coef_xt, "0.985")
     assert printed(coef_x0 * 0.8, "0.0114")
     assert printed(coef_xt * 0.6, "0.591")
-    mean, variance = posterior(pixel(0.8), pixel(0.6), 2, schedule)
+    mean, variance = q_posterior(pixel(0.8), pixel(0.6), 2, schedule)
     assert printed(mean, "0.602")
     assert printed(variance, "0.0099")
     assert printed(posterior_variance(2, schedule), "0.0099")
@@ -107,7 +107,7 @@ def test_the_sampling_step_goes_by_the_estimate_of_x_0(clip):
     example as it is.
     """
     schedule = Schedule.from_betas([1 - 0.5 / 0.99, 0.01])
-    x_0 = predict_x0(pixel(0.4), 2, pixel(0.3), schedule)
+    x_0 = x0_from_noise(pixel(0.4), 2, pixel(0.3), schedule)
     assert printed(x_0, "0.266")
     mean = reverse_step(pixel(0.4), 2, pixel(0.3), schedule, pixel(0), clip=clip)
-    assert abs(mean - posterior(x_0, pixel(0.4), 2, schedule).mean) <= 1e-15
+    assert abs(mean - q_posterior(x_0, pixel(0.4), 2, schedule).mean) <= 1e-15
