@@ -18,7 +18,11 @@ def pytest_collectstart(collector):
 
 def pytest_ignore_collect(collection_path, config):
     """Notebooks are not even read where no slow test is wanted."""
-    return True if config.option.markexpr == "not slow" and collection_path.suffix == ".ipynb" else None
+    return (
+        True
+        if config.option.markexpr == "not slow" and collection_path.suffix == ".ipynb"
+        else None
+    )
 
 
 def pytest_collection_modifyitems(items):

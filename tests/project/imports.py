@@ -1,4 +1,4 @@
-"""Who imports whom, read from the source: at a file's top, inside functions, under TYPE_CHECKING."""
+"""Who imports whom: read from the source, inside functions and under TYPE_CHECKING too."""
 
 import ast
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ IMPORTED_AS = {"pillow": "PIL", "ipython": "IPython"}
 STANDARD = set(sys.stdlib_module_names)
 # each room may import those on the floors before its own, and no other module of the package
 FLOORS = (
-    ("checks",),
+    ("checks", "progress", "state"),  # no maths, but what the rooms share
     ("schedule",),
     ("noising",),
     ("posterior", "network"),

@@ -1,4 +1,4 @@
-"""The static checks see an undefined name in every file of each package, in bodies and signatures."""
+"""The static checks see undefined names in every file of the packages, in bodies and signatures."""
 
 import re
 import shutil
