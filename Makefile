@@ -1,6 +1,7 @@
 # make lab          open the course in JupyterLab
 # make test         all that CI checks
 # make coverage     the quick tests, and how much of each package they run
+# make oldest       the quick tests with the oldest versions that pyproject.toml admits
 # make notebooks    run every lesson again from its text twin, and store its outputs
 # make exercises    run every solution again from its text twin, and make the exercises from it
 # make constraints  pin again what pyproject.toml requires (needs uv); with UV_FLAGS=--upgrade, the newest of everything
@@ -12,19 +13,20 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 INSTALL := $(BIN)/python -m pip install --quiet
 INSTALLED := $(VENV)/installed
 TESTABLE := $(VENV)/testable
+OLDEST := .venv-oldest
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
 UV_FLAGS ?=
 COMPILE = uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-annotate \
 	--custom-compile-command 'make constraints' --no-emit-package torch -c constraints-torch.txt
 
-.PHONY: lab test coverage notebooks exercises constraints clean
+.PHONY: lab test coverage oldest notebooks exercises constraints clean
 
 # all of the folder is served: lessons link to exercises/ and docs/, beside their own folder
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
 
-test coverage: export OMP_NUM_THREADS = 1# a test for each processor, at once
+test coverage oldest: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,8 +35,19 @@ test: $(TESTABLE)
 
 coverage: $(TESTABLE)
 	$(BIN)/pytest -n auto --dist loadfile -m 'not slow' --cov --cov-report=
-	@for package in minddpm marking minddpm_course; do \
-		printf '%-16s' $$package; $(BIN)/coverage report --include="$$package/*" --format=total; done
+	@{ printf '| package | lines that the quick tests run |\n|---|---:|\n'; \
+	for package in minddpm marking minddpm_course; do \
+		echo "| $$package | $$($(BIN)/coverage report --include="$$package/*" --format=total)% |"; \
+	done; } | tee -a "$${GITHUB_STEP_SUMMARY:-/dev/null}"
+
+# what pyproject.toml admits at the least (needs uv); here and now: make oldest UV_FLAGS='-c constraints-torch.txt'
+oldest:
+	uv venv --quiet --clear --python 3.11 $(OLDEST)
+	uv pip compile --quiet $(UV_FLAGS) --resolution lowest-direct --python-version 3.11 --no-annotate --extra test \
+		-o $(OLDEST)/requirements.txt pyproject.toml
+	uv pip install --quiet --python $(OLDEST) -r $(OLDEST)/requirements.txt
+	uv pip install --quiet --python $(OLDEST) --no-deps -e .
+	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile -m 'not slow'
 
 notebooks: $(TESTABLE)
 	$(BIN)/python tools/run_notebooks.py
@@ -47,7 +60,7 @@ constraints:
 	$(COMPILE) $(UV_FLAGS) -c constraints.txt --extra course -o constraints-course.txt pyproject.toml
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(OLDEST)
 
 # What constraints hold comes first, each file by its hash; then PyTorch by its exact version, which a range would not
 # keep from being gigabytes of another build; then nothing is left to fetch for the project itself.
