@@ -1,11 +1,13 @@
-"""What nbval compares in notebooks, and which tests are slow."""
+"""What nbval compares in notebooks, and which files of tests are slow."""
 
 import pytest
 
-SLOW = (  # by the beginning of their path: each of them starts kernels, sandboxes or a browser
-    "notebooks/",
-    "solutions/",
-    "tests/browser/",
+SLOW = (  # each of them starts kernels, sandboxes or a browser
+    "notebooks",
+    "solutions",
+    "tests/browser",
+    "tests/course/test_cheats.py",
+    "tests/course/test_nbgrader.py",
     "tests/notebooks/test_seeded_mistakes.py",
 )
 
@@ -18,14 +20,12 @@ def pytest_collectstart(collector):
 
 def pytest_ignore_collect(collection_path, config):
     """Notebooks are not even read where no slow test is wanted."""
-    return (
-        True
-        if config.option.markexpr == "not slow" and collection_path.suffix == ".ipynb"
-        else None
-    )
+    unwanted = config.option.markexpr == "not slow" and collection_path.suffix == ".ipynb"
+    return unwanted or None
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    slow = [config.rootpath / name for name in SLOW]
     for item in items:
-        if item.nodeid.startswith(SLOW):
+        if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)

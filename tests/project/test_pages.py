@@ -1,6 +1,7 @@
 """What README and its neighbours name exists, and workflows and hooks do what they should."""
 
 import re
+import runpy
 from operator import attrgetter
 from pathlib import Path
 
@@ -95,6 +96,12 @@ def test_actions_are_pinned_by_digest_with_their_version_beside(path):
     assert used
     for line in used:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", line), line
+
+
+def test_files_of_slow_tests_exist():
+    slow = runpy.run_path(str(ROOT / "conftest.py"))["SLOW"]
+    assert slow
+    assert [name for name in slow if not (ROOT / name).exists()] == []
 
 
 def test_the_lowest_versions_are_a_job_of_their_own():
