@@ -26,7 +26,6 @@ from matplotlib.backend_bases import FigureCanvasBase
 from torch import Tensor
 from tqdm import tqdm
 
-
 from minddpm.checkpoints import ASSETS, load, load_training, save, write_whole
 from minddpm.data import digest, jitter, load_mnist
 from minddpm.guidance import guided

@@ -54,6 +54,16 @@ def checked_shape(image_shape: Any) -> tuple[int, ...]:
     return tuple(positive_integer(what, size) for size in image_shape)
 
 
+def check_start(start: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless a sampler can start here: (x_t, t), with x_t of this shape."""
+    if not isinstance(start, Sequence) or len(start) != 2:
+        raise ValueError(f"start must be (x_t, t), got {kind_of(start)}")
+    x_t = start[0]
+    check_images(x_t, "start's x_t")
+    if x_t.shape != shape:
+        raise ValueError(f"start must have image_shape {shape}, got {tuple(x_t.shape)}")
+
+
 def check_share(name: str, value: float) -> None:
     """Raise ValueError for a number outside [0, 1]."""
     if not 0 <= value <= 1:
@@ -90,10 +100,10 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
         raise ValueError(f"alpha_bar must be the running product of 1 - beta, got {got}: {advice}")
 
 
-def check_positive(name: str, values: Tensor) -> None:
-    """Raise ValueError unless every value is above 0."""
-    if not bool((values > 0).all()):
-        raise ValueError(f"{name} must be positive, got {values.min().item():g}")
+def check_variance(name: str, variance: Tensor) -> None:
+    """Raise ValueError unless the variances of the distribution called `name` are positive."""
+    if not bool((variance > 0).all()):
+        raise ValueError(f"variances must be positive, got {variance.min().item():g} in {name}")
 
 
 def check_rank(name: str, values: Tensor, shape: str) -> None:
@@ -114,9 +124,10 @@ def check_clouds(means: Tensor, variance: float, weights: Tensor) -> None:
     if means.ndim != 2 or weights.shape != means.shape[:1]:
         shapes = f"{tuple(means.shape)} and {tuple(weights.shape)}"
         raise ValueError(f"means and weights must have shapes (k, d) and (k,), got {shapes}")
-    for value in (variance, *weights.tolist()):
-        if not 0 < value < math.inf:
-            raise ValueError(f"variance and weights must be positive and finite, got {value:g}")
+    for name, values in (("variance", [variance]), ("weights", weights.tolist())):
+        if not all(0 < value < math.inf for value in values):
+            got = values if name == "weights" else variance
+            raise ValueError(f"{name} must be positive and finite, got {got}")
 
 
 def check_time(t: Any, first: int, last: int) -> Tensor:
@@ -186,8 +197,6 @@ def check_range(images: Any) -> None:
     """Raise unless these are floating-point images with every value in [-1, 1]."""
     check_images(images)
     if not bool((images.abs() <= 1).all()):
-        if images.isnan().any():
-            raise ValueError("images must lie in [-1, 1], got NaN")
         low, high = images.min().item(), images.max().item()
         raise ValueError(f"images must lie in [-1, 1], got values in [{low:g}, {high:g}]")
 
@@ -206,26 +215,33 @@ def check_labels(labels: Any, classes: int | None) -> None:
         raise TypeError(f"label must be an int or an int64 tensor, got {kind_of(labels)}")
     if classes == 0:
         raise ValueError("label needs a network with classes, got one without")
-    values = torch.as_tensor(labels).cpu()
+    values = labels.cpu() if isinstance(labels, Tensor) else torch.tensor(labels, device="cpu")
     outside = values[(values < 0) | (values >= (math.inf if classes is None else classes))]
     if outside.numel():
-        wanted = "at least 0" if classes is None else f"in 0..{classes - 1}"
-        raise ValueError(f"label must be {wanted}, got {outside.flatten()[0].item()}")
+        wanted = "at 0 or above" if classes is None else f"in 0..{classes - 1}"
+        raise ValueError(f"label must lie {wanted}, got {outside.flatten()[0].item()}")
 
 
-def check_training_set(images: Any, labels: Any, batch_size: int, classes: int | None) -> None:
+def check_training_set(images: Any, labels: Any, classes: int | None) -> None:
     """Raise unless these are images in [-1, 1] to train on, each with a label if any has one."""
     check_range(images)
     if not len(images):
         raise ValueError(f"images must be at least one, got shape {tuple(images.shape)}")
-    if batch_size > len(images):
-        raise ValueError(f"batch_size must be at most the {len(images)} images, got {batch_size}")
-    if labels is None:
-        return
-    check_labels(labels, classes)
-    if labels.shape != images.shape[:1]:
-        wanted = f"({len(images)},), one for each image"
-        raise ValueError(f"labels must have shape {wanted}, got {tuple(labels.shape)}")
+    if labels is not None:
+        check_one_for_each("labels", labels, images)
+        check_labels(labels, classes)
+
+
+def checked_batch_size(batch_size: Any, images: int) -> int:
+    """Return a batch size for this many images: 64, or all of them if fewer, if None.
+
+    Raises: TypeError or ValueError for one that is not an integer in 1..images.
+    """
+    if batch_size is None:
+        return min(64, images)
+    if positive_integer("batch_size", batch_size) > images:
+        raise ValueError(f"batch_size must be at most the {images} images, got {batch_size}")
+    return int(batch_size)
 
 
 def check_unet_config(config: Any) -> None:
@@ -247,6 +263,16 @@ def check_embedding_dim(name: str, dim: int) -> None:
         raise ValueError(f"{name} must be even and positive, got {dim}")
 
 
+def check_one_for_each(name: str, values: Any, images: Tensor) -> None:
+    """Raise unless these are int64 numbers, one for each image."""
+    if not isinstance(values, Tensor) or values.dtype != torch.int64:
+        got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
+        raise TypeError(f"{name} must be an int64 tensor, got {got}")
+    if values.shape != images.shape[:1]:
+        wanted = f"({len(images)},), one for each image"
+        raise ValueError(f"{name} must have shape {wanted}, got {tuple(values.shape)}")
+
+
 def check_unet_input(
     config: Any, dtype: torch.dtype, x_t: Any, t: Any, label: Tensor | None
 ) -> None:
@@ -263,18 +289,13 @@ def check_unet_input(
     if any(side < 1 or side % multiple for side in (height, width)):
         wanted = f"multiples of {multiple} to be halved {halvings} times"
         raise ValueError(f"image sides must be {wanted}, got {height}x{width}")
-    for name, values in (("t", t), ("label", label))[: 1 if label is None else 2]:
-        if not isinstance(values, Tensor) or values.dtype != torch.int64:
-            got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
-            raise TypeError(f"{name} must be an int64 tensor, got {got}")
-        if values.shape != x_t.shape[:1]:
-            wanted = f"({len(x_t)},), one for each image"
-            raise ValueError(f"{name} must have shape {wanted}, got {tuple(values.shape)}")
+    check_one_for_each("t", t, x_t)
     if label is None:
         return
+    check_one_for_each("label", label, x_t)
     if not config.classes:
         raise ValueError("label must be None for a network without classes")
     # on an accelerator a look at the values would wait for the device at each step
     if label.device.type == "cpu" and not bool(((label >= 0) & (label <= config.classes)).all()):
-        wanted = f"in 0..{config.classes}, the last for no label"
+        wanted = f"in 0..{config.classes}, the last for none"
         raise ValueError(f"label must lie {wanted}, got {label.tolist()}")

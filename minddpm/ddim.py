@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from minddpm.checks import check_images, check_like, check_share, positive_integer
-from minddpm.network import Adapted, Model, call_model
+from minddpm.network import Adapted, Model, as_prediction, call_model
 from minddpm.noising import Images, Noise, forward_diffusion, standard_noise, x0_from_noise
 from minddpm.progress import final_images
 from minddpm.sampler import SampleStep, Start, reverse_process, starting_point
@@ -48,8 +48,7 @@ def respaced(model: Model, schedule: Schedule, steps: int) -> tuple[Adapted, Sch
     def call(
         model: Model, x_t: Images, t: Int64[Tensor, " b"], *label: Tensor | None, times: Tensor
     ) -> Images:
-        predicted_noise: Images = model(x_t, times[t], *label)
-        return predicted_noise
+        return as_prediction(model(x_t, times[t], *label), x_t)
 
     return Adapted(model, call, times=times), shorter
 

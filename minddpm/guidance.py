@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from minddpm.checks import check_labels, check_share
+from minddpm.checks import check_labels, check_one_for_each, check_share
 from minddpm.network import Adapted, Model, as_prediction, classes_of
 from minddpm.noising import Images
 from minddpm.schedule import Rng
@@ -34,10 +34,11 @@ def guided(model: Model, label: int | Int64[Tensor, " b"], scale: float = 1.0) -
 
     def call(model: Model, x_t: Images, t: Int64[Tensor, " b"], label: Tensor) -> Images:
         labels = label if label.ndim else label.expand(len(x_t))
-        conditional = as_prediction(model(x_t, t, labels), x_t)
+        check_one_for_each("label", labels, x_t)
         if scale == 1:
-            return conditional
+            return as_prediction(model(x_t, t, labels), x_t)
         unconditional = as_prediction(model(x_t, t, None), x_t)
+        conditional = as_prediction(model(x_t, t, labels), x_t)
         return unconditional + scale * (conditional - unconditional)
 
     return Adapted(model, call, label=torch.as_tensor(label, device="cpu"))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from minddpm.checks import check_positive, check_range
+from minddpm.checks import check_images, check_range, check_variance
 from minddpm.network import Model, as_prediction, call_model
 from minddpm.noising import Images, Noise, forward_diffusion, x0_from_noise
 from minddpm.posterior import Gaussian, posterior_variance, q_posterior
@@ -30,8 +30,8 @@ def gaussian_kl(p: Gaussian, q: Gaussian) -> Float[Tensor, "..."]:
     Returns: the shape that all four broadcast to.
     Raises: ValueError for a variance that is not positive.
     """
-    check_positive("the variance of p", p.variance)
-    check_positive("the variance of q", q.variance)
+    check_variance("p", p.variance)
+    check_variance("q", q.variance)
     ratio = q.variance / p.variance
     distance = (p.mean - q.mean) ** 2
     return (torch.log(ratio) + (p.variance + distance) / q.variance - 1) / 2
@@ -59,11 +59,13 @@ def simple_loss(
     Raises: TypeError or ValueError for inputs, or a prediction, of the wrong kind or shape.
     Source: Ho et al. 2020, eq. 14.
     """
+    check_images(x_0)
     check_schedule(schedule)
     if t is None:
         t = schedule.sample_t(len(x_0), generator=generator)
-    t = time_index(t, schedule).expand(len(x_0))
+    t = time_index(t, schedule)
     x_t, noise = forward_diffusion(x_0, t, schedule, noise, generator=generator)
+    t = t if t.ndim else t.expand(len(x_0))
     predicted_noise = as_prediction(model(x_t, t.to(x_t.device)), x_t)
     return F.mse_loss(predicted_noise, noise)
 

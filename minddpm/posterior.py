@@ -57,7 +57,8 @@ def beta_variance(t: Time, schedule: Schedule) -> Coefficient:
     Args, returns and errors as for `posterior_variance`.
     Source: Ho et al. 2020, section 3.2.
     """
-    return schedule.beta[time_index(t, schedule)]
+    t = time_index(t, schedule)
+    return schedule.beta[t]
 
 
 def q_posterior(x_0: Images, x_t: Images, t: Time, schedule: Schedule) -> Gaussian:

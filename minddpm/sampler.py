@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from minddpm.checks import check_images, checked_shape
+from minddpm.checks import check_start, checked_shape
 from minddpm.loss import Variance
 from minddpm.network import Model, call_model, home_of
 from minddpm.noising import Images, Noise, standard_noise, x0_from_noise
@@ -95,10 +95,8 @@ def starting_point(
     home, dtype = home_of(model)
     device = device or home
     if start is not None:
+        check_start(start, shape)
         x_t, t = start
-        check_images(x_t, "start")
-        if x_t.shape != shape:
-            raise ValueError(f"start must have image_shape {shape}, got {tuple(x_t.shape)}")
         return x_t.detach().to(device), schedule.until(t)
     source = generator.device if generator else device
     x_T = torch.randn(shape, generator=generator, device=source, dtype=dtype)
@@ -157,14 +155,16 @@ def sample(
     Raises: as `sample_steps`.
     Source: Ho et al. 2020, algorithm 2.
     """
+    x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
+    whole = x_t, remaining.T
     states = sample_steps(
         model,
         image_shape,
-        schedule,
+        remaining,
         variance=variance,
         clip=clip,
-        start=start,
+        start=whole,
         generator=generator,
         device=device,
     )
-    return final_images(states, start[1] if start else schedule.T, progress)
+    return final_images(states, remaining.T, progress)

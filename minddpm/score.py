@@ -39,7 +39,8 @@ def noise_from_score(score: Images, t: Time, schedule: Schedule) -> Images:
 
 def noise_level(t: Time, schedule: Schedule, x: Images) -> Tensor:
     """sqrt(1 - alpha_bar_t), the standard deviation of the noise in x_t, shaped for x."""
-    return per_image((1 - schedule.alpha_bar[time_index(t, schedule)]).sqrt(), x)
+    t = time_index(t, schedule)
+    return per_image((1 - schedule.alpha_bar[t]).sqrt(), x)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,8 @@ class GaussianMixture:
         """The log density of each cloud at x, its weight included, and the cloud's score there."""
         if x.ndim != 2 or x.shape[1] != self.means.shape[1]:
             raise ValueError(f"x must have shape (n, {self.means.shape[1]}), got {tuple(x.shape)}")
-        alpha_bar = schedule.alpha_bar[time_index(t, schedule, first=0)]
+        t = time_index(t, schedule, first=0)
+        alpha_bar = schedule.alpha_bar[t]
         points = x[:, None]  # (n, 1, d)
         variance = per_image(alpha_bar * self.variance + 1 - alpha_bar, points)
         away = points - per_image(alpha_bar.sqrt(), points) * self.means  # (n, k, d)

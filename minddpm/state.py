@@ -75,9 +75,9 @@ class TrainState:
             state["state"].setdefault(int(index), {})[moment] = value.clone()
         try:
             step = int(tensors["step"])
-            if step and len(state["state"]) != len(list(self.model.parameters())):
-                raise KeyError("the optimizer's moments of each weight")
             self.average.model.load_state_dict(parts["average"])  # first: it may be refused
+            if step and len(state["state"]) != len(list(self.model.parameters())):
+                raise KeyError("the optimizer's moments of every weight")
             self.model.load_state_dict(parts["weights"])
         except (KeyError, RuntimeError) as error:
             wanted = "the training state of such a model"

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from minddpm.checks import check_training_set, positive_integer
+from minddpm.checks import check_training_set, checked_batch_size, positive_integer
 from minddpm.guidance import drop_labels
 from minddpm.loss import simple_loss
 from minddpm.network import classes_of, home_of
@@ -108,11 +108,9 @@ def train(
         FloatingPointError, naming the step, for a loss that is not finite.
     """
     steps = positive_integer("steps", steps)
-    if batch_size is None:
-        batch_size = min(64, len(images))
-    batch_size = positive_integer("batch_size", batch_size)
     check_schedule(schedule)
-    check_training_set(images, labels, batch_size, classes_of(model))
+    check_training_set(images, labels, classes_of(model))
+    batch_size = checked_batch_size(batch_size, len(images))
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive, got {learning_rate}")
     if resume is not None and int(resume.get("step", 0)) > steps:

@@ -11,6 +11,7 @@ import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import IdealNetwork, WatchingNetwork, estimate, in_float64
 
 from minddpm import (
     Schedule,
@@ -18,8 +19,8 @@ from minddpm import (
     UNetConfig,
     cosine_schedule,
     linear_schedule,
-    posterior_variance,
     noise_from_x0,
+    posterior_variance,
     sample,
     sample_steps,
     simple_loss,
@@ -31,33 +32,11 @@ ETAS = [0.0, 0.5, 1.0]
 DIVISORS, OTHERS = [1, 4, 50], [3, 7, 30, 48, 61]
 
 
-def diffusers_in_float64(kind, steps: int, clip: bool):
-    """Their scheduler with its arrays in float64, so that the bound can be tight, and our schedule
-    of its betas.
-    """
-    theirs = kind(clip_sample=clip, timestep_spacing="trailing")
-    theirs.betas = theirs.betas.double()
-    theirs.alphas = 1 - theirs.betas
-    theirs.alphas_cumprod = theirs.alphas.cumprod(0)
-    theirs.set_timesteps(steps)
-    return theirs, Schedule.from_betas(theirs.betas)
-
-
 def tell_the_gap(theirs, gap: int):
     """Make their next step this long: left alone they take T // steps, even where their times lie
     further apart.
     """
     theirs.num_inference_steps = Fraction(1000, gap)
-
-
-def ideal(schedule: Schedule, power: float):
-    """The best guess of the noise where clean pixels are normal with mean 0 and variance `power`."""
-
-    def model(x_t, t):
-        alpha_bar = schedule.alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
-        return (x_t * (1 - alpha_bar).sqrt() / (alpha_bar * power + 1 - alpha_bar)).to(x_t.dtype)
-
-    return model
 
 
 def network(std: float) -> UNet:
@@ -136,16 +115,20 @@ def test_the_network_is_told_the_times_of_the_long_schedule(generator):
 )
 @pytest.mark.usefixtures("float64")
 def test_trajectory_equals_diffusers(kind, steps, eta, clip):
-    theirs, schedule = diffusers_in_float64(DDIMScheduler, steps, clip)
+    theirs = DDIMScheduler(clip_sample=clip, timestep_spacing="trailing")
+    schedule = in_float64(theirs)
+    theirs.set_timesteps(steps)
     # where pixels have variance 1 there is something to clip
-    model = ideal(schedule, 1.0) if kind == "ideal" else network(0.2)
+    model = IdealNetwork(schedule, 1.0) if kind == "ideal" else network(0.2)
     assert_same_trajectory(theirs, schedule, model, steps, eta, clip)
 
 
 @pytest.mark.usefixtures("float64")
 def test_all_thousand_steps_equal_diffusers():
-    theirs, schedule = diffusers_in_float64(DDIMScheduler, 1000, clip=True)
-    assert_same_trajectory(theirs, schedule, ideal(schedule, 1.0), 1000, 0.5, True)
+    theirs = DDIMScheduler(clip_sample=True, timestep_spacing="trailing")
+    schedule = in_float64(theirs)
+    theirs.set_timesteps(1000)
+    assert_same_trajectory(theirs, schedule, IdealNetwork(schedule, 1.0), 1000, 0.5, True)
 
 
 @pytest.mark.parametrize("eta", ETAS)
@@ -213,7 +196,7 @@ def test_step_is_the_formula_of_the_paper(shape, schedule, eta, clip, seed):
     sigma = Decimal(eta) * ((1 - then) / (1 - now)).sqrt() * (1 - now / then).sqrt()  # eq. 16
     kept = float(max(1 - then - sigma**2, Decimal(0)).sqrt())
     expected = float(then.sqrt()) * x_0 + kept * predicted + float(sigma) * noise  # eq. 12
-    ours = ddim_step(x_t, t, predicted, schedule, noise, eta=eta, clip=clip)
+    ours = ddim_step(x_t, t, x_0, predicted, schedule, noise, eta=eta)
     # kept is the root of a difference, whose rounding, some eps, it divides; x_0 is large where
     # alpha_bar is small
     bound = 1e-12 * max(1.0, x_0.abs().max().item()) + (1e-14 / max(kept, 1e-7) if t > 1 else 0)
@@ -227,11 +210,13 @@ def test_step_is_the_formula_of_the_paper(shape, schedule, eta, clip, seed):
 def test_each_image_takes_a_step_of_its_own(shape, dtype, eta, clip, generator):
     x_t, predicted, noise = torch.randn(3, *shape, dtype=dtype, generator=generator)
     t = SCHEDULE.sample_t(len(x_t), generator=generator)
-    together = ddim_step(x_t, t, predicted, SCHEDULE, noise, eta=eta, clip=clip)
+    x_0 = estimate(x_t, t, predicted, SCHEDULE, clip)
+    together = ddim_step(x_t, t, x_0, predicted, SCHEDULE, noise, eta=eta)
     assert together.shape == shape and together.dtype == dtype
     for i, time in enumerate(t.tolist()):
         one = slice(i, i + 1)
-        alone = ddim_step(x_t[one], time, predicted[one], SCHEDULE, noise[one], eta=eta, clip=clip)
+        its_own = x_t[one], time, x_0[one], predicted[one]
+        alone = ddim_step(*its_own, SCHEDULE, noise[one], eta=eta)
         assert torch.equal(together[one], alone)
 
 
@@ -248,7 +233,7 @@ def test_rounding_never_makes_the_kept_variance_negative():
             *(respaced(network, long, steps)[1] for steps in (long.T, 30, 7, 1)),
         ):
             x, t = torch.ones(schedule.T, dtype=torch.float64), torch.arange(1, schedule.T + 1)
-            assert ddim_step(x, t, x, schedule, x, eta=1.0).isfinite().all()
+            assert ddim_step(x, t, x, x, schedule, x, eta=1.0).isfinite().all()
 
 
 # ancestral sampling is the case eta = 1
@@ -262,7 +247,7 @@ def test_rounding_never_makes_the_kept_variance_negative():
 @pytest.mark.parametrize("kind", ["ideal", "network"])
 @pytest.mark.usefixtures("float64")
 def test_eta_1_is_ancestral_sampling_on_the_shorter_schedule(kind, long, steps):
-    model = ideal(long, 0.25) if kind == "ideal" else network(0.1)
+    model = IdealNetwork(long, 0.25) if kind == "ideal" else network(0.1)
     shape, seeds = (2, 1, 4, 4), [torch.Generator().manual_seed(3) for _ in range(4)]
     told, schedule = (
         respaced(model, long, steps) if steps < long.T else (model, long)
@@ -298,7 +283,9 @@ def test_a_model_that_knows_the_image_leads_to_it_in_any_number_of_steps(steps, 
     def model(x_t, t):
         return noise_from_x0(x_t, t, x_0, SCHEDULE)
 
-    ours = ddim_sample(model, x_0.shape, SCHEDULE, steps=steps, eta=eta, generator=generator)
+    x_T = torch.randn(x_0.shape, generator=generator)
+    settings = {"steps": steps, "eta": eta, "start": (x_T, SCHEDULE.T)}
+    ours = ddim_sample(model, x_0.shape, SCHEDULE, **settings, generator=generator)
     assert (ours - x_0).abs().max() <= 1e-12
 
 
@@ -309,7 +296,7 @@ def test_few_steps_follow_the_flow_that_many_steps_show_down_and_up(generator):
     """
     schedule, power = linear_schedule(), 0.25
     model, alpha_bar, x_T = (
-        ideal(schedule, power),
+        IdealNetwork(schedule, power),
         schedule.alpha_bar[-1],
         torch.randn(50, generator=generator),
     )
@@ -333,9 +320,11 @@ def test_few_steps_follow_the_flow_that_many_steps_show_down_and_up(generator):
 @pytest.mark.parametrize("steps", DIVISORS + OTHERS)
 @pytest.mark.usefixtures("float64")
 def test_inversion_equals_diffusers(steps, generator):
-    theirs, schedule = diffusers_in_float64(DDIMInverseScheduler, steps, clip=False)
+    theirs = DDIMInverseScheduler(clip_sample=False, timestep_spacing="trailing")
+    schedule = in_float64(theirs)
+    theirs.set_timesteps(steps)
     x_0 = torch.rand(2, 1, 8, 8, generator=generator) * 2 - 1
-    for model in (ideal(schedule, 0.25), network(0.1)):
+    for model in (IdealNetwork(schedule, 0.25), network(0.1)):
         x_t = x_0
         for t, t_next in pairwise(times_of(schedule, steps)):
             if 1000 % steps:
@@ -351,7 +340,7 @@ def test_inversion_equals_diffusers(steps, generator):
 @pytest.mark.parametrize("kind", ["ideal", "network"])
 @pytest.mark.usefixtures("float64")
 def test_inversion_with_repeats_is_the_inverse(kind, steps, generator):
-    model = ideal(SCHEDULE, 0.5) if kind == "ideal" else network(0.05)
+    model = IdealNetwork(SCHEDULE, 0.5) if kind == "ideal" else network(0.05)
     x_0 = torch.rand(2, 1, 4, 4, generator=generator) * 2 - 1
     errors = []
     for repeats in (1, 3, 100):
@@ -364,38 +353,23 @@ def test_inversion_with_repeats_is_the_inverse(kind, steps, generator):
 # the loop
 
 
-class Watching(torch.nn.Module):
-    """Predicts a little noise, and remembers how it was asked."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.tensor(0.5))
-        self.part = torch.nn.Dropout()
-        self.seen = []
-
-    def forward(self, x_t, t):
-        self.seen.append(
-            (t.tolist(), torch.is_inference_mode_enabled(), self.training or self.part.training)
-        )
-        return self.scale * x_t
-
-
 @pytest.mark.parametrize("eta", [0.0, 0.7])
 def test_sampling_is_these_draws_and_these_steps(eta):
     """x_T first, as torch.randn(image_shape, generator=generator), then one draw a step only if eta
     > 0.
     """
-    model, shape = Watching(), (3, 1, 2, 2)
+    model, shape = WatchingNetwork(), (3, 1, 2, 2)
     source = torch.Generator().manual_seed(11)
     ours = ddim_sample(model, shape, SCHEDULE, steps=5, eta=eta, clip=False, generator=source)
     generator, shorter = torch.Generator().manual_seed(11), respaced(model, SCHEDULE, 5)[1]
     x_t = torch.randn(shape, generator=generator)
     for t in (5, 4, 3, 2, 1):
         noise = torch.randn(shape, generator=generator) if eta else None
-        x_t = ddim_step(x_t, t, 0.5 * x_t, shorter, noise, eta=eta)
+        x_0 = estimate(x_t, t, 0.5 * x_t, shorter, False)
+        x_t = ddim_step(x_t, t, x_0, 0.5 * x_t, shorter, noise, eta=eta)
     assert torch.equal(ours, x_t)
     assert torch.equal(source.get_state(), generator.get_state())
-    assert [seen[0] for seen in model.seen] == [[t] * 3 for t in (12, 10, 7, 5, 2)]
+    assert [seen[1] for seen in model.seen] == [[t] * 3 for t in (12, 10, 7, 5, 2)]
 
 
 @pytest.mark.parametrize(
@@ -411,10 +385,10 @@ def test_sampling_is_these_draws_and_these_steps(eta):
 )
 @pytest.mark.parametrize("modes", [(True, True), (False, False), (True, False), (False, True)])
 def test_the_model_is_asked_in_inference_and_eval_mode_and_left_as_it_was(use, modes):
-    model = Watching()
+    model = WatchingNetwork()
     model.training, model.part.training = modes
     images = use(model)
-    assert all(inference and not training for _, inference, training in model.seen)
+    assert all(inference and not training for *_, inference, training in model.seen)
     assert (model.training, model.part.training) == modes
     assert not images.is_inference() and not images.requires_grad
     (model.scale * images).sum().backward()  # images may take part in training
@@ -422,7 +396,11 @@ def test_the_model_is_asked_in_inference_and_eval_mode_and_left_as_it_was(use, m
 
 
 def test_by_default_it_takes_50_steps_draws_nothing_anew_and_clips(generator):
-    model, schedule, x = Watching(), linear_schedule(), torch.randn(3, 4, generator=generator)
+    model, schedule, x = (
+        WatchingNetwork(),
+        linear_schedule(),
+        torch.randn(3, 4, generator=generator),
+    )
     settings = {"steps": 50, "eta": 0.0, "clip": True}
     for more, same in ((settings, True), (settings | {"clip": False}, False)):
         (*_, default), (*_, other) = (
@@ -441,10 +419,10 @@ def test_by_default_it_takes_50_steps_draws_nothing_anew_and_clips(generator):
 
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_inversion_asks_about_the_ends_of_its_steps_and_leaves_the_image(repeats):
-    model, x_0 = Watching(), torch.rand(2, 3)
+    model, x_0 = WatchingNetwork(), torch.rand(2, 3)
     before = x_0.clone()
     invert(model, x_0, SCHEDULE, steps=5, repeats=repeats)
-    assert [seen[0] for seen in model.seen] == [
+    assert [seen[1] for seen in model.seen] == [
         [t] * 2 for t in (2, 5, 7, 10, 12) for _ in range(repeats)
     ]
     assert torch.equal(x_0, before)
@@ -452,13 +430,13 @@ def test_inversion_asks_about_the_ends_of_its_steps_and_leaves_the_image(repeats
 
 def test_no_gradient_is_carried_past_the_model():
     x = torch.randn(2, 3, requires_grad=True)
-    model = ideal(SCHEDULE, 0.25)
+    model = IdealNetwork(SCHEDULE, 0.25)
     assert not any(step.x_t.requires_grad for step in ddim_steps(model, x, SCHEDULE, steps=4))
     assert not invert(model, x, SCHEDULE, steps=4).requires_grad
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys, generator):
-    ddim_sample(Watching(), (1, 2), SCHEDULE, steps=4, generator=generator)
+    ddim_sample(WatchingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator)
     assert capsys.readouterr().err == ""
-    ddim_sample(Watching(), (1, 2), SCHEDULE, steps=4, generator=generator, progress=True)
-    assert "5/5" in capsys.readouterr().err
+    ddim_sample(WatchingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator, progress=True)
+    assert "4/4" in capsys.readouterr().err

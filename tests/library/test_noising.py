@@ -127,7 +127,9 @@ def test_any_rank_dtype_and_kind_of_t(image, kind):
     # rounding error
     eps = torch.finfo(dtype).eps
     smallest = min(alpha_bar.min().item(), 1 - alpha_bar.max().item())
-    assert (x0_from_noise(x_t, t, noise, SCHEDULE) - x_0).abs().max() <= 10 * eps / math.sqrt(smallest)
+    assert (x0_from_noise(x_t, t, noise, SCHEDULE) - x_0).abs().max() <= 10 * eps / math.sqrt(
+        smallest
+    )
     assert (noise_from_x0(x_t, t, x_0, SCHEDULE) - noise).abs().max() <= 10 * eps / math.sqrt(
         smallest
     )

@@ -11,9 +11,9 @@ from minddpm import (
     beta_variance,
     cosine_schedule,
     linear_schedule,
-    q_posterior,
     posterior_coefficients,
     posterior_variance,
+    q_posterior,
 )
 
 SCHEDULES = {

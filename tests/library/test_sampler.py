@@ -3,15 +3,16 @@ outcome.
 """
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from diffusers import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles import IdealNetwork, WatchingNetwork, estimate, in_float64
 
 from minddpm import (
-    Schedule,
     UNet,
     UNetConfig,
     beta_variance,
@@ -21,43 +22,23 @@ from minddpm import (
     sample,
     sample_steps,
 )
-from minddpm.sampler import finish, first_noise, walk
+from minddpm.progress import final_images
+from minddpm.sampler import reverse_process, starting_point
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)
 VARIANCES = {"fixed_large": beta_variance, "fixed_small": posterior_variance}
 
 
-def diffusers_in_float64(variance: str, clip: bool) -> tuple[DDPMScheduler, Schedule]:
-    """Their scheduler with its arrays in float64, so that the bound can be tight, and our schedule
-    of its betas.
-    """
-    theirs = DDPMScheduler(variance_type=variance, clip_sample=clip)
-    theirs.betas = theirs.betas.double()
-    theirs.alphas = 1 - theirs.betas
-    theirs.alphas_cumprod = theirs.alphas.cumprod(0)
-    return theirs, Schedule.from_betas(theirs.betas)
-
-
-def ideal(schedule: Schedule, power: float):
-    """The best guess of the noise where clean pixels are normal with mean 0 and variance `power`."""
-
-    def model(x_t, t):
-        alpha_bar = schedule.alpha_bar[t].reshape(-1, *[1] * (x_t.ndim - 1))
-        return (x_t * (1 - alpha_bar).sqrt() / (alpha_bar * power + 1 - alpha_bar)).to(x_t.dtype)
-
-    return model
-
-
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("variance", VARIANCES)
 def test_step_equals_diffusers(variance, clip, generator):
-    theirs, schedule = diffusers_in_float64(variance, clip)
+    theirs = DDPMScheduler(variance_type=variance, clip_sample=clip)
+    schedule = in_float64(theirs)
     x_t, predicted = torch.randn(2, 3, 1, 4, 4, dtype=torch.float64, generator=generator)
     for t in [1, 2, 1000, *schedule.sample_t(10, generator=generator).tolist()]:
         seeds = [torch.Generator().manual_seed(t) for _ in range(2)]
-        ours = reverse_step(
-            x_t, t, predicted, schedule, variance=VARIANCES[variance], clip=clip, generator=seeds[0]
-        )
+        x_0 = estimate(x_t, t, predicted, schedule, clip)
+        ours = reverse_step(x_t, t, x_0, schedule, variance=VARIANCES[variance], generator=seeds[0])
         expected = theirs.step(predicted, t - 1, x_t, generator=seeds[1]).prev_sample
         # they find beta_t as 1 - alpha_bar_t / alpha_bar_{t-1}: eps / beta_1 = 2e-12 is lost there
         assert (ours - expected).abs().max() <= 1e-11, t
@@ -67,14 +48,16 @@ def test_step_equals_diffusers(variance, clip, generator):
 @pytest.mark.parametrize("variance", VARIANCES)
 @pytest.mark.usefixtures("float64")
 def test_trajectory_of_an_ideal_model_equals_diffusers(variance, clip):
-    theirs, schedule = diffusers_in_float64(variance, clip)
-    model = ideal(schedule, power=0.25)
+    theirs = DDPMScheduler(variance_type=variance, clip_sample=clip)
+    schedule = in_float64(theirs)
+    model = IdealNetwork(schedule, power=0.25)
     assert_same_trajectory(theirs, schedule, model, VARIANCES[variance], clip, shape=(2, 1, 8, 8))
 
 
 @pytest.mark.usefixtures("float64")
 def test_trajectory_of_a_network_equals_diffusers():
-    theirs, schedule = diffusers_in_float64("fixed_large", clip=True)
+    theirs = DDPMScheduler(variance_type="fixed_large", clip_sample=True)
+    schedule = in_float64(theirs)
     torch.manual_seed(0)
     network = UNet(UNetConfig(channels=(8,), time_dim=8, groups=4)).eval()
     for parameter in network.parameters():
@@ -112,35 +95,41 @@ def test_unclipped_step_is_the_update_rule_of_the_guide(variance, generator):
             rule = (x_t - beta / math.sqrt(1 - alpha_bar) * predicted) / math.sqrt(
                 1 - beta
             ) + sigma * z
-            assert (
-                reverse_step(x_t, t, predicted, schedule, z, variance=variance) - rule
-            ).abs().max() <= 1e-11
+            x_0 = estimate(x_t, t, predicted, schedule, False)
+            ours = reverse_step(x_t, t, x_0, schedule, z, variance=variance)
+            assert (ours - rule).abs().max() <= 1e-11
 
 
 @pytest.mark.parametrize("variance", VARIANCES.values(), ids=VARIANCES)
-@pytest.mark.parametrize("clip", [False, True])
-def test_no_noise_is_added_at_the_last_step(variance, clip, generator):
-    x_t, predicted, one, other = torch.randn(4, 4, 1, 2, 2, generator=generator)
-    settings = {"variance": variance, "clip": clip}
-    last = reverse_step(x_t, 1, predicted, SCHEDULE, one, **settings)
-    assert torch.equal(last, reverse_step(x_t, 1, predicted, SCHEDULE, other, **settings))
-    assert torch.equal(last, reverse_step(x_t, 1, predicted, SCHEDULE, **settings))
+def test_no_noise_is_added_at_the_last_step(variance, generator):
+    x_t, x_0, one, other = torch.randn(4, 4, 1, 2, 2, generator=generator)
+    step = partial(reverse_step, variance=variance)
+    last = step(x_t, 1, x_0, SCHEDULE, one)
+    assert torch.equal(last, step(x_t, 1, x_0, SCHEDULE, other))
+    assert torch.equal(last, step(x_t, 1, x_0, SCHEDULE))
+    assert torch.equal(last, x_0)
 
     t = torch.tensor([1, 5, 1, 2])
-    difference = reverse_step(x_t, t, predicted, SCHEDULE, one, **settings) - reverse_step(
-        x_t, t, predicted, SCHEDULE, other, **settings
-    )
+    difference = step(x_t, t, x_0, SCHEDULE, one) - step(x_t, t, x_0, SCHEDULE, other)
     assert (difference[[0, 2]] == 0).all()
     sigma = variance(t, SCHEDULE).sqrt()[[1, 3], None, None, None]
     assert (difference[[1, 3]] - sigma * (one - other)[[1, 3]]).abs().max() <= 1e-6
 
 
-def test_clipping_bounds_the_estimate_of_x_0(generator):
-    x_t, predicted = 3 * torch.randn(2, 6, 1, 4, 4, generator=generator)
-    steps = [reverse_step(x_t, 1, predicted, SCHEDULE, clip=clip) for clip in (True, False)]
-    assert steps[0].abs().max() <= 1  # at t = 1 the estimate is the result
-    assert steps[1].abs().max() > 1
-    assert torch.equal(steps[0], steps[1].clamp(-1, 1))
+@pytest.mark.parametrize("clip", [False, True])
+def test_the_loop_estimates_x_0_once_and_clips_it(clip, generator):
+    x_T, taken = 3 * torch.randn(6, 1, 4, 4, generator=generator), []
+
+    def step(x_t, t, x_0, predicted_noise):
+        expected = estimate(x_t, t, 0.5 * x_t, SCHEDULE, clip)
+        assert torch.equal(predicted_noise, 0.5 * x_t) and torch.equal(x_0, expected)
+        taken.append((t, x_0))
+        return x_t + t
+
+    states = list(reverse_process(WatchingNetwork(), x_T, SCHEDULE, step, clip=clip))
+    assert [t for t, _ in taken] == list(SCHEDULE.steps())
+    assert all(state.x_0 is x_0 for state, (_, x_0) in zip(states, taken))
+    assert clip == all(state.x_0.abs().max() <= 1 for state in states[:-1])
 
 
 @given(
@@ -153,14 +142,15 @@ def test_each_image_takes_a_step_of_its_own(shape, dtype, clip, seed):
     generator = torch.Generator().manual_seed(seed)
     x_t, predicted, noise = torch.randn(3, *shape, dtype=dtype, generator=generator)
     t = SCHEDULE.sample_t(len(x_t), generator=generator)
-    together = reverse_step(x_t, t, predicted, SCHEDULE, noise, clip=clip)
+    x_0 = estimate(x_t, t, predicted, SCHEDULE, clip)
+    together = reverse_step(x_t, t, x_0, SCHEDULE, noise)
     assert together.shape == shape
     assert together.dtype == dtype
     for i, time in enumerate(t.tolist()):
         one = slice(i, i + 1)
         assert torch.equal(
             together[one],
-            reverse_step(x_t[one], time, predicted[one], SCHEDULE, noise[one], clip=clip),
+            reverse_step(x_t[one], time, x_0[one], SCHEDULE, noise[one]),
         )
 
 
@@ -180,7 +170,12 @@ def test_an_ideal_model_brings_back_the_data(variance, generator):
     # beta is more than the right variance of a step, beta tilde less
     assert 0 <= (expected / power - 1) * (1 if variance is beta_variance else -1) <= 0.1
     x_0 = sample(
-        ideal(schedule, power), (n,), schedule, variance=variance, clip=False, generator=generator
+        IdealNetwork(schedule, power),
+        (n,),
+        schedule,
+        variance=variance,
+        clip=False,
+        generator=generator,
     )
     assert abs(x_0.mean()) <= 4 * math.sqrt(expected / n)
     assert abs(x_0.var() / expected - 1) <= 4 * math.sqrt(2 / (n - 1))
@@ -189,29 +184,8 @@ def test_an_ideal_model_brings_back_the_data(variance, generator):
 # the loop
 
 
-class Watching(torch.nn.Module):
-    """Predicts a little noise, and remembers how it was asked."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.tensor(0.5))
-        self.part = torch.nn.Dropout()
-        self.seen = []
-
-    def forward(self, x_t, t):
-        self.seen.append(
-            (
-                x_t.clone(),
-                t.tolist(),
-                torch.is_inference_mode_enabled(),
-                self.training or self.part.training,
-            )
-        )
-        return self.scale * x_t
-
-
 def test_steps_count_down_from_T_to_0(generator):
-    model = Watching()
+    model = WatchingNetwork()
     steps = list(sample_steps(model, (2, 1, 4, 4), SCHEDULE, generator=generator))
     assert [step.t for step in steps] == list(range(SCHEDULE.T, -1, -1))
     assert len(steps) == SCHEDULE.T + 1
@@ -225,32 +199,34 @@ def test_steps_count_down_from_T_to_0(generator):
 
 def test_sampling_is_these_draws_and_these_steps():
     """x_T first, as torch.randn(image_shape, generator=generator), then one draw a step."""
-    model, shape = Watching(), (3, 1, 2, 2)
+    model, shape = WatchingNetwork(), (3, 1, 2, 2)
     ours = sample(model, shape, SCHEDULE, clip=False, generator=torch.Generator().manual_seed(11))
     generator = torch.Generator().manual_seed(11)
     x_t = torch.randn(shape, generator=generator)
     assert torch.equal(model.seen[0][0], x_t)
     for t in range(SCHEDULE.T, 0, -1):
         noise = torch.randn(shape, generator=generator)
-        x_t = reverse_step(x_t, t, 0.5 * x_t, SCHEDULE, noise)
+        x_t = reverse_step(x_t, t, estimate(x_t, t, 0.5 * x_t, SCHEDULE, False), SCHEDULE, noise)
     assert torch.equal(ours, x_t)
 
 
 def test_the_seed_decides_the_sample():
     shape, seeds = (2, 1, 2, 2), (1, 1, 2)
     first, again, other = (
-        sample(Watching(), shape, SCHEDULE, generator=torch.Generator().manual_seed(seed))
+        sample(WatchingNetwork(), shape, SCHEDULE, generator=torch.Generator().manual_seed(seed))
         for seed in seeds
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-    *_, last = sample_steps(Watching(), shape, SCHEDULE, generator=torch.Generator().manual_seed(1))
+    *_, last = sample_steps(
+        WatchingNetwork(), shape, SCHEDULE, generator=torch.Generator().manual_seed(1)
+    )
     assert torch.equal(first, last.x_t)
 
 
 @pytest.mark.parametrize("modes", [(True, True), (False, False), (True, False), (False, True)])
 def test_sampling_is_inference_in_eval_mode_and_leaves_the_model_as_it_was(modes, generator):
-    model = Watching()
+    model = WatchingNetwork()
     model.training, model.part.training = modes
     x_0 = sample(model, (2, 1, 2, 2), SCHEDULE, generator=generator)
     assert all(inference for _, _, inference, _ in model.seen)
@@ -263,7 +239,7 @@ def test_sampling_is_inference_in_eval_mode_and_leaves_the_model_as_it_was(modes
 
 
 def test_a_loop_left_early_leaves_the_model_as_it_was(generator):
-    model = Watching()
+    model = WatchingNetwork()
     for step in sample_steps(model, (1, 1, 2, 2), SCHEDULE, generator=generator):
         assert (
             not torch.is_inference_mode_enabled()
@@ -274,45 +250,73 @@ def test_a_loop_left_early_leaves_the_model_as_it_was(generator):
     assert model.training
 
 
-def test_a_walk_takes_any_step(generator):
-    """The path of another sampler: from a given x_T, asking the model once a time, by whatever
-    step.
-    """
-    model, x_T, taken = Watching(), 3 * torch.randn(2, 3, generator=generator), []
+def test_the_reverse_process_takes_any_step(generator):
+    """The path of another sampler: from a given x_T, one call of the model at each time."""
+    model, x_T, taken = WatchingNetwork(), 3 * torch.randn(2, 3, generator=generator), []
 
-    def step(x_t, t, predicted_noise, schedule, *, clip):
-        assert schedule is SCHEDULE and clip
+    def step(x_t, t, x_0, predicted_noise):
         assert torch.equal(predicted_noise, 0.5 * x_t)
         taken.append(t)
         return x_t + t
 
-    steps = list(walk(model, x_T, SCHEDULE, True, step))
+    states = list(reverse_process(model, x_T, SCHEDULE, step, clip=True))
     assert taken == [seen[1][0] for seen in model.seen] == list(SCHEDULE.steps())
     x_t = x_T
-    for t, there in zip(range(SCHEDULE.T, -1, -1), steps, strict=True):
-        assert there.t == t and torch.equal(there.x_t, x_t)
-        assert t == 0 or there.x_0.abs().max() <= 1
+    for t, state in zip(range(SCHEDULE.T, -1, -1), states, strict=True):
+        assert state.t == t and torch.equal(state.x_t, x_t)
+        assert t == 0 or state.x_0.abs().max() <= 1
         x_t = x_t + t
-    assert finish(iter(steps), SCHEDULE.T, progress=False) is steps[-1].x_t
+    assert final_images(iter(states), SCHEDULE.T, progress=False) is states[-1].x_t
 
 
-def test_the_first_noise_is_drawn_for_the_device_of_the_weights():
-    model, source = Watching(), torch.Generator().manual_seed(6)
+def start_of(model, shape, device=None, start=None):
+    source = torch.Generator().manual_seed(6)
+    return starting_point(model, shape, SCHEDULE, start, source, device)
+
+
+def test_the_first_noise_is_drawn_where_the_weights_lie_and_in_their_dtype():
     expected = torch.randn(2, 3, generator=torch.Generator().manual_seed(6))
-    assert torch.equal(first_noise(model, [2, 3], source, None), expected)
+    x_T, schedule = start_of(WatchingNetwork(), [2, 3])
+    assert torch.equal(x_T, expected) and schedule is SCHEDULE
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert start_of(WatchingNetwork().to(dtype), (2, 3))[0].dtype == dtype
     with torch.device("meta"):
         elsewhere = torch.nn.Linear(1, 1)
-    assert first_noise(elsewhere, (2, 3), source, None).device.type == "meta"
+    assert start_of(elsewhere, (2, 3))[0].device.type == "meta"
     for owner, device in (
         (elsewhere, "cpu"),
         (torch.nn.Identity(), None),
         (lambda x_t, t: x_t, None),
     ):
-        assert first_noise(owner, (2, 3), source, device).device.type == "cpu"
+        assert start_of(owner, (2, 3), device)[0].device.type == "cpu"
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_default_dtype_changes_nothing_for_a_model_without_weights():
+    assert start_of(lambda x_t, t: x_t, (2, 3))[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("t", [1, 5, SCHEDULE.T])
+def test_a_sampler_starts_at_a_given_time(t, generator):
+    """From the state of a longer run it goes on as that run did."""
+    seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
+    model, shape = WatchingNetwork(), (2, 1, 2, 2)
+    whole = list(sample_steps(model, shape, SCHEDULE, generator=seeds[0]))
+    for _ in range(SCHEDULE.T - t + 1):  # x_T, and a draw for each step
+        torch.randn(shape, generator=seeds[1])
+    state = next(state for state in whole if state.t == t)
+    start = (state.x_t, t)
+    rest = list(sample_steps(model, shape, SCHEDULE, start=start, generator=seeds[1]))
+    assert [state.t for state in rest] == list(range(t, -1, -1))
+    for ours, theirs in zip(rest, whole[-t - 1 :], strict=True):
+        assert torch.equal(ours.x_t, theirs.x_t)
+    model.seen.clear()
+    sample(model, shape, SCHEDULE, start=start)
+    assert [seen[1][0] for seen in model.seen] == list(range(t, 0, -1))
 
 
 def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generator):
-    model = Watching()
+    model = WatchingNetwork()
     clipped, free = (
         sample(model, (50, 4), SCHEDULE, clip=clip, generator=generator) for clip in (True, False)
     )
@@ -321,7 +325,7 @@ def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generat
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys, generator):
-    sample(Watching(), (1, 2), SCHEDULE, generator=generator)
+    sample(WatchingNetwork(), (1, 2), SCHEDULE, generator=generator)
     assert capsys.readouterr().err == ""
-    sample(Watching(), (1, 2), SCHEDULE, generator=generator, progress=True)
-    assert "13/13" in capsys.readouterr().err
+    sample(WatchingNetwork(), (1, 2), SCHEDULE, generator=generator, progress=True)
+    assert "12/12" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minddpm import Schedule, cosine_schedule, linear_schedule
-from minddpm.schedule import per_image
+from minddpm.schedule import per_image, time_index
 
 FLOAT32 = torch.finfo(
     torch.float32
@@ -120,8 +120,8 @@ def test_the_generator_decides_the_draw():
 @pytest.mark.parametrize(
     "t", [3, np.int64(3), np.uint8(3), torch.tensor(3), torch.tensor([3, 1, 10])]
 )
-def test_index_takes_ints_and_int64_tensors(t):
-    times = linear_schedule(10).index(t)
+def test_time_index_takes_ints_and_int64_tensors(t):
+    times = time_index(t, linear_schedule(10))
     assert times.dtype == torch.int64
     assert times.tolist() == (t if isinstance(t, int) else t.tolist())
 

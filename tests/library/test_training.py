@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from minddpm import EMA, UNet, UNetConfig, linear_schedule, simple_loss, train, train_step
+from minddpm import EMA, UNet, UNetConfig, guided, linear_schedule, simple_loss, train, train_step
 from minddpm.training import warm_cosine
 
 SCHEDULE = linear_schedule(20, 1e-3, 0.3)
@@ -188,10 +188,10 @@ def test_a_run_with_labels_repeats_and_resumes_to_the_bit(images):
 
 
 def test_each_image_comes_with_its_label():
-    images, shown = LABELS.double()[:, None, None, None].expand(10, 1, 2, 2).float(), []
+    images, shown = (LABELS / 9)[:, None, None, None].expand(10, 1, 2, 2), []
 
     def remember(batch, generator):
-        shown.append([round(value) for value in batch[:, 0, 0, 0].tolist()])
+        shown.append([round(9 * value) for value in batch[:, 0, 0, 0].tolist()])
         return batch
 
     model = Listening()
@@ -357,3 +357,77 @@ def test_the_average_is_another_model_in_eval_mode():
     with torch.no_grad():
         model.out.weight.add_(1)
     assert (average.model.out.weight == 0).all()
+
+
+def test_a_run_minimises_the_loss_it_is_given():
+    """A weighted loss takes another path, and is called as `simple_loss` is."""
+    images = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    calls = []
+
+    def halved(model, x_0, schedule, *, generator):
+        calls.append(x_0.shape)
+        return simple_loss(model, x_0, schedule, generator=generator) / 2
+
+    settings = {"steps": 3, "batch_size": 4}
+    plain = [state.loss for state in train(network(), images, SCHEDULE, **settings)]
+    ours = [state.loss for state in train(network(), images, SCHEDULE, loss=halved, **settings)]
+    assert calls == [(4, 1, 8, 8)] * 3
+    assert ours[0] == plain[0] / 2  # the same draws
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    seeds = [torch.Generator().manual_seed(2) for _ in range(2)]
+    whole = train_step(model, images, optimizer, SCHEDULE, generator=seeds[0])
+    half = train_step(model, images, optimizer, SCHEDULE, loss=halved, generator=seeds[1])
+    assert half == whole / 2
+
+
+class OwnNetwork(torch.nn.Module):
+    """A network of somebody's own, without a config, that takes labels."""
+
+    def __init__(self):
+        super().__init__()
+        self.label = torch.nn.Embedding(4, 1)
+        self.seen = []
+
+    def forward(self, x_t, t, label=None):
+        self.seen.append(label)
+        shift = 0 if label is None else self.label(label)[:, :, None, None]
+        return x_t * self.label.weight[0] + shift
+
+
+def test_an_own_network_learns_labels():
+    images = torch.rand(6, 1, 2, 2) * 2 - 1
+    model, labels = OwnNetwork(), torch.tensor([0, 1, 2, 2, 1, 0])
+    *_, state = train(model, images, SCHEDULE, steps=4, batch_size=3, labels=labels, dropped=0.5)
+    drawn = torch.cat(model.seen)
+    assert drawn.max() == 3 and drawn.min() >= 0  # 3, one beyond the labels, is none
+    assert math.isfinite(state.loss)
+    before = len(model.seen)
+    guided(model, 2, 3.0)(images, torch.ones(6, dtype=torch.int64))
+    assert model.seen[before] is None and model.seen[before + 1].tolist() == [2] * 6
+
+
+def test_without_a_batch_size_a_small_set_is_one_batch():
+    images = torch.rand(5, 1, 8, 8) * 2 - 1
+    *_, state = train(network(), images, SCHEDULE, steps=2)
+    assert state.images_seen == 10
+
+
+def test_a_state_beyond_the_end_spares_the_callers_model():
+    images = torch.rand(5, 1, 8, 8) * 2 - 1
+    *_, state = train(network(), images, SCHEDULE, steps=3)
+    other = network(seed=5)
+    before = [parameter.clone() for parameter in other.parameters()]
+    with pytest.raises(ValueError, match="steps must be at least 3, as in resume, got 2"):
+        next(train(other, images, SCHEDULE, steps=2, resume=state.tensors()))
+    assert all(torch.equal(a, b) for a, b in zip(before, other.parameters()))
+
+
+def test_a_state_without_the_optimizers_moments_is_refused():
+    images = torch.rand(5, 1, 8, 8) * 2 - 1
+    *_, state = train(network(), images, SCHEDULE, steps=3)
+    tensors = {
+        name: value for name, value in state.tensors().items() if not name.startswith("optimizer")
+    }
+    with pytest.raises(ValueError, match="moments of every weight"):
+        next(train(network(), images, SCHEDULE, steps=5, resume=tensors))
