@@ -6,6 +6,12 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 PACKAGES = ("minddpm", "marking", "minddpm_course")
+BY_NAME = {
+    "__import__",
+    "import_module",
+    "spec_from_file_location",
+    "run_module",
+}  # calls that import
 Graph = dict[str, set[str]]
 
 
@@ -33,9 +39,9 @@ def named(path: Path, module: str, known: set[str]) -> Iterator[str]:
                     inside = ".".join([*source, alias.name])
                     yield inside if inside in known else ".".join(source)
             case ast.Call(
-                func=ast.Name("__import__" | "import_module") | ast.Attribute(attr="import_module"),
+                func=ast.Name(id=function) | ast.Attribute(attr=function),
                 args=[ast.Constant(str(name)), *_],
-            ):
+            ) if function in BY_NAME:
                 yield name
 
 

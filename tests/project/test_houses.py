@@ -31,7 +31,7 @@ BELOW = {
     f"minddpm.{room}": {f"minddpm.{name}" for floor in FLOORS[:number] for name in floor}
     for number, floor in enumerate(FLOORS)
     for room in floor
-} | {"minddpm.unet": {"minddpm.checks"}}
+} | {"minddpm.unet": {"minddpm.checks", "minddpm.hub"}}
 
 
 def importable(*extras: str) -> set[str]:
@@ -39,7 +39,7 @@ def importable(*extras: str) -> set[str]:
     lines = list(PROJECT["dependencies"])
     for extra in extras:
         lines += PROJECT["optional-dependencies"][extra]
-    names = {Requirement(line).name for line in lines}
+    names = {Requirement(line).name for line in lines} - {PROJECT["name"]}
     return {IMPORTED_AS.get(name, name) for name in names}
 
 
@@ -47,7 +47,7 @@ def importable(*extras: str) -> set[str]:
 MAY_IMPORT = {
     "minddpm": importable() | {"huggingface_hub", "minddpm"},
     "marking": importable("course") | {"marking", "wire", "outcome"},
-    "minddpm_course": importable("course") | set(PACKAGES),
+    "minddpm_course": importable("course", "classroom") | set(PACKAGES),
 }
 
 ROOMS_MAY_IMPORT = {"minddpm", "torch", "numpy", "jaxtyping", "tqdm"}
@@ -133,7 +133,7 @@ PLACES = pytest.mark.parametrize(
         ("minddpm.unet", "from safetensors.torch import load_file", "safetensors.torch"),
         ("marking.inner.module", "from minddpm import options", "minddpm"),
         ("marking.grader", "bank = import_module('minddpm_course.bank')", "minddpm_course.bank"),
-        ("minddpm_course.bank.lesson", "from nbgrader import apps", "nbgrader"),
+        ("minddpm_course.bank.lesson", "from nbclient import execute", "nbclient"),
     ],
 )
 def test_a_stranger_is_seen(plant, place, module, statement, name):
@@ -214,6 +214,20 @@ def python_files(folder: str) -> list[Path]:
 
 def imported_by(files: list[Path]) -> set[str]:
     return {name.split(".")[0] for path in files for name in named(path, path.stem, set())}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import build_assets",
+        "from tools.build_assets import ROOT",
+        "spec = importlib.util.spec_from_file_location('build_assets', path)",
+    ],
+)
+def test_an_import_of_a_tool_is_seen(tmp_path, statement):
+    path = tmp_path / "test_planted.py"
+    path.write_text(f"def test():\n    {statement}\n")
+    assert imported_by([path]) & {"tools", "build_assets"}
 
 
 @pytest.mark.parametrize(("folder", "other"), [("tests", "tools"), ("tools", "tests")])

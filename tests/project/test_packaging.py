@@ -166,7 +166,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 sys.argv = ["minddpm", *arguments]
 (command,) = entry_points(group="console_scripts", name="minddpm")
-command.load()()
+sys.exit(command.load()())
 """
 
 
@@ -218,7 +218,15 @@ def test_a_bare_install_lists_its_commands(built, tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "train" in shown.stdout
     assert "sample" in shown.stdout
-    assert "grade" not in shown.stdout  # it needs more than is installed
+
+
+@pytest.mark.parametrize("command", ["check", "grade"])
+def test_a_bare_install_says_what_marking_needs(built, tmp_path, command):
+    (tmp_path / "handed-in.ipynb").write_text("{}")
+    refused = run_bare(built, tmp_path, command, "handed-in.ipynb")
+    assert refused.returncode not in (0, None)
+    assert "pip install 'minddpm[course]'" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_bare_install_tells_its_version(built, tmp_path):
