@@ -220,10 +220,10 @@ def test_a_bare_install_lists_its_commands(built, tmp_path):
     assert "sample" in shown.stdout
 
 
-@pytest.mark.parametrize("command", ["check", "grade"])
+@pytest.mark.parametrize("command", ["check", "grade --out report"])
 def test_a_bare_install_says_what_marking_needs(built, tmp_path, command):
     (tmp_path / "handed-in.ipynb").write_text("{}")
-    refused = run_bare(built, tmp_path, command, "handed-in.ipynb")
+    refused = run_bare(built, tmp_path, *command.split(), "handed-in.ipynb")
     assert refused.returncode not in (0, None)
     assert "pip install 'minddpm[course]'" in refused.stderr
     assert "Traceback" not in refused.stderr
