@@ -1,29 +1,53 @@
-# make lab        open the course in JupyterLab
-# make test       all that CI checks
-# make notebooks  run every lesson again from its text twin, and store its outputs
-# make exercises  run every solution again from its text twin, and make the exercises from it
+# make lab          open the course in JupyterLab
+# make test         all that CI checks
+# make coverage     the quick tests, and how much of each package they run
+# make oldest       the quick tests with the oldest versions that pyproject.toml admits
+# make notebooks    run every lesson again from its text twin, and store its outputs
+# make exercises    run every solution again from its text twin, and make the exercises from it
+# make constraints  pin again what pyproject.toml requires (needs uv); with UV_FLAGS=--upgrade, the newest of everything
 # The first of them makes .venv, the first but `make lab` installs what tests need; afterwards none needs the network.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+INSTALL := $(BIN)/python -m pip install --quiet
 INSTALLED := $(VENV)/installed
 TESTABLE := $(VENV)/testable
+OLDEST := .venv-oldest
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
+UV_FLAGS ?=
+COMPILE = uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-annotate \
+	--custom-compile-command 'make constraints' --no-emit-package torch -c constraints-torch.txt
 
-.PHONY: lab test notebooks exercises clean
+.PHONY: lab test coverage oldest notebooks exercises constraints clean
 
 # all of the folder is served: lessons link to exercises/ and docs/, beside their own folder
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
 
-test: export OMP_NUM_THREADS = 1# a test for each processor, at once
+test coverage oldest: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile
+
+coverage: $(TESTABLE)
+	$(BIN)/pytest -n auto --dist loadfile -m 'not slow' --cov --cov-report=
+	@{ printf '| package | lines that the quick tests run |\n|---|---:|\n'; \
+	for package in minddpm marking minddpm_course; do \
+		echo "| $$package | $$($(BIN)/coverage report --include="$$package/*" --format=total)% |"; \
+	done; } | tee -a "$${GITHUB_STEP_SUMMARY:-/dev/null}"
+
+# what pyproject.toml admits at the least (needs uv); here and now: make oldest UV_FLAGS='-c constraints-torch.txt'
+oldest:
+	uv venv --quiet --clear --python 3.11 $(OLDEST)
+	uv pip compile --quiet $(UV_FLAGS) --resolution lowest-direct --python-version 3.11 --no-annotate --extra test \
+		-o $(OLDEST)/requirements.txt pyproject.toml
+	uv pip install --quiet --python $(OLDEST) -r $(OLDEST)/requirements.txt
+	uv pip install --quiet --python $(OLDEST) --no-deps -e .
+	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile -m 'not slow'
 
 notebooks: $(TESTABLE)
 	$(BIN)/python tools/run_notebooks.py
@@ -31,21 +55,28 @@ notebooks: $(TESTABLE)
 exercises: $(TESTABLE)
 	$(BIN)/python tools/build_exercises.py
 
-clean:
-	rm -rf $(VENV)
+constraints:
+	$(COMPILE) $(UV_FLAGS) --extra test -o constraints.txt pyproject.toml
+	$(COMPILE) $(UV_FLAGS) -c constraints.txt --extra course -o constraints-course.txt pyproject.toml
 
-# PyTorch comes first and by its exact version: an open range can bring in gigabytes of another build
-$(INSTALLED): pyproject.toml constraints.txt
+clean:
+	rm -rf $(VENV) $(OLDEST)
+
+# What constraints hold comes first, each file by its hash; then PyTorch by its exact version, which a range would not
+# keep from being gigabytes of another build; then nothing is left to fetch for the project itself.
+$(INSTALLED): pyproject.toml constraints-course.txt constraints-torch.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "minddpm needs Python 3.11 or newer, got: $$($(PYTHON) --version 2>&1)" >&2; \
 		echo "Name another one, as in: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 		echo "$(PYTHON) cannot make environments: on Debian and Ubuntu, install the package python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)" -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(INSTALL) --no-deps --require-hashes -r constraints-course.txt
+	$(INSTALL) -r constraints-torch.txt
+	$(INSTALL) -e '.[course]'
 	@touch $(INSTALLED)
 
-$(TESTABLE): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+$(TESTABLE): $(INSTALLED) constraints.txt
+	$(INSTALL) --no-deps --require-hashes -r constraints.txt
+	$(INSTALL) -e '.[test]'
 	@touch $(TESTABLE)

@@ -1,4 +1,4 @@
-"""JupyterLab as a student opens it: a server on a copy of the course, and a page of a real browser."""
+"""JupyterLab as a student opens it: a server on a copy of the course, and a real browser."""
 
 import os
 import re

@@ -38,7 +38,8 @@ def write(page, name, answer):
     """Put an answer in place of what stands below the head of a function."""
     page.evaluate(
         f"""([name, answer]) => {{
-            const cell = {CELLS}.find(c => c.cell_type === 'code' && c.source.startsWith(`def ${{name}}(`));
+            const code = {CELLS}.filter(c => c.cell_type === 'code');
+            const cell = code.find(c => c.source.startsWith(`def ${{name}}(`));
             cell.setSource(cell.source.split('\\n')[0] + '\\n    ' + answer);
         }}""",
         [name, answer],
