@@ -117,7 +117,7 @@ def measure_samplers() -> dict[str, object]:
 
 
 def measure_bound(count: int = 32) -> dict[str, object]:
-    """Bits/dim of held-out digits, split into its terms, by the variance and the number of steps."""
+    """Bits/dim of held-out digits and its terms, by the variance and the number of steps."""
     model, schedule, _ = load_pretrained()
     x_0 = load_mnist("test")[0][:count]
     table: dict[str, dict[str, object]] = {}
