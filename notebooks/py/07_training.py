@@ -421,7 +421,7 @@ show(image_grid(minute), "After a minute of training the sampler gives strokes o
 
 # %%
 trajectory = sample_steps(shipped, (20, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(2020))
-estimates = {step.t: step.x_0 for step in trajectory}  # what the network sees at t = 1000, ..., 1, and the samples at t = 0
+estimates = {step.t: step.x_0 for step in trajectory}  # at t = 1000, ..., 1; at t = 0 the samples
 drawn = estimates[0]  # (20, 1, 28, 28)
 show(image_grid(drawn), "Twenty samples of the shipped network, seed 2020, none left out: most are digits that you can read.")
 assert drawn.abs().max() <= 1

@@ -88,7 +88,8 @@ def against_average_noise(t, generator, draws=1_000_000):
 
 def arrows(axis, places, field, colour, longest=0.12, width=0.013):
     scale = field.norm(dim=1).max().item() / longest  # the longest arrow is this share of the axis
-    axis.quiver(*places.T.numpy(), *field.T.numpy(), color=colour, angles="xy", width=width, headwidth=3.5, headlength=4, scale=scale)
+    head = {"headwidth": 3.5, "headlength": 4}
+    axis.quiver(*places.T.numpy(), *field.T.numpy(), color=colour, angles="xy", width=width, scale=scale, **head)
     axis.set(xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
 
 
