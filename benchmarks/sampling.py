@@ -1,8 +1,8 @@
-"""Seconds of sampling, ours beside diffusers' schedulers with the same network: python
-benchmarks/sampling.py.
+"""Compare the time of sampling with diffusers' schedulers, on the same network.
 
-Prints a table of seconds and ratios. Only ratios say anything; the seconds are those of the machine
-at hand.
+    python benchmarks/sampling.py
+
+Prints seconds and ratios. The seconds depend on the machine; compare the ratios.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from torch import Tensor
 from minddpm import ddim_sample, sample
 from minddpm.checkpoints import load_pretrained
 
-DIGITS, FEW, ROUNDS = 25, 50, 3
+DIGITS = 25
+FEW = 50  # steps of DDIM
+ROUNDS = 3
 
 
 @torch.inference_mode()
@@ -33,31 +35,31 @@ def peer(model: torch.nn.Module, scheduler: DDPMScheduler | DDIMScheduler, steps
 
 
 def main() -> None:
+    """Time each way of sampling, and print the table."""
     model, schedule, _ = load_pretrained()
-    shape = DIGITS, 1, 28, 28
-    many, few = (
-        DDPMScheduler(variance_type="fixed_large"),
-        DDIMScheduler(timestep_spacing="trailing"),
-    )
+    shape = (DIGITS, 1, 28, 28)
+    many = DDPMScheduler(variance_type="fixed_large")
+    few = DDIMScheduler(timestep_spacing="trailing")
+
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(0)
+
     ways: dict[str, Callable[[], Tensor]] = {
-        "sample, 1000 steps": lambda: sample(
-            model, shape, schedule, generator=torch.Generator().manual_seed(0)
-        ),
+        "sample, 1000 steps": lambda: sample(model, shape, schedule, generator=generator()),
         "diffusers' DDPMScheduler": lambda: peer(model, many, 1000),
         f"ddim_sample, {FEW} steps": lambda: ddim_sample(
-            model, shape, schedule, steps=FEW, generator=torch.Generator().manual_seed(0)
+            model, shape, schedule, steps=FEW, generator=generator()
         ),
         f"diffusers' DDIMScheduler, {FEW}": lambda: peer(model, few, FEW),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):  # in turns, so that a slow minute of the machine meets all
+    for _ in range(ROUNDS):  # in turns, so that a slow minute of the machine hits all
         for name, way in ways.items():
             start = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - start)
-    times = {
-        name: min(values) for name, values in seconds.items()
-    }  # the round that was disturbed least
+    # the round that was disturbed least
+    times = {name: min(values) for name, values in seconds.items()}
     for name, value in times.items():
         print(f"{name:<32}{value:8.2f} s")
     ancestral, theirs, ours, peers = times.values()

@@ -1,5 +1,6 @@
-"""The pictures of the course: one style, one colour a role, each computed; those with boxes are in
-diagrams.py.
+"""The course's pictures, all drawn from computed data, in one style and with one colour per role.
+
+Pictures of how things are connected are in diagrams.py.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.distributions import Normal
 
-from minddpm.loss import Model, evaluate
+from minddpm.network import Model, call_model
 from minddpm.noising import forward_diffusion, forward_step, x0_from_noise
 from minddpm.posterior import q_posterior
 from minddpm.sampler import SampleStep
 from minddpm.schedule import Schedule
 
-# Okabe & Ito's palette, readable with any colour vision; a role keeps its colour in every notebook
-# and formula
+# Okabe & Ito's palette, which works with any colour vision; a role has the same colour in every
+# notebook and formula
 COLOURS = {
     "clean": "#0072B2",
     "noise": "#D55E00",
@@ -32,7 +32,8 @@ COLOURS = {
     "network": "#009E73",
     "posterior": "#E69F00",
 }
-INK, GREY = "#222222", "#767676"
+INK = "#222222"
+GREY = "#767676"
 CENTRE: dict = {"ha": "center", "va": "center"}
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -45,9 +46,7 @@ STYLE = {
     "lines.linewidth": 1.8,
     "mathtext.fontset": "dejavuserif",
 }
-styled = plt.rc_context(
-    STYLE
-)  # decorates each function that draws: matplotlib reads the style while drawing
+styled = plt.rc_context(STYLE)  # for each function that draws: matplotlib reads the style then
 
 
 @styled
@@ -56,12 +55,12 @@ def new_figure(
 ) -> tuple[Figure, np.ndarray]:
     """A 7-inch figure in the course's style, and its axes as a (rows, columns) array."""
     figure, axes = plt.subplots(rows, columns, figsize=(7, height), squeeze=False, **options)
-    plt.close(figure)  # shown by `show` alone, never twice
+    plt.close(figure)  # so that only `show` displays it, and only once
     return figure, axes
 
 
 def canvas(height: float) -> tuple[Figure, Axes]:
-    """A 7-inch figure without axes to put images, arrows and words on, its coordinates in inches."""
+    """A 7-inch figure for images, arrows and words, its coordinates in inches."""
     figure, ((axis,),) = new_figure(height=height, layout="none")
     axis.set(xlim=(0, 7), ylim=(0, height), position=(0, 0, 1, 1))
     axis.set_axis_off()
@@ -72,10 +71,10 @@ def canvas(height: float) -> tuple[Figure, Axes]:
 def to_html(figure: Figure, caption: str) -> str:
     """A figure as HTML: the picture, with the caption below it and as its alternative text."""
     png = io.BytesIO()
-    figure.savefig(
-        png, format="png", dpi=165, metadata={"Software": None}
-    )  # sharper than the 770 px it is shown at
-    data, text = base64.b64encode(png.getvalue()).decode(), html.escape(caption, quote=True)
+    # sharper than the 770 pixels at which it is shown
+    figure.savefig(png, format="png", dpi=165, metadata={"Software": None})
+    data = base64.b64encode(png.getvalue()).decode()
+    text = html.escape(caption, quote=True)
     image = (
         f'<img alt="{text}" width="770" style="max-width:100%" src="data:image/png;base64,{data}"/>'
     )
@@ -83,8 +82,9 @@ def to_html(figure: Figure, caption: str) -> str:
 
 
 def show(figure: Figure, caption: str) -> None:
-    """Display a figure with one sentence that says what to see: its caption, alternative text and
-    plain text.
+    """Display a figure with a sentence that says what to see in it.
+
+    The sentence is the caption, the alternative text and what a terminal shows.
     """
     from IPython.display import display
 
@@ -129,10 +129,15 @@ def arrow(
     )
 
 
-def number(value: float | Tensor) -> str:
-    """A number at two digits, as mathtext."""
+def two_digits(value: float | Tensor) -> str:
+    """A number rounded to two significant digits, as mathtext."""
     mantissa, _, exponent = f"{float(value):.2g}".partition("e")
     return rf"{mantissa}\cdot 10^{{{int(exponent)}}}" if exponent else mantissa
+
+
+def bell(values: np.ndarray, mean: float, spread: float) -> np.ndarray:
+    """The density of N(mean, spread^2) at the values."""
+    return np.exp(-(((values - mean) / spread) ** 2) / 2) / (spread * np.sqrt(2 * np.pi))
 
 
 @styled
@@ -151,33 +156,30 @@ def image_grid(images: Tensor, titles: Sequence[str] = (), columns: int = 10) ->
 
 @styled
 def digit_to_noise(x_0: Tensor, schedule: Schedule, times: Sequence[int], noise: Tensor) -> Figure:
-    """One image at growing t, made with one noise, and how its pixel values turn into N(0, 1); the
-    guide's figure 2.
+    """One image at growing t, and how its pixel values turn into N(0, 1); the guide's figure 2.
 
     Args:
-        x_0, noise: the clean image and standard normal noise, both (1, 1, h, w).
-        schedule, times: the noise schedule, and 3 to 8 times in 0..T, left to right.
+        x_0: the clean image, (1, 1, h, w).
+        schedule: the noise schedule.
+        times: 3 to 8 times in 0..T, from left to right.
+        noise: standard normal noise, (1, 1, h, w), the same at every time.
     """
-    figure, axes = new_figure(
-        2, len(times), height=7 / len(times) + 1.7, height_ratios=(7 / len(times), 1.1)
-    )
-    values, span, top = torch.linspace(-3.5, 3.5, 200), (-3.5, 3.5), 0.8
+    heights = (7 / len(times), 1.1)
+    figure, axes = new_figure(2, len(times), height=7 / len(times) + 1.7, height_ratios=heights)
+    span = (-3.5, 3.5)
+    top = 0.8
+    values = np.linspace(*span, 200)
     for t, (picture, axis) in zip(times, axes.T):
         x_t, _ = forward_diffusion(x_0, t, schedule, noise)
-        draw_image(
-            picture,
-            x_t,
-            rf"$t={t}$" "\n" rf"$\overline{{\alpha}}_t={number(schedule.alpha_bar[t])}$",
-        )
+        signal = rf"$\overline{{\alpha}}_t={two_digits(schedule.alpha_bar[t])}$"
+        draw_image(picture, x_t, f"$t={t}$\n{signal}")
         colour = COLOURS["noisy" if t else "clean"]
-        density, *_ = axis.hist(
-            x_t.flatten().numpy(), bins=28, range=span, density=True, color=colour
-        )
-        axis.plot(values, Normal(0, 1).log_prob(values).exp(), color=INK, linewidth=1.2)
-        if density.max() > top:  # a spike that leaves the axis says how high it is
-            axis.text(
-                density.argmax() / 4 - 3.0, top, f"up to {density.max():.1f}", va="top", fontsize=8
-            )
+        pixels = x_t.flatten().numpy()
+        density, *_ = axis.hist(pixels, bins=28, range=span, density=True, color=colour)
+        axis.plot(values, bell(values, 0, 1), color=INK, linewidth=1.2)
+        if density.max() > top:  # say how high a bar reaches that leaves the axis
+            place = density.argmax() / 4 - 3.0
+            axis.text(place, top, f"up to {density.max():.1f}", va="top", fontsize=8)
         axis.set(xlim=span, ylim=(0, top), xticks=(-2, 0, 2), xlabel="pixel value")
     for axis in axes[1, 1:]:
         axis.spines["left"].set_visible(False)
@@ -189,8 +191,7 @@ def digit_to_noise(x_0: Tensor, schedule: Schedule, times: Sequence[int], noise:
 
 @styled
 def forward_and_reverse(forward: Tensor, backward: Tensor, times: Sequence[int]) -> Figure:
-    """Two strips, one time a column: noise is added to the right, and removed to the left; the
-    guide's figure 1.
+    """The forward process above the reverse process, one time a column; the guide's figure 1.
 
     Args:
         forward: x_t of the forward process at each of the times, (n, 1, h, w).
@@ -201,28 +202,23 @@ def forward_and_reverse(forward: Tensor, backward: Tensor, times: Sequence[int])
     Raises: ValueError where the numbers of images and times differ.
     """
     if not len(forward) == len(backward) == len(times):
-        raise ValueError(
-            f"each strip needs {len(times)} images, one a time, got {len(forward)} and"
-            f" {len(backward)}"
-        )
+        wanted = f"{len(times)} images, one a time"
+        raise ValueError(f"each strip needs {wanted}, got {len(forward)} and {len(backward)}")
     side = 6.88 / len(times) - 0.08
     figure, axis = canvas(2 * side + 0.9)
     for column, t in enumerate(times):
-        x, y = 0.1 + column * (side + 0.08), side + 0.6
+        x = 0.1 + column * (side + 0.08)
+        y = side + 0.6
         draw_image(axis, forward[column], extent=(x, x + side, y, y + side))
         draw_image(axis, backward[column], extent=(x, x + side, 0.32, 0.32 + side))
         axis.text(x + side / 2, y - 0.14, f"$t={t}$", **CENTRE)
     top = 2 * side + 0.75
-    axis.text(
-        0.1, top, r"forward $q(x_t \mid x_{t-1})$: adds noise", color=COLOURS["noise"], va="center"
-    )
+    words = r"forward $q(x_t \mid x_{t-1})$: adds noise"
+    axis.text(0.1, top, words, color=COLOURS["noise"], va="center")
     arrow(axis, (2.25, top), (6.9, top), COLOURS["noise"])
-    words, colour = (
-        r"reverse $p_\theta(x_{t-1} \mid x_t)$: the network removes it",
-        COLOURS["network"],
-    )
-    axis.text(6.9, 0.15, words, color=colour, ha="right", va="center")
-    arrow(axis, (4.05, 0.15), (0.1, 0.15), colour)
+    words = r"reverse $p_\theta(x_{t-1} \mid x_t)$: the network removes it"
+    axis.text(6.9, 0.15, words, color=COLOURS["network"], ha="right", va="center")
+    arrow(axis, (4.05, 0.15), (0.1, 0.15), COLOURS["network"])
     return figure
 
 
@@ -230,12 +226,14 @@ def forward_and_reverse(forward: Tensor, backward: Tensor, times: Sequence[int])
 def stepping_and_jumping(
     x_0: float, schedule: Schedule, t: int, generator: torch.Generator
 ) -> Figure:
-    """2,000 chains of one pixel to time t, 2,000 jumps there, and the closed form; the guide's
-    figure 3.
+    """2,000 pixels noised step by step, 2,000 in one jump, and the exact Gaussian.
+
+    The guide's figure 3.
 
     Args:
         x_0: the clean value of the pixel, in [-1, 1].
-        schedule, t: the noise schedule, and where to go, 1..T.
+        schedule: the noise schedule.
+        t: the time where all of them end, 1..T.
         generator: source of randomness: the steps first, then the jump.
     """
     start = torch.full((2000,), float(x_0), dtype=torch.float64)
@@ -243,35 +241,25 @@ def stepping_and_jumping(
     for time in range(1, t + 1):
         chains.append(forward_step(chains[-1], time, schedule, generator=generator))
     jumps, _ = forward_diffusion(start, t, schedule, generator=generator)
-    mean, spread = (
-        float(schedule.alpha_bar[t].sqrt() * x_0),
-        float((1 - schedule.alpha_bar[t]).sqrt()),
-    )
+    means = (schedule.alpha_bar[: t + 1].sqrt() * x_0).numpy()
+    mean = float(means[t])
+    spread = float((1 - schedule.alpha_bar[t]).sqrt())
+
     figure, ((paths, *ends),) = new_figure(1, 3, height=2.8, sharey=True, width_ratios=(2, 1, 1))
-    paths.plot(torch.stack(chains)[:, :25], color=COLOURS["noisy"], linewidth=0.6, alpha=0.7)
-    paths.plot(schedule.alpha_bar[: t + 1].sqrt() * x_0, color=INK)
+    some = torch.stack(chains)[:, :25].numpy()
+    paths.plot(some, color=COLOURS["noisy"], linewidth=0.6, alpha=0.7)
+    paths.plot(means, color=INK)
     paths.plot(0, x_0, "o", color=COLOURS["clean"], clip_on=False)
     paths.text(t * 0.02, x_0 + 0.25, f"$x_0={x_0:g}$", color=COLOURS["clean"])
-    paths.text(
-        t * 0.98, -3.2, r"black: the mean $\sqrt{\overline{\alpha}_t}\,x_0$", ha="right", fontsize=8
-    )
-    paths.set(
-        xlabel="step $t$",
-        ylabel="pixel value",
-        xlim=(0, t),
-        ylim=(-3.5, 3.5),
-        title="25 of 2,000 chains",
-    )
-    values = torch.linspace(mean - 4 * spread, mean + 4 * spread, 201)
+    words = r"black: the mean $\sqrt{\overline{\alpha}_t}\,x_0$"
+    paths.text(t * 0.98, -3.2, words, ha="right", fontsize=8)
+    paths.set(xlabel="step $t$", ylabel="pixel value", title="25 of 2,000 chains")
+    paths.set(xlim=(0, t), ylim=(-3.5, 3.5))
+    values = np.linspace(mean - 4 * spread, mean + 4 * spread, 201)
+    bars = {"bins": values[::5], "density": True, "orientation": "horizontal"}
     for axis, x_t, title in zip(ends, (chains[-1], jumps), ("step by step", "in one jump")):
-        axis.hist(
-            x_t.numpy(),
-            bins=values[::5],
-            density=True,
-            orientation="horizontal",
-            color=COLOURS["noisy"],
-        )
-        axis.plot(Normal(mean, spread).log_prob(values).exp(), values, color=INK)
+        axis.hist(x_t.numpy(), color=COLOURS["noisy"], **bars)
+        axis.plot(bell(values, mean, spread), values, color=INK)
         axis.set(xlabel="density", title=f"{title}\nmean {x_t.mean():.3f}, std {x_t.std():.3f}")
         words = rf"$\mathcal{{N}}({mean:.3f},\ {spread:.3f}^2)$"
         axis.text(1, 0.99, words, ha="right", va="top", transform=axis.transAxes, fontsize=8)
@@ -283,59 +271,65 @@ def stepping_and_jumping(
 def true_and_learned_posterior(
     model: Model, x_0: Tensor, x_t: Tensor, t: int, schedule: Schedule
 ) -> Figure:
-    """The mean of the reverse step that knows x_0, the network's, and one pixel's densities; the
-    guide's figure 4.
+    """The mean of the true reverse step beside the network's, and one pixel's two densities.
+
+    The guide's figure 4.
 
     Args:
         model: predicts the noise.
-        x_0, x_t: a clean image and a noisy one made from it, both (1, 1, h, w).
-        t, schedule: the time of x_t, and the noise schedule.
+        x_0: a clean image, (1, 1, h, w).
+        x_t: a noisy image made from it, (1, 1, h, w).
+        t: the time of x_t, 2..T.
+        schedule: the noise schedule.
 
     Raises: ValueError for t = 1, where the posterior is a point and has no density.
     """
     if t == 1:
         raise ValueError(f"t must lie in 2..{schedule.T}, got 1, where the posterior has no width")
-    x_0_estimate = x0_from_noise(x_t, t, evaluate(model, x_t, torch.full((1,), t)), schedule)
-    truth, learned = q_posterior(x_0, x_t, t, schedule), q_posterior(x_0_estimate, x_t, t, schedule)
+    truth = q_posterior(x_0, x_t, t, schedule)
+    estimate = x0_from_noise(x_t, t, call_model(model, x_t, t), schedule)
+    learned = q_posterior(estimate, x_t, t, schedule)
     difference = (learned.mean - truth.mean).squeeze()
-    largest, spread = float(difference.abs().max()), float(truth.variance.sqrt())
+    largest = float(difference.abs().max())
+    spread = float(truth.variance.sqrt())
     row, column = divmod(int(difference.abs().argmax()), difference.shape[1])
+
     figure, ((*pictures, density),) = new_figure(1, 4, height=2.1, width_ratios=(1, 1, 1, 1.7))
-    draw_image(
-        pictures[0], truth.mean, "true mean\n" r"$\tilde\mu_t(x_t, x_0)$", COLOURS["posterior"]
-    )
-    draw_image(
-        pictures[1], learned.mean, "learned mean\n" r"$\mu_\theta(x_t, t)$", COLOURS["network"]
-    )
-    words = "learned − true\n" rf"black, white: $\pm{number(largest)}$"
+    words = "true mean\n" r"$\tilde\mu_t(x_t, x_0)$"
+    draw_image(pictures[0], truth.mean, words, COLOURS["posterior"])
+    words = "learned mean\n" r"$\mu_\theta(x_t, t)$"
+    draw_image(pictures[1], learned.mean, words, COLOURS["network"])
+    words = "learned − true\n" rf"black, white: $\pm{two_digits(largest)}$"
     draw_image(pictures[2], difference, words, limits=(-largest, largest))
     for axis in pictures:
         axis.plot(column, row, "s", color=COLOURS["noisy"], markersize=7, markerfacecolor="none")
-    for name, gaussian, word, y in (
+    for role, gaussian, word, y in (
         ("posterior", truth, "true", 0.9),
         ("network", learned, "learned", 0.77),
     ):
         mean = float(gaussian.mean[0, 0, row, column])
-        values = torch.linspace(mean - 4 * spread, mean + 4 * spread, 201)
-        density.plot(values, Normal(mean, spread).log_prob(values).exp(), color=COLOURS[name])
-        density.text(0.02, y, word, color=COLOURS[name], transform=density.transAxes)
+        values = np.linspace(mean - 4 * spread, mean + 4 * spread, 201)
+        density.plot(values, bell(values, mean, spread), color=COLOURS[role])
+        density.text(0.02, y, word, color=COLOURS[role], transform=density.transAxes)
     density.set(xlabel="$x_{t-1}$ of the marked pixel", ylabel="density", ylim=(0, None))
-    density.set_title(rf"$t={t}$, both of width $\sqrt{{\tilde\beta_t}}={number(spread)}$")
+    width = rf"$\sqrt{{\tilde\beta_t}}={two_digits(spread)}$"
+    density.set_title(f"$t={t}$, both of width {width}")
     return figure
 
 
 @styled
 def progressive_denoising(steps: Sequence[SampleStep]) -> Figure:
-    """Rows of x_t on its way from noise, and of the clean image seen behind each; the guide's
-    figure 10.
+    """Rows of x_t on its way from noise, above the estimate of x_0; the guide's figure 10.
 
     Args:
         steps: 2 to 12 moments of `sample_steps`, in its order, with 1 to 4 images each.
     """
-    side, images = 6.65 / len(steps) - 0.06, len(steps[0].x_t)
+    side = 6.65 / len(steps) - 0.06
+    images = len(steps[0].x_t)
     figure, axis = canvas(0.22 + images * (2 * side + 0.2))
     for column, step in enumerate(steps):
-        x, y = 0.35 + column * (side + 0.06), images * (2 * side + 0.2)
+        x = 0.35 + column * (side + 0.06)
+        y = images * (2 * side + 0.2)
         axis.text(x + side / 2, y + 0.1, f"$t={step.t}$", **CENTRE)
         for noisy, clean in zip(step.x_t, step.x_0):
             for image, role, symbol in (
@@ -344,9 +338,8 @@ def progressive_denoising(steps: Sequence[SampleStep]) -> Figure:
             ):
                 draw_image(axis, image, extent=(x, x + side, y - side, y))
                 if column == 0:
-                    axis.text(
-                        0.17, y - side / 2, symbol, color=COLOURS[role], fontsize=11, **CENTRE
-                    )
+                    place = (0.17, y - side / 2)
+                    axis.text(*place, symbol, color=COLOURS[role], fontsize=11, **CENTRE)
                 y -= side + 0.06
             y -= 0.08
     return figure

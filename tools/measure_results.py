@@ -1,10 +1,10 @@
-"""Measure what lessons report and what takes too long for them: writes minddpm/assets/results.json.
+"""Measure what lessons report but cannot wait for, and write it to minddpm/assets/results.json.
 
 python tools/measure_results.py {samplers,bound,trainings,guidance} [...]
 
-Samples and small networks are kept in runs/results, so that a stopped run goes on. On one core each
-part takes between a quarter of an hour and an hour. Every number of the file comes from here; seeds
-are fixed.
+Samples and small networks are kept in runs/results, so that an interrupted run continues. Each part
+takes between a quarter of an hour and an hour on one core. Every number of the file comes from
+here; seeds are fixed.
 """
 
 from __future__ import annotations
@@ -32,32 +32,34 @@ from minddpm import (
     sample,
     variational_bound,
 )
-from minddpm.checkpoints import ASSETS, load_pretrained
-from minddpm.data import load_mnist
+from minddpm.checkpoints import load_pretrained
+from minddpm.data import ASSETS, load_mnist
 from minddpm.ddim import ddim_sample, respaced
 from minddpm.guidance import guided
-from minddpm.loss import Model
 from minddpm.metrics import SURE, frechet_distance, load_classifier, training_features
+from minddpm.network import Model
 from minddpm.noising import noise_from_x0, x0_from_noise
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.schedule import per_image
 
-RUNS, RESULTS = Path("runs/results"), ASSETS / "results.json"
-# digits drawn at once, and compared at once: distances of other numbers of digits are not
-# comparable
-BATCH = 250
+RUNS = Path("runs/results")
+RESULTS = ASSETS / "results.json"
+BATCH = 250  # digits drawn, and compared, at once: distances depend on how many there are
 VARIANCES = {"beta": beta_variance, "beta tilde": posterior_variance}
 
 
-def kept(name: str, count: int, draw: Callable[[int, torch.Generator], Tensor]) -> Tensor:
-    """Draw images in batches, each with a seed of its own, keeping them in a file."""
+def drawn_once(name: str, count: int, draw: Callable[..., Tensor]) -> Tensor:
+    """Draw images in batches, each with its own seed, and keep them in a file.
+
+    Args: draw, called as draw(generator=generator), returns a batch.
+    """
     path = RUNS / f"{name}.npz"
-    images = (
-        torch.from_numpy(np.load(path)["images"]) if path.exists() else torch.empty(0, 1, 28, 28)
-    )
+    images = torch.empty(0, 1, 28, 28)
+    if path.exists():
+        images = torch.from_numpy(np.load(path)["images"])
     while len(images) < count:
         generator = torch.Generator().manual_seed(1000 + len(images))
-        images = torch.cat([images, draw(BATCH, generator)])
+        images = torch.cat([images, draw(generator=generator)])
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path, images=images.numpy())
         print(name, len(images), flush=True)
@@ -79,7 +81,8 @@ def measure_samplers() -> dict[str, object]:
     clipped and not.
     """
     model, schedule, _ = load_pretrained()
-    shape, table = (BATCH, 1, 28, 28), {}
+    shape = (BATCH, 1, 28, 28)
+    table: dict[str, dict[str, list[float]]] = {}
     for steps in (50, 20, 10, 5, 100, 250, 1000):
         few, shorter = respaced(model, schedule, steps)
         ways = {
@@ -90,18 +93,12 @@ def measure_samplers() -> dict[str, object]:
             for name, clip in (("ddim", True), ("ddim unclipped", False))
         }
         for name, way in ways.items():
-            count = 2 * BATCH if steps <= 100 else BATCH
-            if (name, steps) == (
-                "beta",
-                1000,
-            ):  # what `python -m minddpm evaluate --samples runs/samples.npz` kept
+            if name == "beta" and steps == 1000:
+                # kept by `python -m minddpm evaluate --samples runs/samples.npz`
                 images = torch.from_numpy(np.load(RUNS.parent / "samples.npz")["images"])
             else:
-                images = kept(
-                    f"{name.replace(' ', '_')}_{steps}",
-                    count,
-                    lambda _, g, way=way: way(generator=g),
-                )
+                count = 2 * BATCH if steps <= 100 else BATCH
+                images = drawn_once(f"{name.replace(' ', '_')}_{steps}", count, way)
             table.setdefault(name, {})[str(steps)] = distances(images)
     real = load_mnist("train")[0]
     orders = [
@@ -117,7 +114,7 @@ def measure_samplers() -> dict[str, object]:
 
 
 def measure_bound(count: int = 32) -> dict[str, object]:
-    """Bits/dim of held-out digits, split into its terms, by the variance and the number of steps."""
+    """Bits/dim of held-out digits and its terms, by the variance and the number of steps."""
     model, schedule, _ = load_pretrained()
     x_0 = load_mnist("test")[0][:count]
     table: dict[str, dict[str, object]] = {}
@@ -139,50 +136,51 @@ def measure_bound(count: int = 32) -> dict[str, object]:
             }
             print(name, steps, table[name][str(steps)], flush=True)
             if steps == 1000:
-                by_t = [
-                    float(f"{x:.4g}") for x in (bound.denoising.mean(0) / nats).tolist()
-                ]  # t = 1000..2
-                table[name]["by_t"] = by_t
+                by_t = (bound.denoising.mean(0) / nats).tolist()  # t = 1000..2
+                table[name]["by_t"] = [float(f"{value:.4g}") for value in by_t]
     return {"digits": count, "bits_per_dim": table}
 
 
-SMALL, STEPS, IMAGES = UNetConfig(channels=(8, 24, 48)), 1500, 64
+SMALL = UNetConfig(channels=(8, 24, 48))
+STEPS = 1500
+IMAGES = 64  # a step
 TRAININGS = {
     "linear, T = 1000": linear_schedule(1000),
     "cosine, T = 1000": cosine_schedule(1000),
-    "linear, T = 100": linear_schedule(
-        100, 1e-3, 0.2
-    ),  # ten times the betas, so that as little is left at the end
+    # ten times the betas, so that as little signal is left at the end
+    "linear, T = 100": linear_schedule(100, 1e-3, 0.2),
     "cosine, T = 100": cosine_schedule(100),
 }
 MARKS = (500, 1000, 1500)
 
 
 def true_weight(schedule: Schedule) -> Tensor:
-    """The weight of the squared error of the noise in L_{t-1}, with sigma^2 = beta tilde, its mean
-    over t made 1.
+    """The weight of the squared error of the noise in L_{t-1}, with sigma^2 = beta tilde.
+
+    Scaled so that its mean over t is 1.
     """
     variance = posterior_variance(torch.arange(1, schedule.T + 1), schedule)
     variance[0] = variance[1]  # at t = 1, where beta tilde is 0, as `variational_bound` does
-    beta, alpha, alpha_bar = schedule.beta[1:], schedule.alpha[1:], schedule.alpha_bar[1:]
-    weight = beta**2 / (2 * variance * alpha * (1 - alpha_bar))
+    rest = schedule.alpha[1:] * (1 - schedule.alpha_bar[1:])
+    weight = schedule.beta[1:] ** 2 / (2 * variance * rest)
     return weight / weight.mean()
 
 
 def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
-    """Train a small network with a weight for each t, and keep it and its running average at each
-    mark.
+    """Train a small network with a weight for each t.
+
+    Returns: the network ("raw") and its running average ("average") at each mark.
     """
     path = RUNS / f"{name.replace(' ', '_').replace(',', '').replace('=_', '')}.pt"
     if not path.exists():
         torch.manual_seed(0)
-        model, images, generator = (
-            UNet(SMALL),
-            load_mnist("train")[0],
-            torch.Generator().manual_seed(0),
-        )
-        average, optimizer = EMA(model, 0.995), torch.optim.Adam(model.parameters(), lr=2.5e-3)
-        marks, order = {}, torch.empty(0, dtype=torch.int64)
+        model = UNet(SMALL)
+        images, _ = load_mnist("train")
+        generator = torch.Generator().manual_seed(0)
+        average = EMA(model, 0.995)
+        optimizer = torch.optim.Adam(model.parameters(), lr=2.5e-3)
+        marks = {}
+        order = torch.empty(0, dtype=torch.int64)
         for step in range(STEPS):
             if len(order) < IMAGES:
                 order = torch.randperm(len(images), generator=generator)
@@ -190,9 +188,8 @@ def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
             t = schedule.sample_t(IMAGES, generator=generator)
             x_t, noise = forward_diffusion(images[chosen], t, schedule, generator=generator)
             loss = (per_image(weight[t - 1], noise) * (model(x_t, t) - noise) ** 2).mean()
-            optimizer.param_groups[0]["lr"] = 2.5e-3 * min(
-                1, (step + 1) / 150
-            )  # no decay: what does the average do?
+            # the rate does not fall, so that the average has something to do
+            optimizer.param_groups[0]["lr"] = 2.5e-3 * min(1, (step + 1) / 150)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -213,7 +210,7 @@ def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
 
 
 def measure_trainings() -> dict[str, object]:
-    """Small networks, alike but for one thing: the schedule, the weight of the loss, or the average
+    """Small networks that differ in one thing: the schedule, the weight of the loss, or the average
     of the weights.
     """
     rows: dict[str, dict[str, object]] = {}
@@ -256,7 +253,7 @@ SCALES = (0, 1, 2, 4, 8)
 def bounded(model: Model, schedule: Schedule) -> Model:
     """The noise that belongs to the clipped estimate of x_0.
 
-    `ddim_step` clips the estimate and keeps the predicted noise. Guided noise is then put back at
+    `ddim_sample` clips the estimate and keeps the predicted noise. Guided noise is then put back at
     full strength while the estimate stays bounded, and from scale 2 on the image is driven away
     from its label.
     """
@@ -270,9 +267,7 @@ def bounded(model: Model, schedule: Schedule) -> Model:
 
 @torch.inference_mode()
 def obedience(images: Tensor, labels: Tensor) -> dict[str, float]:
-    """How often a classifier reads the digit asked for, and how much the digits of one class
-    differ.
-    """
+    """How often a classifier reads the label, and how much the digits of one class differ."""
     probability = load_classifier()(images).softmax(1)
     within = [torch.pdist(images[labels == digit].flatten(1)).mean() for digit in range(10)]
     return {
@@ -286,15 +281,15 @@ def obedience(images: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def measure_guidance(steps: int = 25) -> dict[str, object]:
-    """What the scale of the guidance does: 25 digits of each class, from the same x_T at every
-    scale.
-    """
+    """What the scale of the guidance does: 25 digits of each class, from the same x_T each time."""
     model, schedule, _ = load_pretrained("mnist_labels")
-    labels, shape, table = torch.arange(BATCH) % 10, (BATCH, 1, 28, 28), {}
+    labels = torch.arange(BATCH) % 10
+    shape = (BATCH, 1, 28, 28)
+    table: dict[str, dict[str, float]] = {}
     for scale in SCALES:
-        asked = bounded(guided(model, labels, scale), schedule)
-        way = partial(ddim_sample, asked, shape, schedule, steps=steps)
-        images = kept(f"guided_{scale}", BATCH, lambda _, g, way=way: way(generator=g))
+        network = bounded(guided(model, labels, scale), schedule)
+        way = partial(ddim_sample, network, shape, schedule, steps=steps)
+        images = drawn_once(f"guided_{scale}", BATCH, way)
         table[str(scale)] = obedience(images, labels)
         print(scale, table[str(scale)], flush=True)
     real, digits = load_mnist("test")
@@ -320,7 +315,6 @@ if __name__ == "__main__":
         measured = PARTS[part]()
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         text = json.dumps(results | {part: measured}, indent=1)
-        # a list stands on one line
-        RESULTS.write_text(
-            re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
-        )
+        # each list on one line
+        text = re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text)
+        RESULTS.write_text(text + "\n")

@@ -30,10 +30,12 @@ def build(twin: Path) -> nbformat.NotebookNode:
 
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
-    """Run a notebook in a fresh kernel, keeping what it displays and not when; return the seconds
-    it took.
+    """Run a notebook in a fresh kernel and store its outputs, without times.
+
+    Returns: the seconds it took.
     """
-    metadata, start = notebook.metadata.copy(), time.perf_counter()
+    metadata = notebook.metadata.copy()
+    start = time.perf_counter()
     NotebookClient(
         notebook,
         timeout=900,
@@ -42,10 +44,10 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> float:
         record_timing=False,
     ).execute()
     notebook.metadata = metadata
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        output.get("data", {}).pop(
-            "application/vnd.jupyter.widget-view+json", None
-        )  # dead without its kernel
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            # a widget is dead without its kernel
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     return time.perf_counter() - start
 
 

@@ -131,7 +131,7 @@ for axis, draws, mean, std, colour in [
     (axes[0, 1], shifted, 0.5, 0.2, COLOURS["noisy"]),
 ]:
     axis.hist(draws.numpy(), bins=200, range=(-4, 4), density=True, color=colour)
-    axis.plot(values, density(values, mean, std), color=INK, linewidth=1.2)
+    axis.plot(values.numpy(), density(values, mean, std).numpy(), color=INK, linewidth=1.2)
     axis.set(xlabel="value", xlim=(-4, 4), title=rf"$\mathcal{{N}}({mean:g},\ {std:g}^2)$")
 axes[0, 0].set_ylabel("density")
 show(
@@ -274,7 +274,7 @@ def draw(t):
     figure, axes = new_figure(1, 2, height=2.8, width_ratios=[1, 1.5])
     draw_image(axes[0, 0], x_t, f"$x_t$ at $t={t}$", colour)
     axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=colour)
-    axes[0, 1].plot(values, density(values), color=INK, linewidth=1.2)
+    axes[0, 1].plot(values.numpy(), density(values).numpy(), color=INK, linewidth=1.2)
     axes[0, 1].text(1.7, 0.22, r"$\mathcal{N}(0, 1)$")
     axes[0, 1].set(xlabel="pixel value", ylabel="density", ylim=(0, 2), xlim=(-4, 4))
     return figure, f"At t = {t} the pixels have a standard deviation of {x_t.std():.2f}; the standard Gaussian has 1."

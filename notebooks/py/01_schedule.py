@@ -183,15 +183,15 @@ panels = [
 ]
 figure, axes = new_figure(1, 3, height=2.5)
 for axis, (name, linear, cosine, colour) in zip(axes[0], panels):
-    axis.plot(t[1:], linear[1:], color=colour)
-    axis.plot(t[1:], cosine[1:], color=colour, linestyle="--")
+    axis.plot(t[1:].numpy(), linear[1:].numpy(), color=colour)
+    axis.plot(t[1:].numpy(), cosine[1:].numpy(), color=colour, linestyle="--")
     axis.set(title=name, xlabel="$t$")
 axes[0, 0].set_ylim(0, 0.03)
 axes[0, 0].text(420, 0.0115, "linear", ha="right")
 axes[0, 0].text(620, 0.0015, "cosine")
 axes[0, 1].text(215, 0.33, "linear", ha="right")
 axes[0, 1].text(560, 0.45, "cosine")
-axes[0, 1].plot([259, 500], alpha_bar[[259, 500]], "o", color=INK, markersize=4)
+axes[0, 1].plot([259, 500], alpha_bar[[259, 500]].numpy(), "o", color=INK, markersize=4)
 axes[0, 2].set_yscale("log")
 axes[0, 2].text(330, 0.02, "linear", ha="right")
 axes[0, 2].text(560, 1.6, "cosine")
@@ -325,18 +325,19 @@ assert same(beta, package.linear_schedule().beta) and same(cosine_beta, package.
 print("schedules, steps, drawn times and shapes: equal")
 
 # %% [markdown]
-# The package adds one thing: it checks. Its functions send each time through `Schedule.index`, which lets in nothing but integers from 1 to $T$ (and 0 where the clean image makes sense, as in the jump of lesson 02). Who reads `schedule.beta[t]` directly is not checked.
+# The package adds one thing: it checks. Its functions send each time through `time_index`, which accepts only integers from 1 to $T$ (and 0 where the clean image makes sense, as in the jump of lesson 02). Reading `schedule.beta[t]` directly is not checked.
 
 # %%
 schedule = package.linear_schedule()
 for wrong in [0, 1001, 2.5, torch.tensor([7.0])]:
     try:
-        schedule.index(wrong)
+        package.time_index(wrong, schedule)
     except (ValueError, TypeError) as error:
         print(f"{type(error).__name__}: {error}")
     else:
         raise AssertionError(f"{wrong} was let in")
-assert schedule.index(1000) == 1000 and schedule.index(torch.tensor([1, 7])).tolist() == [1, 7]
+assert package.time_index(1000, schedule) == 1000
+assert package.time_index(torch.tensor([1, 7]), schedule).tolist() == [1, 7]
 
 drawn = schedule.sample_t(200_000, generator=torch.Generator().manual_seed(4))
 assert drawn.unique().tolist() == sorted(schedule.steps())  # the times trained on are the times walked through
@@ -355,10 +356,10 @@ def draw(T, beta_end):
     x_T = alpha_bar[T].sqrt().float() * digit + (1 - alpha_bar[T]).sqrt().float() * noise
     figure, axes = new_figure(1, 2, height=2.6, width_ratios=[2, 1])
     share = torch.arange(T + 1) / T
-    axes[0, 0].fill_between(share, 0, alpha_bar, color=COLOURS["clean"], alpha=0.7, linewidth=0)
-    axes[0, 0].fill_between(share, alpha_bar, 1, color=COLOURS["noise"], alpha=0.35, linewidth=0)
+    axes[0, 0].fill_between(share.numpy(), 0, alpha_bar.numpy(), color=COLOURS["clean"], alpha=0.7, linewidth=0)
+    axes[0, 0].fill_between(share.numpy(), alpha_bar.numpy(), 1, color=COLOURS["noise"], alpha=0.35, linewidth=0)
     cosine = package.cosine_schedule(T).alpha_bar
-    axes[0, 0].plot(share, cosine, color=INK, linestyle="--")
+    axes[0, 0].plot(share.numpy(), cosine.numpy(), color=INK, linestyle="--")
     axes[0, 0].text(0.03, 0.06, "image", color="white")
     axes[0, 0].text(0.97, 0.9, "noise", color=INK, ha="right")
     axes[0, 0].text(0.52, float(cosine[T // 2]) + 0.02, "cosine", color=INK)
@@ -429,9 +430,9 @@ t = torch.arange(1001)
 plain = torch.cos((t / 1000 + 0.008) / 1.008 * math.pi / 2)
 plain = plain / plain[0]  # (T+1,)
 figure, axes = new_figure(height=2.3)
-axes[0, 0].plot(t, cosine_alpha_bar, color=COLOURS["clean"])
-axes[0, 0].plot(t, plain, color=GREY)
-axes[0, 0].plot([500, 500], [cosine_alpha_bar[500], plain[500]], "o", color=INK, markersize=4)
+axes[0, 0].plot(t.numpy(), cosine_alpha_bar.numpy(), color=COLOURS["clean"])
+axes[0, 0].plot(t.numpy(), plain.numpy(), color=GREY)
+axes[0, 0].plot([500, 500], [cosine_alpha_bar[500].item(), plain[500].item()], "o", color=INK, markersize=4)
 axes[0, 0].text(470, 0.42, f"squared: {cosine_alpha_bar[500]:.2f}", color=COLOURS["clean"], ha="right")
 axes[0, 0].text(530, 0.74, f"without the square: {plain[500]:.2f}", color=GREY)
 axes[0, 0].set(xlabel="$t$", ylabel=r"$\overline{\alpha}_t$")

@@ -387,7 +387,7 @@ figure, axes = new_figure(1, 3, height=2, sharex=True, sharey=True)
 values = torch.linspace(-3.5, 3.5, 200)
 for axis, (name, draws) in zip(axes[0], [("randn", normal), ("rand", uniform), ("rand, stretched", stretched)]):
     axis.hist(draws.numpy(), bins=70, range=(-3.5, 3.5), density=True, color=COLOURS["noise"])
-    axis.plot(values, (-(values**2) / 2).exp() / math.sqrt(2 * math.pi), color=INK)
+    axis.plot(values.numpy(), ((-(values**2) / 2).exp() / math.sqrt(2 * math.pi)).numpy(), color=INK)
     axis.set(title=name, xlabel="noise value")
 axes[0, 0].set(ylabel="density", ylim=(0, 1.1))
 show(

@@ -47,7 +47,7 @@ slot = (x_2 - 0.1).abs() < 0.02  # (900000,) the chains that we keep
 dark, bright = slot & (x_0 == -1), slot & (x_0 > 0.9)
 
 figure, ((left, right),) = new_figure(1, 2, height=2.9)
-left.plot(x_2[:4500], x_1[:4500], ".", color=COLOURS["noisy"], markersize=2, alpha=0.5)
+left.plot(x_2[:4500].numpy(), x_1[:4500].numpy(), ".", color=COLOURS["noisy"], markersize=2, alpha=0.5)
 left.axvspan(0.08, 0.12, color=INK, alpha=0.25, linewidth=0)
 left.set(xlabel="$x_2$", ylabel="$x_1$")
 left.set_title("4,500 of the chains, and the slot")
@@ -136,8 +136,8 @@ for axis, (title, schedule) in zip(axes, steps.items()):
     mixture = bayes_on_grid(grid, sum(parts), 0.1, 2, schedule)
     bell = normal(grid, *moments(grid, mixture))
     misfit.append(((mixture - bell).abs().max() / mixture.max()).item())
-    axis.fill_between(grid, mixture, color=COLOURS["noisy"], alpha=0.45, linewidth=0)
-    axis.plot(grid, bell, "--", color=INK, linewidth=1)
+    axis.fill_between(grid.numpy(), mixture.numpy(), color=COLOURS["noisy"], alpha=0.45, linewidth=0)
+    axis.plot(grid.numpy(), bell.numpy(), "--", color=INK, linewidth=1)
     axis.set(xlabel="$x_{t-1}$", ylim=(0, None))
     axis.set_title(title)
 axes[0].set_ylabel("density")
@@ -394,10 +394,11 @@ for t in (2, 10, 100):
     assert abs(one_point - posterior_variance(t, linear)) < 1e-9 and abs(pure_noise - linear.beta[t]) < 1e-9
 
 figure, ((axis,),) = new_figure(height=2.4)
-axis.plot(every_t, ratio, color=COLOURS["posterior"])
+axis.plot(every_t.numpy(), ratio.numpy(), color=COLOURS["posterior"])
 axis.axhline(1, color=INK, linewidth=0.8)
-axis.plot(2, ratio[1], "o", color=COLOURS["posterior"])
-axis.annotate(f"t = 2: {ratio[1]:.2f}", (2, ratio[1]), (3.2, ratio[1] - 0.08), color=COLOURS["posterior"])
+at_two = ratio[1].item()
+axis.plot(2, at_two, "o", color=COLOURS["posterior"])
+axis.annotate(f"t = 2: {at_two:.2f}", (2, at_two), (3.2, at_two - 0.08), color=COLOURS["posterior"])
 axis.text(1.1, 1.03, "$\\beta_t$: exact for standard normal data")
 axis.text(30, 0.78, "$\\tilde\\beta_t$: exact for a single image", color=COLOURS["posterior"])
 axis.set(xscale="log", xlabel="$t$", ylabel="$\\tilde\\beta_t\\,/\\,\\beta_t$", ylim=(0, 1.15), xlim=(1, 1000))
@@ -449,8 +450,10 @@ def three_bells(t, x_0, x_t=0.6):
     }
     figure, ((axis,),) = new_figure(height=2.5)
     for row, (name, (bell, colour)) in enumerate(bells.items()):
-        axis.fill_between(line, bell / bell.max(), color=colour, alpha=0.25, linewidth=0)
-        axis.plot(line, bell / bell.max(), "--" if name == "likelihood" else "-", color=colour, zorder=3 if name == "likelihood" else 2)
+        style = {"linestyle": "--", "zorder": 3} if name == "likelihood" else {"linestyle": "-", "zorder": 2}
+        height = (bell / bell.max()).numpy()
+        axis.fill_between(line.numpy(), height, color=colour, alpha=0.25, linewidth=0)
+        axis.plot(line.numpy(), height, color=colour, **style)
         axis.text(-1.55, 0.95 - 0.13 * row, name, color=colour)
     axis.set(xlabel="$x_{t-1}$", yticks=[], ylim=(0, 1.05), xlim=(-1.6, 1.6))
     axis.set_title(f"$t$ = {t},  $x_0$ = {x_0:.1f},  $x_t$ = {x_t}")
@@ -512,8 +515,8 @@ true_mean, true_std = walk_back(*right)
 for column, (name, wrong) in enumerate(mistakes.items()):
     mean, std = walk_back(*wrong)
     for axis, true, curve in ((axes[0, column], true_mean, mean), (axes[1, column], true_std, std)):
-        axis.plot(true, color=COLOURS["posterior"], linewidth=3)
-        axis.plot(curve, "--", color=INK, linewidth=1.4)
+        axis.plot(true.numpy(), color=COLOURS["posterior"], linewidth=3)
+        axis.plot(curve.numpy(), "--", color=INK, linewidth=1.4)
     axes[0, column].set_title(name)
     axes[1, column].set(xlabel="$t$", xlim=(1000, 0), xticks=[750, 500, 250])
     print(f"{name:<22} mean and std at t = 500: {mean[500]:.3f}, {std[500]:.3f}   at t = 0: {mean[0]:.3f}, {std[0]:.3f}")

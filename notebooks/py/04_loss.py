@@ -26,13 +26,13 @@ from minddpm import (
     beta_variance,
     forward_diffusion,
     linear_schedule,
-    q_posterior,
-    posterior_variance,
     noise_from_x0,
+    posterior_variance,
+    q_posterior,
     x0_from_noise,
 )
-from minddpm.checkpoints import ASSETS, load_pretrained
-from minddpm.data import load_mnist
+from minddpm.checkpoints import load_pretrained
+from minddpm.data import ASSETS, load_mnist
 from minddpm_course.diagrams import bound_to_simple_loss, training_step_stages
 from minddpm_course.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
 from minddpm_course.widgets import play
@@ -158,7 +158,7 @@ for name, variance, colour, place in (
     ("$\\sigma_t^2 = \\beta_t$", beta_variance, INK, (3.2, 0.09)),
 ):
     weight = noise_weight(times, schedule, variance(times, schedule))
-    axis.plot(times, weight, color=colour)
+    axis.plot(times.numpy(), weight.numpy(), color=colour)
     axis.text(*place, name, color=colour)
     low = int(weight.argmin())
     falls.append(weight[0] / weight[low])
@@ -210,7 +210,7 @@ for axis, first, mean in zip(axes, (0, 150), (-0.998, levels[153].item() + 0.003
     line = torch.linspace(shown[0] - 0.03, shown[-1] + 0.01, 400, dtype=torch.float64)
     bell = torch.exp(-((line - mean) ** 2) / (2 * spread**2)) / (spread * math.sqrt(2 * math.pi)) * 2 / 255
     axis.bar(shown.numpy(), probability.numpy(), 2 / 255, facecolor="none", edgecolor=COLOURS["clean"], linewidth=1.2)
-    axis.plot(line, bell, color=COLOURS["network"])
+    axis.plot(line.numpy(), bell.numpy(), color=COLOURS["network"])
     axis.set(xlabel="pixel value")
 axes[0].set_ylabel("probability of the bin")
 axes[0].fill_between([-1.04, -1 - 1 / 255], 0, 1, color=COLOURS["clean"], alpha=0.12, linewidth=0)
@@ -453,12 +453,13 @@ assert abs(live - whole["total"]) < 3 * error
 # %%
 figure, ((by_time, by_steps),) = new_figure(1, 2, height=2.7)
 for name, colour, place, words in (("beta", INK, (40, 6e-3), "$\\beta$"), ("beta tilde", COLOURS["posterior"], (3, 1.5e-3), "$\\tilde\\beta$")):
-    by_time.plot(times, list(reversed(table[name]["by_t"])), color=colour, linewidth=1.2)
+    by_time.plot(times.numpy(), list(reversed(table[name]["by_t"])), color=colour, linewidth=1.2)
     by_time.text(*place, f"$\\sigma_t^2 = $ {words}", color=colour)
     count = [50, 100, 250, 1000]
     by_steps.plot(count, [table[name][str(steps)]["total"] for steps in count], "o-", color=colour, markersize=4)
     by_steps.text(55, table[name]["50"]["total"] + (0.12 if name == "beta" else -0.28), f"$\\sigma_t^2 = $ {words}", color=colour)
-by_time.plot(times[::25], (result.denoising.mean(0).flip(0) * bits)[::25], ".", color=COLOURS["network"], markersize=4)
+measured = result.denoising.mean(0).flip(0) * bits  # (T-1,), t = 2..T
+by_time.plot(times[::25].numpy(), measured[::25].numpy(), ".", color=COLOURS["network"], markersize=4)
 by_time.text(60, 4e-6, "dots: eight digits, $\\tilde\\beta$", color=COLOURS["network"], ha="center")
 by_time.set(xscale="log", yscale="log", xlabel="$t$", ylabel="$L_{t-1}$ in bits/dim")
 by_steps.set(xscale="log", xlabel="number of steps", ylabel="all terms, bits/dim", xticks=count, xticklabels=count, ylim=(1.4, 3.1))
@@ -500,12 +501,12 @@ print(f"all t = 2..1000, for the digits, in bits/dim: beta tilde {total['tilde']
 assert total["beta"] > total["tilde"]
 
 figure, ((left, right),) = new_figure(1, 2, height=2.7)
-left.plot(times, overpaid(beta, tilde), color=INK)
-left.plot(times, overpaid(tilde, beta), color=COLOURS["posterior"])
+left.plot(times.numpy(), overpaid(beta, tilde).numpy(), color=INK)
+left.plot(times.numpy(), overpaid(tilde, beta).numpy(), color=COLOURS["posterior"])
 left.text(2.2, 3e-5, "$\\beta$, where data\nis one point")
 left.text(9, 4e-2, "$\\tilde\\beta$, where data is $\\mathcal{N}(0, I)$", color=COLOURS["posterior"])
 left.set(xscale="log", yscale="log", xlabel="$t$", ylabel="overpaid, nats per pixel", ylim=(1e-9, 1))
-right.plot(times[:699], share[:699], color=COLOURS["network"])
+right.plot(times[:699].numpy(), share[:699].numpy(), color=COLOURS["network"])
 right.axhline(1, color=INK, linewidth=1)
 right.axhline(0, color=COLOURS["posterior"], linewidth=1)
 right.text(2.2, 0.93, "$\\beta$ is best", va="top")
@@ -579,9 +580,9 @@ def guess_at(t):
     for axis, (title, (picture, role, limit)) in zip(axes, pictures.items()):
         draw_image(axis, picture, title, COLOURS[role], limits=(-limit, limit))
     term = through_kl.mean(0) * bits  # (T-1,)
-    axes[4].plot(torch.arange(1, schedule.T + 1), errors, color=COLOURS["network"], linewidth=1)
-    axes[4].plot(times, term, color=COLOURS["posterior"], linewidth=1)
-    axes[4].plot([t, t], [errors[t - 1], term[t - 2]], "o", color=INK, markersize=4)
+    axes[4].plot(range(1, schedule.T + 1), errors.numpy(), color=COLOURS["network"], linewidth=1)
+    axes[4].plot(times.numpy(), term.numpy(), color=COLOURS["posterior"], linewidth=1)
+    axes[4].plot([t, t], [errors[t - 1].item(), term[t - 2].item()], "o", color=INK, markersize=4)
     axes[4].text(6, 0.35, "noise error", color=COLOURS["network"])
     axes[4].text(2, 1e-4, "$L_{t-1}$ in\nbits/dim", color=COLOURS["posterior"])
     axes[4].set(xscale="log", yscale="log", xlabel="$t$", ylim=(None, 1.5))
@@ -613,7 +614,7 @@ curves = {
 }
 figure, ((axis,),) = new_figure(height=2.6)
 for name, (curve, colour, style, place) in curves.items():
-    axis.plot(widths, curve, style, color=colour, linewidth=3 if name == "right" else 1.4)
+    axis.plot(widths.numpy(), curve.numpy(), style, color=colour, linewidth=3 if name == "right" else 1.4)
     axis.text(*place, name, color=colour)
     print(f"{name.replace('$', '').replace(chr(92), ''):<20} KL at v_q = 0.25: {curve[(widths - 0.25).abs().argmin()]:>6.2f}   at v_q = 4: {curve[(widths - 4).abs().argmin()]:>6.2f}")
 axis.axhline(0, color=INK, linewidth=0.6)
@@ -650,8 +651,8 @@ ends = torch.stack([levels - 1 / 255, levels + 1 / 255])  # (2, 256)
 closed = area_below((ends[:, None] - means[:, None]) / spread).diff(dim=0)[0].sum(1)  # (401,)
 opened = bin_log_probability(levels.expand(401, 256), means[:, None], spread**2).exp().sum(1)  # (401,)
 figure, ((axis,),) = new_figure(height=2.1)
-axis.plot(means, opened, color=COLOURS["posterior"], linewidth=3)
-axis.plot(means, closed, "--", color=INK, linewidth=1.2)
+axis.plot(means.numpy(), opened.numpy(), color=COLOURS["posterior"], linewidth=3)
+axis.plot(means.numpy(), closed.numpy(), "--", color=INK, linewidth=1.2)
 axis.text(-1.015, 0.87, "edge bins open", color=COLOURS["posterior"])
 axis.text(-1.003, 0.3, "edge bins closed")
 axis.set(xlabel="mean of the last Gaussian", ylabel="sum of all bins", ylim=(0, 1.08))

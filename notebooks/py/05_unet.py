@@ -19,6 +19,7 @@ from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
 from minddpm.loss import simple_loss
 from minddpm.noising import forward_diffusion, x0_from_noise
+from minddpm.schedule import time_index
 from minddpm_course.diagrams import unet_diagram
 from minddpm_course.figures import COLOURS, GREY, draw_image, new_figure, show
 
@@ -118,13 +119,13 @@ times = torch.arange(0, 1001)
 embedding = rebuilt_embedding(times, 64)  # (1001, 64)
 
 figure, axes = new_figure(1, 2, height=2.9, width_ratios=[1.5, 1])
-axes[0, 0].imshow(embedding.T, aspect="auto", vmin=-1, vmax=1, cmap="RdBu_r", extent=(0, 1000, 64, 0))
+axes[0, 0].imshow(embedding.T.numpy(), aspect="auto", vmin=-1, vmax=1, cmap="RdBu_r", extent=(0, 1000, 64, 0))
 axes[0, 0].axhline(32, color="black", linewidth=1)
 axes[0, 0].set(xlabel="time t", ylabel="entry of the embedding", yticks=[0, 16, 32, 48, 64])
 for y, word in ((27, "sines"), (59, "cosines")):
     axes[0, 0].text(985, y, word, ha="right", va="center", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5})
 for place, i in enumerate((8, 14, 20)):
-    axes[0, 1].plot(times, embedding[:, i] - 2.6 * place, color=COLOURS["network"])
+    axes[0, 1].plot(times.numpy(), (embedding[:, i] - 2.6 * place).numpy(), color=COLOURS["network"])
     axes[0, 1].text(1020, -2.6 * place, f"entry {i}", va="center")
 axes[0, 1].set(xlabel="time t", yticks=[], xlim=(0, 1000))
 axes[0, 1].spines["left"].set_visible(False)
@@ -309,7 +310,7 @@ assert (product - expected).abs().max() < 1e-4, "float32 sums of 64 terms of siz
 
 figure, axes = new_figure(1, 1, height=2.3)
 for time, colour in ((100, COLOURS["network"]), (500, GREY)):
-    axes[0, 0].plot(times, embedding @ embedding[time] / 32, color=colour)
+    axes[0, 0].plot(times.numpy(), (embedding @ embedding[time] / 32).numpy(), color=colour)
     axes[0, 0].text(time + 18, 0.97, f"with t = {time}", color=colour)
 axes[0, 0].set(xlabel="time", ylabel="likeness, 1 = same", ylim=(0, 1.05))
 show(figure, "The likeness of two embeddings falls with the distance of their times, in the same way around t = 100 and t = 500.")
@@ -598,7 +599,7 @@ assert scaled[100] > 2
 
 # %%
 try:
-    schedule.index(0)
+    time_index(0, schedule)
 except ValueError as problem:
     print("ValueError:", problem)
 else:

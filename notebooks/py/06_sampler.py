@@ -21,7 +21,7 @@ from torch import Tensor
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
 from minddpm.noising import forward_diffusion, x0_from_noise
-from minddpm.posterior import beta_variance, q_posterior, posterior_coefficients, posterior_variance
+from minddpm.posterior import beta_variance, posterior_coefficients, posterior_variance, q_posterior
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm_course.diagrams import sampling_step_stages
 from minddpm_course.figures import (
@@ -66,7 +66,7 @@ class Step(NamedTuple):
     x_0: Tensor  # the clean image that the network sees behind x_t; (b, 1, 28, 28)
 
 
-def walk(digits, seed):
+def reverse_process(digits, seed):
     generator = torch.Generator().manual_seed(seed)
     x_t = torch.randn(digits, 1, 28, 28, generator=generator)
     for t in schedule.steps():  # 1000, 999, ..., 1
@@ -79,7 +79,7 @@ def walk(digits, seed):
 
 
 with torch.inference_mode():
-    trajectory = list(walk(4, seed=2020))  # 1,001 steps, kept for the rest of the lesson
+    trajectory = list(reverse_process(4, seed=2020))  # 1,001 steps, kept for the rest of the lesson
 
 moments = {step.t: step for step in trajectory}
 show(
@@ -155,23 +155,20 @@ for t in (1000, 500, 100, 1):
 # %% [markdown]
 # ## Rebuild it
 #
-# One step, the long way. The five numbers depend on $t$ alone. They are computed as float64 and used on float32 images.
+# One step, the long way: from $\mathbf{x}_t$ and the estimate $\hat{\mathbf{x}}_0$ to $\mathbf{x}_{t-1}$. The numbers in it depend on $t$ alone. They are
+# computed as float64 and used on float32 images.
 
 # %%
-def rebuilt_step(x_t, t, predicted_noise, schedule, noise, *, variance="beta", clip=False):
+def rebuilt_step(x_t, t, x_0, schedule, noise, *, variance=beta_variance):
     beta, alpha = schedule.beta[t].item(), schedule.alpha[t].item()
     alpha_bar, alpha_bar_prev = schedule.alpha_bar[t].item(), schedule.alpha_bar[t - 1].item()
-    x_0 = (x_t - math.sqrt(1 - alpha_bar) * predicted_noise) / math.sqrt(alpha_bar)  # (b, 1, 28, 28)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)  # (b, 1, 28, 28)
     coef_x0 = math.sqrt(alpha_bar_prev) * beta / (1 - alpha_bar)
     coef_xt = math.sqrt(alpha) * (1 - alpha_bar_prev) / (1 - alpha_bar)
     mean = coef_x0 * x_0 + coef_xt * x_t  # (b, 1, 28, 28)
     if t == 1:
-        return mean, x_0  # no noise at the last step
-    beta_tilde = (1 - alpha_bar_prev) / (1 - alpha_bar) * beta
-    sigma = math.sqrt({"beta": beta, "beta tilde": beta_tilde}[variance])
-    return mean + sigma * noise, x_0  # two of (b, 1, 28, 28)
+        return mean  # no noise at the last step
+    sigma = math.sqrt(variance(t, schedule).item())
+    return mean + sigma * noise  # (b, 1, 28, 28)
 
 
 # %% [markdown]
@@ -185,18 +182,21 @@ def guide_step(x_t, t, predicted_noise, schedule, noise):
 
 
 # %% [markdown]
-# The loop (algorithm 2 of the paper). It draws $\mathbf{x}_T$ first, then one noise a step, and yields what it holds at each time.
+# The loop (algorithm 2 of the paper). It draws $\mathbf{x}_T$ first, then one noise a step, and yields what it holds at each time. The loop makes the estimate
+# of the clean image, once a step, and clips it there if you ask; the step takes it, so that any kind of step can be put into this loop.
 
 # %%
 @torch.inference_mode()
-def rebuilt_steps(model, shape, schedule, generator, **options):
+def rebuilt_steps(model, shape, schedule, generator, *, variance=beta_variance, clip=False):
     x_t = torch.randn(shape, generator=generator)  # x_T, (b, 1, 28, 28)
     for t in range(schedule.T, 0, -1):
         predicted_noise = model(x_t, torch.full((shape[0],), t))  # (b, 1, 28, 28)
-        noise = torch.randn(shape, generator=generator)  # (b, 1, 28, 28)
-        x_prev, x_0 = rebuilt_step(x_t, t, predicted_noise, schedule, noise, **options)  # two of (b, 1, 28, 28)
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)  # (b, 1, 28, 28)
+        if clip:
+            x_0 = x_0.clamp(-1, 1)  # (b, 1, 28, 28)
         yield Step(t, x_t, x_0)
-        x_t = x_prev
+        noise = torch.randn(shape, generator=generator)  # (b, 1, 28, 28)
+        x_t = rebuilt_step(x_t, t, x_0, schedule, noise, variance=variance)  # (b, 1, 28, 28)
     yield Step(0, x_t, x_t)
 
 
@@ -238,7 +238,7 @@ print(f"x_0 estimate = (0.4 - 0.707 * 0.3) / 0.707 = {x_0.item():.4f}")
 print(f"mean = {coef_x0:.4f} * {x_0.item():.4f} + {coef_xt:.4f} * 0.4 = {mean.item():.4f}")
 assert round(x_0.item(), 4) == 0.2657
 assert round(mean.item(), 4) == 0.3978
-assert round(rebuilt_step(pixel, 2, predicted, example, z)[0].item(), 3) == 0.408
+assert round(rebuilt_step(pixel, 2, x_0, example, z).item(), 3) == 0.408
 assert round(guide_step(pixel, 2, predicted, example, z).item(), 3) == 0.408
 
 # %% [markdown]
@@ -258,10 +258,11 @@ assert round(schedule.alpha_bar[500].item(), 2) == 0.08
 # %%
 generator = torch.Generator().manual_seed(66)
 x, predicted, noise = torch.randn(3, 100, generator=generator, dtype=torch.float64)
-worst = max(
-    ((rebuilt_step(x, t, predicted, schedule, noise)[0] - guide_step(x, t, predicted, schedule, noise)).abs().max().item())
-    for t in schedule.steps()
-)
+worst = 0.0
+for t in schedule.steps():
+    long_way = rebuilt_step(x, t, x0_from_noise(x, t, predicted, schedule), schedule, noise)  # (100,)
+    short_way = guide_step(x, t, predicted, schedule, noise)  # (100,)
+    worst = max(worst, (long_way - short_way).abs().max().item())
 print("largest difference below 1e-10:", worst < 1e-10)
 assert worst < 1e-10
 
@@ -305,7 +306,7 @@ def exact_end(schedule, variance, m, s):
 draws = 20_000
 for name, variance in (("beta", beta_variance), ("beta tilde", posterior_variance)):
     generator = torch.Generator().manual_seed(6)
-    samples = rebuilt_sample(gaussian_oracle(schedule), (draws,), schedule, generator, variance=name)
+    samples = rebuilt_sample(gaussian_oracle(schedule), (draws,), schedule, generator, variance=variance)
     mean, std = exact_end(schedule, variance, m, s)
     print(f"{name:<11} exact: mean {mean:.4f}, std {std:.4f};  drawn: mean {samples.mean():.3f}, std {samples.std():.3f}")
     assert abs(mean - m) < 0.001 and abs(std / s - 1) < 0.05, "1,000 steps: mean within 0.001, standard deviation within 5%"
@@ -344,9 +345,10 @@ def point_oracle(x_t, t):
     return (x_t - math.sqrt(alpha_bar) * 0.7) / math.sqrt(1 - alpha_bar)
 
 
-for variance in ("beta", "beta tilde"):
-    samples = rebuilt_sample(point_oracle, (1000,), schedule, torch.Generator().manual_seed(6), variance=variance)
-    print(f"one point at 0.7, {variance}: samples from {samples.min():.4f} to {samples.max():.4f}")
+for name, variance in (("beta", beta_variance), ("beta tilde", posterior_variance)):
+    generator = torch.Generator().manual_seed(6)
+    samples = rebuilt_sample(point_oracle, (1000,), schedule, generator, variance=variance)
+    print(f"one point at 0.7, {name}: samples from {samples.min():.4f} to {samples.max():.4f}")
     assert (samples - 0.7).abs().max() < 1e-4
 
 
@@ -373,34 +375,36 @@ assert torch.minimum((samples + 1).abs(), (samples - 0.5).abs()).max() < 1e-3, "
 assert abs(share - 0.7) < 4 * math.sqrt(0.3 * 0.7 / 5000), "4 standard errors"
 
 figure, axes = new_figure(1, 1, height=2.6)
-axes[0, 0].plot(range(1000, -1, -1), paths[:, :40], color=COLOURS["noisy"], linewidth=0.5)
-axes[0, 0].plot([0, 0], points, "o", color=COLOURS["clean"], clip_on=False)
+axes[0, 0].plot(range(1000, -1, -1), paths[:, :40].numpy(), color=COLOURS["noisy"], linewidth=0.5)
+axes[0, 0].plot([0, 0], points.numpy(), "o", color=COLOURS["clean"], clip_on=False)
 axes[0, 0].set(xlabel="time t", ylabel="pixel value", xlim=(1000, 0))
 show(figure, "Forty samples start as noise on the left, and each ends on one of the two data points on the right.")
 
 # %% [markdown]
 # ## Same as the package
 #
-# `reverse_step` on random input at random times, with both variances, clipped or not. Then whole trajectories from the same seed, the network's and the oracle's.
+# `reverse_step` on random input at random times, with both variances, from an estimate clipped or not. Then whole trajectories from the same seed, the network's and the oracle's.
 
 # %%
-from minddpm.sampler import SampleStep, estimate_x0, reverse_step, sample, sample_steps
+from minddpm.sampler import SampleStep, reverse_step, sample, sample_steps
 
 variances = {"beta": beta_variance, "beta tilde": posterior_variance}
 generator = torch.Generator().manual_seed(666)
 for t in [1, 2, 1000, *torch.randint(3, 1000, (20,), generator=generator).tolist()]:
     x, predicted, noise = torch.randn(3, 4, 1, 28, 28, generator=generator)
+    estimate = x0_from_noise(x, t, predicted, schedule)  # (4, 1, 28, 28)
     for name, variance in variances.items():
-        for clip in (False, True):
-            x_prev, x_0 = rebuilt_step(x, t, predicted, schedule, noise, variance=name, clip=clip)
-            package = reverse_step(x, t, predicted, schedule, noise, variance=variance, clip=clip)
-            assert torch.allclose(x_prev, package, rtol=1e-5, atol=1e-5), (t, name, clip)
-            assert torch.allclose(x_0, estimate_x0(x, t, predicted, schedule, clip), rtol=1e-5, atol=1e-5)
-    assert torch.allclose(guide_step(x, t, predicted, schedule, noise), reverse_step(x, t, predicted, schedule, noise), rtol=1e-4, atol=1e-4)
+        for x_0 in (estimate, estimate.clamp(-1, 1)):
+            x_prev = rebuilt_step(x, t, x_0, schedule, noise, variance=variance)
+            package = reverse_step(x, t, x_0, schedule, noise, variance=variance)
+            assert torch.allclose(x_prev, package, rtol=1e-5, atol=1e-5), (t, name)
+    x_prev = reverse_step(x, t, estimate, schedule, noise)
+    assert torch.allclose(guide_step(x, t, predicted, schedule, noise), x_prev, rtol=1e-4, atol=1e-4)
 
 times = torch.tensor([1, 2, 500, 1000])  # the package takes a time for each image, too
-each = torch.cat([rebuilt_step(x[i : i + 1], int(t), predicted[i : i + 1], schedule, noise[i : i + 1])[0] for i, t in enumerate(times)])
-assert torch.allclose(each, reverse_step(x, times, predicted, schedule, noise), rtol=1e-5, atol=1e-4)
+x_0 = x0_from_noise(x, times, predicted, schedule)  # (4, 1, 28, 28)
+each = torch.stack([rebuilt_step(x[i], int(t), x_0[i], schedule, noise[i]) for i, t in enumerate(times)])
+assert torch.allclose(each, reverse_step(x, times, x_0, schedule, noise), rtol=1e-5, atol=1e-4)
 
 short = linear_schedule(40, 0.0025, 0.5)  # forty steps, so that the whole trajectory is quick
 
@@ -410,7 +414,7 @@ def seeds():
 
 
 for name, variance in variances.items():
-    yours = list(rebuilt_steps(network, (2, 1, 28, 28), short, seeds(), variance=name, clip=True))
+    yours = list(rebuilt_steps(network, (2, 1, 28, 28), short, seeds(), variance=variance, clip=True))
     theirs = list(sample_steps(network, (2, 1, 28, 28), short, variance=variance, clip=True, generator=seeds()))
     assert [step.t for step in yours] == [step.t for step in theirs] == list(range(40, -1, -1))
     assert isinstance(theirs[0], SampleStep)
@@ -470,13 +474,16 @@ def rule(name):
     """The step that belongs to a mistake."""
 
     def step(x_t, t, predicted_noise, noise):
-        beta = schedule.beta[t].item()
-        if name == "noise at the last step" and t == 1:
-            return rebuilt_step(x_t, t, predicted_noise, schedule, noise, clip=True)[0] + math.sqrt(beta) * noise
+        sigma = schedule.beta[t].sqrt().item()
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)
+        if name not in ("unclipped", "x_t clipped"):
+            x_0 = x_0.clamp(-1, 1)
         if name == "variance for std":
-            return rebuilt_step(x_t, t, predicted_noise, schedule, math.sqrt(beta) * noise, clip=True)[0]
-        x_prev, _ = rebuilt_step(x_t, t, predicted_noise, schedule, noise, clip=name not in ("unclipped", "x_t clipped"),
-                                 variance="beta tilde" if name == "beta tilde" else "beta")
+            return rebuilt_step(x_t, t, x_0, schedule, sigma * noise)
+        variance = posterior_variance if name == "beta tilde" else beta_variance
+        x_prev = rebuilt_step(x_t, t, x_0, schedule, noise, variance=variance)
+        if name == "noise at the last step" and t == 1:
+            return x_prev + sigma * noise
         return x_prev.clamp(-1, 1) if name == "x_t clipped" else x_prev
 
     return step
@@ -505,7 +512,7 @@ grid = torch.linspace(-0.5, 1.5, 200)
 density = torch.exp(-((grid - m) ** 2) / (2 * s**2)) / (s * math.sqrt(2 * math.pi))
 for axis, (name, x) in zip(axes[0], ends.items()):
     axis.hist(x.numpy(), bins=80, range=(-0.5, 1.5), density=True, color=COLOURS["noisy"])
-    axis.plot(grid, density, color=COLOURS["clean"], linewidth=1)
+    axis.plot(grid.numpy(), density.numpy(), color=COLOURS["clean"], linewidth=1)
     axis.set_title(name.replace("at the", "at\nthe").replace("told", "told\n").replace("for", "for\n"), fontsize=8)
     axis.set(ylim=(0, 7), yticks=[], xticks=[0, 1], xlabel="pixel")
 show(figure, "Histograms of samples against the data's density in blue: variance for std collapses, the others err little.")
@@ -558,7 +565,8 @@ show(figure, "The same digits with the greys near black stretched twentyfold: no
 grain = (noisy_end - finished[:2]).std() * 127.5
 print(f"standard deviation of the grain: {grain:.1f} of 255 grey levels")
 assert abs(grain - 1.275) < 0.1, "sqrt(beta_1) = 0.01 on a range of 2"
-assert torch.equal(rebuilt_step(last.x_t, 1, 0 * last.x_t, schedule, 0 * last.x_t)[0], rebuilt_step(last.x_t, 1, 0 * last.x_t, schedule, last.x_t)[0]), "no noise at t = 1"
+ends_at_one = [rebuilt_step(last.x_t, 1, last.x_0, schedule, noise) for noise in (0 * last.x_t, last.x_t)]
+assert torch.equal(*ends_at_one), "no noise at t = 1"
 
 # %% [markdown]
 # Why does one clip, if the unclipped column has digits too? Look at $\hat{\mathbf{x}}_0$ on the way.

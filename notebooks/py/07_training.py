@@ -25,7 +25,7 @@ from minddpm.checkpoints import load_pretrained
 from minddpm.data import ASSETS, load_mnist
 from minddpm.loss import simple_loss
 from minddpm.noising import forward_diffusion, forward_step, x0_from_noise
-from minddpm.posterior import beta_variance, q_posterior, posterior_coefficients, posterior_variance
+from minddpm.posterior import beta_variance, posterior_coefficients, posterior_variance, q_posterior
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.unet import UNet, UNetConfig
@@ -139,19 +139,23 @@ assert log[-1]["held_out_loss"] < log[turn - 1]["held_out_loss"] < log[0]["held_
 # %% [markdown]
 # ## Rebuild it
 #
-# Algorithm 1, one step.
+# Algorithm 1, one step. Lines 2 to 4 up to the norm are the loss; the rest is the same for any loss, so the step takes the loss as an argument.
 
 # %%
-def rebuilt_train_step(model, x_0, optimizer, schedule, generator):
+def rebuilt_loss(model, x_0, schedule, *, generator):
     t = schedule.sample_t(len(x_0), generator=generator)  # (b,), one time for each image, from 1..T
     noise = torch.randn(x_0.shape, generator=generator)  # (b, 1, 28, 28), standard normal
     x_t, _ = forward_diffusion(x_0, t, schedule, noise)  # (b, 1, 28, 28)
     predicted_noise = model(x_t, t)  # (b, 1, 28, 28)
-    loss = (noise - predicted_noise).square().mean()  # ()
+    return (noise - predicted_noise).square().mean()  # ()
+
+
+def rebuilt_train_step(model, x_0, optimizer, schedule, *, loss=rebuilt_loss, generator):
+    value = loss(model, x_0, schedule, generator=generator)  # ()
     optimizer.zero_grad()  # gradients add up unless cleared
-    loss.backward()
+    value.backward()
     optimizer.step()
-    return loss.item()
+    return value.detach()  # (), without its gradients
 
 
 # %% [markdown]
@@ -181,7 +185,7 @@ def rebuilt_rate(step, steps):
     return (1 + math.cos(math.pi * (step - rise) / (steps - rise))) / 2
 
 
-def rebuilt_train(model, images, schedule, steps, batch_size, learning_rate, seed=0):
+def rebuilt_train(model, images, schedule, *, steps, batch_size, learning_rate, seed=0, loss=rebuilt_loss):
     optimizer = torch.optim.Adam(model.parameters())
     average, generator = RebuiltEMA(model), torch.Generator()
     for step in range(steps):
@@ -190,9 +194,9 @@ def rebuilt_train(model, images, schedule, steps, batch_size, learning_rate, see
         x_0 = images[order[batch * batch_size : (batch + 1) * batch_size]]  # (b, 1, 28, 28)
         generator.manual_seed(seed * 1_000_003 + 500_000_000 + step)
         optimizer.param_groups[0]["lr"] = learning_rate * rebuilt_rate(step, steps)
-        loss = rebuilt_train_step(model, x_0, optimizer, schedule, generator)
+        last_loss = rebuilt_train_step(model, x_0, optimizer, schedule, loss=loss, generator=generator)
         average.update(model)
-        yield loss, average
+        yield last_loss, average
 
 
 # %% [markdown]
@@ -279,12 +283,13 @@ def excess(model):
     return (loss - best).mean().item()
 
 
-def fit_lines(steps=1500, rate=lambda step: 0.03 * rebuilt_rate(step, 1500), train_step=rebuilt_train_step):
+def fit_lines(steps=1500, rate=lambda step: 0.03 * rebuilt_rate(step, 1500), loss=rebuilt_loss):
     model, generator = Lines(toy.T), torch.Generator().manual_seed(7)
     optimizer, average = torch.optim.Adam(model.parameters()), RebuiltEMA(model, 0.99)
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = rate(step)
-        train_step(model, m + s * torch.randn(512, generator=generator), optimizer, toy, generator)
+        x_0 = m + s * torch.randn(512, generator=generator)  # (512,)
+        rebuilt_train_step(model, x_0, optimizer, toy, loss=loss, generator=generator)
         average.update(model)
     return model, average.model
 
@@ -322,7 +327,7 @@ averages = RebuiltEMA(yours, 0.9), EMA(theirs, 0.9)
 for step in range(3):
     batch = images[8 * step : 8 * step + 8]
     seeds = [torch.Generator().manual_seed(step) for _ in range(2)]
-    a = rebuilt_train_step(yours, batch, optimizers[0], schedule, seeds[0])
+    a = rebuilt_train_step(yours, batch, optimizers[0], schedule, generator=seeds[0])
     b = train_step(theirs, batch, optimizers[1], schedule, generator=seeds[1])
     averages[0].update(yours)
     averages[1].update(theirs)
@@ -332,15 +337,16 @@ assert not close(theirs, start) and not close(averages[1].model, theirs)
 assert all(abs(warm_cosine(step, 300) - rebuilt_rate(step, 300)) < 1e-12 for step in range(300))
 
 pixels = m + s * torch.randn(40, generator=torch.Generator().manual_seed(7))
+pixels = pixels.clamp(-1, 1)  # the package refuses to train on images outside this range
 options = {"steps": 12, "batch_size": 8, "learning_rate": 1e-2}
 yours, theirs = Lines(toy.T), Lines(toy.T)
-for loss, average in rebuilt_train(yours, pixels, toy, **options):
+for last_loss, average in rebuilt_train(yours, pixels, toy, **options):
     pass
 for state in train(theirs, pixels, toy, **options):
     if state.step == 5:
-        saved = {name: value.clone() for name, value in state.tensors().items()}
+        saved = state.tensors()
 assert isinstance(state, TrainState) and (state.step, state.images_seen) == (12, 96)
-assert abs(loss - state.loss) < 1e-5 and close(yours, theirs) and close(average.model, state.average.model)
+assert abs(last_loss - state.loss) < 1e-5 and close(yours, theirs) and close(average.model, state.average.model)
 assert not close(theirs, Lines(toy.T))
 
 for again in train(Lines(toy.T), pixels, toy, resume=saved, **options):
@@ -414,8 +420,8 @@ show(image_grid(minute), "After a minute of training the sampler gives strokes o
 # The package ships weights that saw far more images, with small random turns and stretches of them. Here are their first 20 samples from one seed. Nobody picked.
 
 # %%
-walk = sample_steps(shipped, (20, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(2020))
-estimates = {step.t: step.x_0 for step in walk}  # what the network sees at t = 1000, ..., 1, and the samples at t = 0
+trajectory = sample_steps(shipped, (20, 1, 28, 28), schedule, generator=torch.Generator().manual_seed(2020))
+estimates = {step.t: step.x_0 for step in trajectory}  # at t = 1000, ..., 1; at t = 0 the samples
 drawn = estimates[0]  # (20, 1, 28, 28)
 show(image_grid(drawn), "Twenty samples of the shipped network, seed 2020, none left out: most are digits that you can read.")
 assert drawn.abs().max() <= 1
@@ -601,8 +607,8 @@ assert settled["1-2"] > settled["3-5"] > settled["10-14"] and settled["1-2"] > s
 
 figure, (axes,) = new_figure(1, 2, height=2.8)
 for number, (band, colour) in enumerate(zip(bands, (COLOURS["clean"], COLOURS["network"], COLOURS["posterior"], COLOURS["noise"]))):
-    axes[0].plot(times, band_error[band], color=colour, linewidth=1.4)
-    axes[1].plot(times, band_power[band], color=colour, linewidth=1.4)
+    axes[0].plot(times, band_error[band].numpy(), color=colour, linewidth=1.4)
+    axes[1].plot(times, band_power[band].numpy(), color=colour, linewidth=1.4)
     axes[0].text(10, 1.4 - 0.11 * number, f"{band} waves across", color=colour, ha="right")
 axes[0].axhline(0.5, color=GREY, linewidth=1)
 axes[0].set(xlabel="time t", ylabel="error of the band", xlim=(1000, 0), ylim=(0, 1.5))
@@ -688,20 +694,14 @@ assert excess(averaged) < 0.5 * excess(jittery)
 # comes up, where the sampler starts.
 
 # %%
-class FromZero:
-    """The toy schedule with the wrong draw."""
-
-    T, alpha_bar, index = toy.T, toy.alpha_bar, toy.index
-
-    def sample_t(self, batch_size, generator):
-        return torch.randint(0, self.T, (batch_size,), generator=generator)
+def from_zero_loss(model, x_0, schedule, *, generator):
+    t = torch.randint(0, schedule.T, (len(x_0),), generator=generator)  # the mistake
+    noise = torch.randn(x_0.shape, generator=generator)
+    x_t, _ = forward_diffusion(x_0, t, schedule, noise)
+    return (noise - model(x_t, t)).square().mean()
 
 
-def from_zero_step(model, x_0, optimizer, schedule, generator):
-    return rebuilt_train_step(model, x_0, optimizer, FromZero(), generator)
-
-
-off, _ = fit_lines(train_step=from_zero_step)
+off, _ = fit_lines(loss=from_zero_loss)
 print(f"slope learned at t = T: {off.slope[toy.T]:.2f} (trained rightly: {lines.slope[toy.T]:.2f})")
 assert off.slope[toy.T] == 0 and abs(lines.slope[toy.T] - 1) < 0.1
 
@@ -731,18 +731,14 @@ show(figure, "With a time for each image, batches agree on the loss; with one ti
 # **4. Uniform noise.** `rand` for `randn`: numbers between 0 and 1. The loss looks better from the first step. The samples do not.
 
 # %%
-def uniform_step(model, x_0, optimizer, schedule, generator):
+def uniform_loss(model, x_0, schedule, *, generator):
     t = schedule.sample_t(len(x_0), generator=generator)
     noise = torch.rand(x_0.shape, generator=generator)  # the mistake
     x_t, _ = forward_diffusion(x_0, t, schedule, noise)
-    loss = (noise - model(x_t, t)).square().mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+    return (noise - model(x_t, t)).square().mean()
 
 
-uniform, _ = fit_lines(train_step=uniform_step)
+uniform, _ = fit_lines(loss=uniform_loss)
 first = torch.rand(images[:100].shape, generator=torch.Generator().manual_seed(7)).square().mean()
 print(f"first loss {first:.2f} in place of 1.00")
 samples = {}
@@ -823,9 +819,11 @@ with torch.inference_mode():
 claim("the network must know the noise level", IF, f"one trained with t must: always told t = 500, its loss is {told_wrong / held_out_loss(shipped):.0f} times as high; one trained without t was not tried", "05", told_wrong > 3 * held_out_loss(shipped))
 
 # sampling and results
-stepped = reverse_step(pixel(0.4), 2, pixel(0.3), two_steps, pixel(0.1)).item()
+estimate = x0_from_noise(pixel(0.4), 2, pixel(0.3), two_steps)
+stepped = reverse_step(pixel(0.4), 2, estimate, two_steps, pixel(0.1)).item()
 claim("the sampler's example: 0.408", HOLDS, f"{stepped:.3f}", "06", abs(stepped - 0.408) < 5e-4)
-ends = [reverse_step(pixel(0.4), 1, pixel(0.3), schedule, pixel(noise)) for noise in (-1, 1)]
+estimate = x0_from_noise(pixel(0.4), 1, pixel(0.3), schedule)
+ends = [reverse_step(pixel(0.4), 1, estimate, schedule, pixel(noise)) for noise in (-1, 1)]
 claim("no noise at the last step", HOLDS, f"there the noise changes nothing; a grain of {beta[0].sqrt() * 127.5:.1f} of 255 grey levels is left out", "06", torch.equal(*ends) and beta_variance(1, schedule) > 0)
 fewer = {name: mean(frechet[name]["50"]) / mean(frechet[name]["1000"]) for name in ("beta", "beta tilde")}
 dearer = bits["beta tilde"]["50"]["total"] - bits["beta tilde"]["1000"]["total"]

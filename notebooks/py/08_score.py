@@ -88,12 +88,13 @@ def against_average_noise(t, generator, draws=1_000_000):
 
 def arrows(axis, places, field, colour, longest=0.12, width=0.013):
     scale = field.norm(dim=1).max().item() / longest  # the longest arrow is this share of the axis
-    axis.quiver(*places.T, *field.T, color=colour, angles="xy", width=width, headwidth=3.5, headlength=4, scale=scale)
+    head = {"headwidth": 3.5, "headlength": 4}
+    axis.quiver(*places.T.numpy(), *field.T.numpy(), color=colour, angles="xy", width=width, scale=scale, **head)
     axis.set(xlim=(-2.8, 2.8), ylim=(-2.8, 2.8), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal")
 
 
 def dots(axis, x, colour):
-    axis.plot(*x[:300].T, ".", color=colour, markersize=1.5, alpha=0.6)
+    axis.plot(*x[:300].T.numpy(), ".", color=colour, markersize=1.5, alpha=0.6)
 
 
 generator = torch.Generator().manual_seed(8)
@@ -448,7 +449,7 @@ figure, axes = new_figure(1, 4, height=1.9, sharey=True)
 for axis, (name, x) in zip(axes[0], ends.items()):
     share, spread = describe(x)
     colour = {"the data": "clean", "annealed, network": "network"}.get(name, "noisy")
-    axis.plot(*x[:1000].T, ".", color=COLOURS[colour], markersize=2, alpha=0.5)
+    axis.plot(*x[:1000].T.numpy(), ".", color=COLOURS[colour], markersize=2, alpha=0.5)
     axis.set(title=name, xlim=(-2.8, 2.8), ylim=(-2.0, 2.0), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal", xlabel="first coordinate")
     for word, x_place, y_place in ((f"{share:.0%}", -1.5, 0.4), (f"{1 - share:.0%}", 1.0, 1.4)):
         axis.text(x_place, y_place, word, ha="center")
@@ -696,10 +697,12 @@ mixture = GaussianMixture(data.means, data.variance, data.weights)
 x, z = torch.randn(2, 50, 2, generator=generator, dtype=torch.float64)
 for t in (1, 2, 500, 1000):
     score = mixture.score(x, t, schedule)
-    step = reverse_step(x, t, noise_from_score(score, t, schedule), schedule, z)
-    assert torch.allclose(reverse(x, t, schedule, score, z * (t > 1)), step, rtol=1e-9, atol=1e-9), "lesson 06's step, told a score"
+    estimate = x0_from_noise(x, t, noise_from_score(score, t, schedule), schedule)  # (50, 2)
     tweedie = (x + (1 - schedule.alpha_bar[t]) * score) / schedule.alpha_bar[t].sqrt()
-    assert torch.allclose(x0_from_noise(x, t, noise_from_score(score, t, schedule), schedule), tweedie, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(estimate, tweedie, rtol=1e-9, atol=1e-9)
+    step = reverse_step(x, t, estimate, schedule, z)
+    yours = reverse(x, t, schedule, score, z * (t > 1))
+    assert torch.allclose(yours, step, rtol=1e-9, atol=1e-9), "lesson 06's step, made of a score"
 print("scores, densities, draws and walks: equal")
 
 # %% [markdown]
@@ -724,8 +727,9 @@ def draw_score(t=100):
     dots(axes[0, 0], x_t, COLOURS["noisy"])
     arrows(axes[0, 0], fine, score / score.norm(dim=1, keepdim=True), INK, longest=0.06, width=0.006)
     axes[0, 0].set(title=f"t = {t}: direction of the score", xlabel="first coordinate", ylabel="second coordinate")
-    axes[0, 1].plot(along, density / density.max(), color=COLOURS["noisy"])
-    axes[0, 1].plot(along[hills], density[hills] / density.max(), "o", color=INK)
+    height = (density / density.max()).numpy()
+    axes[0, 1].plot(along.numpy(), height, color=COLOURS["noisy"])
+    axes[0, 1].plot(along[hills].numpy(), height[hills], "o", color=INK)
     axes[0, 1].set(xlabel="place on the line through both centres", ylabel="density / largest density", ylim=(0, 1.1))
     found = f"two hills, the valley is {valley:.2g} of the lower one" if len(hills) == 2 else "one hill"
     return figure, f"At t = {t}: {found}."
@@ -784,8 +788,8 @@ print("the data         left cloud 20%, standard deviation inside 0.20")
 panels = {name: x for name, x in walks.items() if measured[name]}
 figure, axes = new_figure(1, len(panels), height=1.7, sharey=True)
 for axis, (name, x) in zip(axes[0], panels.items()):
-    axis.plot(*data.means.T, "+", color=COLOURS["clean"], markersize=12, markeredgewidth=1)
-    axis.plot(*x[:1000].T, ".", color=COLOURS["noisy"], markersize=1.5, alpha=0.5)
+    axis.plot(*data.means.T.numpy(), "+", color=COLOURS["clean"], markersize=12, markeredgewidth=1)
+    axis.plot(*x[:1000].T.numpy(), ".", color=COLOURS["noisy"], markersize=1.5, alpha=0.5)
     axis.set(title=name, xlim=(-2.8, 2.8), ylim=(-2.4, 2.4), xticks=[-2, 0, 2], yticks=[-2, 0, 2], aspect="equal", xlabel="first coordinate")
 axes[0, 0].set_ylabel("second coordinate")
 show(

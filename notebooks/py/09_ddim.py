@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from minddpm.checkpoints import ASSETS, load_pretrained
-from minddpm.data import load_mnist
+from minddpm.checkpoints import load_pretrained
+from minddpm.data import ASSETS, load_mnist
 from minddpm.noising import forward_diffusion, x0_from_noise
 from minddpm.posterior import posterior_variance
 from minddpm.sampler import sample
@@ -127,24 +127,22 @@ assert change[5] > change[10] > change[20]
 # %% [markdown]
 # ## Rebuild it
 #
-# One step. It is told the two values of $\bar{\alpha}$, so that it does not care how far apart the times are.
+# One step, from the estimate of the clean image and the predicted noise. It takes the two values of $\bar{\alpha}$, so that it does not matter how far apart the times are.
 
 # %%
-def rebuilt_step(x_t, predicted_noise, alpha_bar_t, alpha_bar_prev, noise=None, *, eta=0.0, clip=False):
-    x_0 = (x_t - math.sqrt(1 - alpha_bar_t) * predicted_noise) / math.sqrt(alpha_bar_t)  # (b, *dims)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)  # (b, *dims)
+def rebuilt_step(x_0, predicted_noise, alpha_bar_t, alpha_bar_prev, noise=None, *, eta=0.0):
     beta_tilde = (1 - alpha_bar_prev) / (1 - alpha_bar_t) * (1 - alpha_bar_t / alpha_bar_prev)
     sigma = eta * math.sqrt(beta_tilde)
     kept = math.sqrt(max(1 - alpha_bar_prev - sigma**2, 0))  # rounding may leave -1e-17
     x_prev = math.sqrt(alpha_bar_prev) * x_0 + kept * predicted_noise  # (b, *dims)
     if eta > 0:
         x_prev = x_prev + sigma * noise  # (b, *dims)
-    return x_prev, x_0  # two of (b, *dims)
+    return x_prev  # (b, *dims)
 
 
 # %% [markdown]
-# The times, $S + 1$ of them, and the loop. It draws nothing if $\eta = 0$, else one noise a step.
+# The times, $S + 1$ of them, and the loop. It draws nothing if $\eta = 0$, else one noise a step. As in lesson 06, the loop makes the
+# estimate, clips it if you ask, and hands it to the step.
 
 # %%
 class Step(NamedTuple):
@@ -162,11 +160,13 @@ def rebuilt_steps(model, x_T, schedule, steps, *, eta=0.0, clip=False, generator
     x_t, times = x_T, rebuilt_times(schedule, steps)
     for t, t_prev in zip(times, times[1:]):
         predicted_noise = model(x_t, torch.full((len(x_t),), t))  # (b, *dims)
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)  # (b, *dims)
+        if clip:
+            x_0 = x_0.clamp(-1, 1)  # (b, *dims)
+        yield Step(t, x_t, x_0)
         noise = torch.randn(x_t.shape, generator=generator, dtype=x_t.dtype) if eta > 0 else None  # (b, *dims)
         alpha_bar_t, alpha_bar_prev = schedule.alpha_bar[t].item(), schedule.alpha_bar[t_prev].item()
-        x_prev, x_0 = rebuilt_step(x_t, predicted_noise, alpha_bar_t, alpha_bar_prev, noise, eta=eta, clip=clip)
-        yield Step(t, x_t, x_0)
-        x_t = x_prev
+        x_t = rebuilt_step(x_0, predicted_noise, alpha_bar_t, alpha_bar_prev, noise, eta=eta)  # (b, *dims)
     yield Step(0, x_t, x_t)
 
 
@@ -241,9 +241,9 @@ print(f"plus {sigma:.4f} * 0.1: {mean + sigma * 0.1:.3f}")
 assert round(variance, 4) == 0.0098 and round(sigma, 4) == 0.0990 and round(kept, 4) == 0.6966
 assert round(mean, 4) == 0.3978 and round(mean + sigma * 0.1, 3) == 0.408
 
-pixel, predicted, z = (torch.tensor([value], dtype=torch.float64) for value in (0.4, 0.3, 0.1))
+estimate, predicted, z = (torch.tensor([value], dtype=torch.float64) for value in (x_0, 0.3, 0.1))
 for alpha_bar_prev, eta, expected in ((0.505, 0.0, short), (0.9, 0.0, long), (1.0, 0.0, x_0), (0.505, 1.0, mean + sigma * 0.1)):
-    assert abs(rebuilt_step(pixel, predicted, 0.5, alpha_bar_prev, z, eta=eta)[0].item() - expected) < 1e-12
+    assert abs(rebuilt_step(estimate, predicted, 0.5, alpha_bar_prev, z, eta=eta).item() - expected) < 1e-12
 
 # %% [markdown]
 # ## Believe it
@@ -321,8 +321,8 @@ assert torch.minimum((flow[-1] + 1).abs(), (flow[-1] - 0.5).abs()).max() < 0.01,
 
 figure, axes = new_figure(1, 2, height=2.5, sharey=True)
 for axis, paths, title in ((axes[0, 0], shaken, r"$\eta = 1$: fresh noise at each step"), (axes[0, 1], flow[:, ::110], r"$\eta = 0$: none")):
-    axis.plot(range(1000, -1, -1), paths, color=COLOURS["noisy"], linewidth=0.7)
-    axis.plot([0, 0], points, "o", color=COLOURS["clean"], clip_on=False)
+    axis.plot(range(1000, -1, -1), paths.numpy(), color=COLOURS["noisy"], linewidth=0.7)
+    axis.plot([0, 0], points.numpy(), "o", color=COLOURS["clean"], clip_on=False)
     axis.set(xlabel="time t", xlim=(1000, 0), title=title)
 axes[0, 0].set_ylabel("pixel value")
 show(figure, "From the same starts: with fresh noise the paths shake and cross; without, they are smooth, keep their order, and reach the same two points.")
@@ -385,26 +385,28 @@ for name, model, shape, course in (("oracle", gaussian_oracle, (500,), schedule)
 # %% [markdown]
 # ## Same as the package
 #
-# `respaced` makes the shorter schedule, and tells the network the times of the long one. With it, `ddim_step`, the trajectories and `invert` must be yours.
+# `respaced` makes the shorter schedule, and calls the network with the times of the long one. With it, `ddim_step`, the trajectories and `invert` must be yours.
 
 # %%
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 
 for steps in (1, 3, 7, 10, 30, 50, 61, 250, 1000):
-    told, shorter = respaced(network, schedule, steps)
-    assert told.times.tolist() == rebuilt_times(schedule, steps)[::-1]
-    assert (shorter.alpha_bar - schedule.alpha_bar[told.times]).abs().max() < 1e-12
+    fewer, shorter = respaced(network, schedule, steps)
+    assert fewer.times.tolist() == rebuilt_times(schedule, steps)[::-1]
+    assert (shorter.alpha_bar - schedule.alpha_bar[fewer.times]).abs().max() < 1e-12
 
 generator = torch.Generator().manual_seed(999)
 for steps in (1, 7, 50, 1000):
-    told, shorter = respaced(network, schedule, steps)
+    _, shorter = respaced(network, schedule, steps)
     x, predicted, noise = torch.randn(3, 4, 1, 28, 28, generator=generator, dtype=torch.float64)
     for k in {1, max(steps // 2, 1), steps}:
+        alpha_bar_t, alpha_bar_prev = shorter.alpha_bar[k].item(), shorter.alpha_bar[k - 1].item()
+        estimate = x0_from_noise(x, k, predicted, shorter)
         for eta in (0.0, 0.5, 1.0):
-            for clip in (False, True):
-                yours, _ = rebuilt_step(x, predicted, shorter.alpha_bar[k].item(), shorter.alpha_bar[k - 1].item(), noise, eta=eta, clip=clip)
-                theirs = ddim_step(x, k, predicted, shorter, noise, eta=eta, clip=clip)
-                assert torch.allclose(yours, theirs, rtol=1e-6, atol=1e-6), (steps, k, eta, clip)
+            for x_0 in (estimate, estimate.clamp(-1, 1)):
+                yours = rebuilt_step(x_0, predicted, alpha_bar_t, alpha_bar_prev, noise, eta=eta)
+                theirs = ddim_step(x, k, x_0, predicted, shorter, noise, eta=eta)
+                assert torch.allclose(yours, theirs, rtol=1e-6, atol=1e-6), (steps, k, eta)
 
 for eta in (0.0, 0.5):
     generator = seeds()
@@ -666,7 +668,7 @@ assert kept_sum[1000] > 15 * kept_sum[50] and follows_sum[1000] < follows_sum[50
 # much at the end?
 
 # %%
-def wrong_walk(name, model, x_t, generator, steps=20, clip=False):
+def wrong_steps(name, model, x_t, generator, steps=20, clip=False):
     """Twenty steps with one mistake in them."""
     times = rebuilt_times(schedule, steps)
     if name == "leading times":
@@ -679,7 +681,10 @@ def wrong_walk(name, model, x_t, generator, steps=20, clip=False):
         alpha_bar_t, alpha_bar_prev = schedule.alpha_bar[t].item(), schedule.alpha_bar[t_prev].item()
         predicted_noise = model(x_t, torch.full((len(x_t),), t))
         noise = torch.randn(x_t.shape, generator=generator, dtype=x_t.dtype)
-        x_prev, x_0 = rebuilt_step(x_t, predicted_noise, alpha_bar_t, alpha_bar_prev, noise, eta=eta, clip=clip)
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)
+        if clip:
+            x_0 = x_0.clamp(-1, 1)
+        x_prev = rebuilt_step(x_0, predicted_noise, alpha_bar_t, alpha_bar_prev, noise, eta=eta)
         beta = 1 - alpha_bar_t / alpha_bar_prev
         sigma = math.sqrt((1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta)
         if name == "all noise kept":
@@ -696,7 +701,7 @@ print("                     noise at the last t > 0, times what it should be   n
 for name in names:
     generator = torch.Generator().manual_seed(9)
     x_T = torch.randn(draws, generator=generator, dtype=torch.float64)
-    *_, before, (t_end, end) = wrong_walk(name, knows(pixel), x_T, generator)
+    *_, before, (t_end, end) = wrong_steps(name, knows(pixel), x_T, generator)
     t, x_t = (t_end, end) if t_end else before
     surplus[name], left[name] = (x_t.std() / (1 - schedule.alpha_bar[t]).sqrt()).item(), end.std().item()
     print(f"{name:<20} {surplus[name]:>48.2f} {left[name]:>18.2f}")
@@ -716,7 +721,7 @@ figure, axes = new_figure(6, 7, height=5.2, width_ratios=[1.6] + [1] * 6)
 grain = {}
 for row, name in zip(axes, names):
     with torch.inference_mode():
-        *_, (_, digits) = wrong_walk(name, network, six, torch.Generator().manual_seed(10), clip=True)
+        *_, (_, digits) = wrong_steps(name, network, six, torch.Generator().manual_seed(10), clip=True)
     grain[name] = digits[..., :4].std().item()
     row[0].set_axis_off()
     row[0].text(1, 0.5, name.replace(", ", ",\n").replace("for ", "for\n"), ha="right", va="center", transform=row[0].transAxes)

@@ -20,8 +20,8 @@ import matplotlib
 import torch
 from torch import nn
 
-from minddpm.checkpoints import ASSETS, load_pretrained
-from minddpm.data import load_mnist
+from minddpm.checkpoints import load_pretrained
+from minddpm.data import ASSETS, load_mnist
 from minddpm.ddim import ddim_sample, ddim_steps
 from minddpm.loss import simple_loss
 from minddpm.metrics import load_classifier
@@ -145,7 +145,7 @@ for t, before in ((1000, 950), (500, 450), (200, 150), (100, 50)):
 # Three functions. The first makes the training labels. The second makes of a network that takes labels a model that any sampler takes. The third lets the noise follow the clipped estimate.
 
 # %%
-def rebuilt_drop(labels, classes, share, generator):
+def rebuilt_drop(labels, classes, share, *, generator):
     dropped = torch.rand(len(labels), generator=generator) < share  # (b,)
     return torch.where(dropped, classes, labels)  # (b,)
 
@@ -308,15 +308,16 @@ for scale in (1, 2, 4):
 # %%
 figure, axes = new_figure(1, 2, height=2.7)
 axes[0, 0].hist(ends[4].numpy(), bins=50, density=True, color=COLOURS["noisy"], alpha=0.6)
-axes[0, 0].plot(grid, sharpened(0, 1), color=COLOURS["clean"])
-axes[0, 0].plot(grid, sharpened(0, 4), color=COLOURS["posterior"])
+line = grid[:, 0].numpy()
+axes[0, 0].plot(line, sharpened(0, 1).numpy(), color=COLOURS["clean"])
+axes[0, 0].plot(line, sharpened(0, 4).numpy(), color=COLOURS["posterior"])
 axes[0, 0].text(0.05, 0.33, "the right\ncloud", color=COLOURS["clean"], ha="right")
 axes[0, 0].text(0.5, 0.72, "sharpened,\nscale 4", color=COLOURS["posterior"], ha="right")
 axes[0, 0].text(2.3, 0.9, "drawn,\nscale 4", color=COLOURS["noisy"])
 axes[0, 0].set(title="t = 0", xlim=(-1.8, 3.8), xlabel="$x_0$", ylabel="density", ylim=(0, 1.45))
 first, second = noised(sharpened(0, 4), 300), sharpened(300, 4)
-axes[0, 1].plot(grid, first, color=COLOURS["posterior"])
-axes[0, 1].plot(grid, second, color=COLOURS["network"])
+axes[0, 1].plot(line, first.numpy(), color=COLOURS["posterior"])
+axes[0, 1].plot(line, second.numpy(), color=COLOURS["network"])
 axes[0, 1].text(-0.4, 0.38, "sharpened,\nthen noised", color=COLOURS["posterior"], ha="right")
 axes[0, 1].text(2.3, 0.42, "noised, then\nsharpened: what the\nguided score is of", color=COLOURS["network"], ha="left")
 axes[0, 1].set(title="t = 300", xlim=(-4.5, 7), xlabel="$x_t$", ylabel="density", ylim=(0, 0.65))
@@ -351,7 +352,7 @@ def train_tiny(share):
     for step in range(1500):
         label = torch.multinomial(weights, 256, replacement=True, generator=generator)  # (256,)
         x_0 = (means[label] + math.sqrt(variance) * torch.randn(256, 1, generator=generator)).float()  # (256, 1)
-        told = rebuilt_drop(label, 2, share, generator)  # (256,)
+        told = rebuilt_drop(label, 2, share, generator=generator)  # (256,)
         optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 1500)
         optimizer.zero_grad()
         simple_loss(partial(model, label=told), x_0, schedule, generator=generator).backward()
@@ -380,7 +381,7 @@ assert errors[0.1, True] < 0.2 and errors[0.0, True] > 2 * errors[0.1, True], "w
 # %%
 generator = torch.Generator().manual_seed(10)
 labels = torch.randint(10, (50_000,), generator=generator)
-told = rebuilt_drop(labels, 10, 0.1, generator)
+told = rebuilt_drop(labels, 10, 0.1, generator=generator)
 share = (told == 10).double().mean().item()
 by_digit = torch.stack([(told[labels == digit] == 10).double().mean() for digit in range(10)])
 print(f"dropped: {share:.2f}")
@@ -406,7 +407,7 @@ for t in (1, 2, 500, 1000):
         assert torch.allclose(rebuilt_guided(exact_noise, torch.ones_like(label), scale)(x, times), one, rtol=1e-9, atol=1e-9)
 
 for share in (0, 0.1, 0.5, 1):
-    yours = rebuilt_drop(labels, 10, share, torch.Generator().manual_seed(1))
+    yours = rebuilt_drop(labels, 10, share, generator=torch.Generator().manual_seed(1))
     assert torch.equal(yours, drop_labels(labels, 10, share, generator=torch.Generator().manual_seed(1)))
 
 x_T = same_start(1)[:3]

@@ -11,7 +11,7 @@ import torch
 from diffusers import DDIMInverseScheduler, DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import IdealNetwork, WatchingNetwork, estimate, in_float64
+from oracles import IdealNetwork, RecordingNetwork, estimate, in_float64
 
 from minddpm import (
     Schedule,
@@ -358,7 +358,7 @@ def test_sampling_is_these_draws_and_these_steps(eta):
     """x_T first, as torch.randn(image_shape, generator=generator), then one draw a step only if eta
     > 0.
     """
-    model, shape = WatchingNetwork(), (3, 1, 2, 2)
+    model, shape = RecordingNetwork(), (3, 1, 2, 2)
     source = torch.Generator().manual_seed(11)
     ours = ddim_sample(model, shape, SCHEDULE, steps=5, eta=eta, clip=False, generator=source)
     generator, shorter = torch.Generator().manual_seed(11), respaced(model, SCHEDULE, 5)[1]
@@ -369,7 +369,7 @@ def test_sampling_is_these_draws_and_these_steps(eta):
         x_t = ddim_step(x_t, t, x_0, 0.5 * x_t, shorter, noise, eta=eta)
     assert torch.equal(ours, x_t)
     assert torch.equal(source.get_state(), generator.get_state())
-    assert [seen[1] for seen in model.seen] == [[t] * 3 for t in (12, 10, 7, 5, 2)]
+    assert [call.t for call in model.calls] == [[t] * 3 for t in (12, 10, 7, 5, 2)]
 
 
 @pytest.mark.parametrize(
@@ -385,10 +385,10 @@ def test_sampling_is_these_draws_and_these_steps(eta):
 )
 @pytest.mark.parametrize("modes", [(True, True), (False, False), (True, False), (False, True)])
 def test_the_model_is_asked_in_inference_and_eval_mode_and_left_as_it_was(use, modes):
-    model = WatchingNetwork()
+    model = RecordingNetwork()
     model.training, model.part.training = modes
     images = use(model)
-    assert all(inference and not training for *_, inference, training in model.seen)
+    assert all(inference and not training for *_, inference, training in model.calls)
     assert (model.training, model.part.training) == modes
     assert not images.is_inference() and not images.requires_grad
     (model.scale * images).sum().backward()  # images may take part in training
@@ -397,7 +397,7 @@ def test_the_model_is_asked_in_inference_and_eval_mode_and_left_as_it_was(use, m
 
 def test_by_default_it_takes_50_steps_draws_nothing_anew_and_clips(generator):
     model, schedule, x = (
-        WatchingNetwork(),
+        RecordingNetwork(),
         linear_schedule(),
         torch.randn(3, 4, generator=generator),
     )
@@ -419,10 +419,10 @@ def test_by_default_it_takes_50_steps_draws_nothing_anew_and_clips(generator):
 
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_inversion_asks_about_the_ends_of_its_steps_and_leaves_the_image(repeats):
-    model, x_0 = WatchingNetwork(), torch.rand(2, 3)
+    model, x_0 = RecordingNetwork(), torch.rand(2, 3)
     before = x_0.clone()
     invert(model, x_0, SCHEDULE, steps=5, repeats=repeats)
-    assert [seen[1] for seen in model.seen] == [
+    assert [call.t for call in model.calls] == [
         [t] * 2 for t in (2, 5, 7, 10, 12) for _ in range(repeats)
     ]
     assert torch.equal(x_0, before)
@@ -436,7 +436,7 @@ def test_no_gradient_is_carried_past_the_model():
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys, generator):
-    ddim_sample(WatchingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator)
+    ddim_sample(RecordingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator)
     assert capsys.readouterr().err == ""
-    ddim_sample(WatchingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator, progress=True)
+    ddim_sample(RecordingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator, progress=True)
     assert "4/4" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from oracles import WatchingNetwork
+from oracles import RecordingNetwork
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from minddpm import (
@@ -205,7 +205,7 @@ def test_an_extreme_schedule_in_few_steps():
     schedule = linear_schedule(4000)
     assert 1 - schedule.alpha_bar[-1] == 1
     for steps in (1, 2, 3, 50):
-        images = ddim_sample(WatchingNetwork(), (2, 3), schedule, steps=steps)
+        images = ddim_sample(RecordingNetwork(), (2, 3), schedule, steps=steps)
         assert images.isfinite().all() and images.abs().max() <= 1
-        model, shorter = respaced(WatchingNetwork(), schedule, steps)
+        model, shorter = respaced(RecordingNetwork(), schedule, steps)
         assert torch.equal(shorter.alpha_bar, schedule.alpha_bar[model.times])

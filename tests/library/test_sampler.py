@@ -10,7 +10,7 @@ import torch
 from diffusers import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import IdealNetwork, WatchingNetwork, estimate, in_float64
+from oracles import IdealNetwork, RecordingNetwork, estimate, in_float64
 
 from minddpm import (
     UNet,
@@ -126,7 +126,7 @@ def test_the_loop_estimates_x_0_once_and_clips_it(clip, generator):
         taken.append((t, x_0))
         return x_t + t
 
-    states = list(reverse_process(WatchingNetwork(), x_T, SCHEDULE, step, clip=clip))
+    states = list(reverse_process(RecordingNetwork(), x_T, SCHEDULE, step, clip=clip))
     assert [t for t, _ in taken] == list(SCHEDULE.steps())
     assert all(state.x_0 is x_0 for state, (_, x_0) in zip(states, taken))
     assert clip == all(state.x_0.abs().max() <= 1 for state in states[:-1])
@@ -185,13 +185,13 @@ def test_an_ideal_model_brings_back_the_data(variance, generator):
 
 
 def test_steps_count_down_from_T_to_0(generator):
-    model = WatchingNetwork()
+    model = RecordingNetwork()
     steps = list(sample_steps(model, (2, 1, 4, 4), SCHEDULE, generator=generator))
     assert [step.t for step in steps] == list(range(SCHEDULE.T, -1, -1))
     assert len(steps) == SCHEDULE.T + 1
-    assert [seen[1] for seen in model.seen] == [[t, t] for t in SCHEDULE.steps()]
-    for step, seen in zip(steps, model.seen):
-        assert torch.equal(step.x_t, seen[0])
+    assert [call.t for call in model.calls] == [[t, t] for t in SCHEDULE.steps()]
+    for step, call in zip(steps, model.calls):
+        assert torch.equal(step.x_t, call.x_t)
         assert step.x_0.abs().max() <= 1
     assert torch.equal(steps[-1].x_0, steps[-1].x_t)
     assert torch.equal(steps[-1].x_t, steps[-2].x_0)  # at t = 1 the posterior is the estimate
@@ -199,11 +199,11 @@ def test_steps_count_down_from_T_to_0(generator):
 
 def test_sampling_is_these_draws_and_these_steps():
     """x_T first, as torch.randn(image_shape, generator=generator), then one draw a step."""
-    model, shape = WatchingNetwork(), (3, 1, 2, 2)
+    model, shape = RecordingNetwork(), (3, 1, 2, 2)
     ours = sample(model, shape, SCHEDULE, clip=False, generator=torch.Generator().manual_seed(11))
     generator = torch.Generator().manual_seed(11)
     x_t = torch.randn(shape, generator=generator)
-    assert torch.equal(model.seen[0][0], x_t)
+    assert torch.equal(model.calls[0].x_t, x_t)
     for t in range(SCHEDULE.T, 0, -1):
         noise = torch.randn(shape, generator=generator)
         x_t = reverse_step(x_t, t, estimate(x_t, t, 0.5 * x_t, SCHEDULE, False), SCHEDULE, noise)
@@ -213,24 +213,24 @@ def test_sampling_is_these_draws_and_these_steps():
 def test_the_seed_decides_the_sample():
     shape, seeds = (2, 1, 2, 2), (1, 1, 2)
     first, again, other = (
-        sample(WatchingNetwork(), shape, SCHEDULE, generator=torch.Generator().manual_seed(seed))
+        sample(RecordingNetwork(), shape, SCHEDULE, generator=torch.Generator().manual_seed(seed))
         for seed in seeds
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     *_, last = sample_steps(
-        WatchingNetwork(), shape, SCHEDULE, generator=torch.Generator().manual_seed(1)
+        RecordingNetwork(), shape, SCHEDULE, generator=torch.Generator().manual_seed(1)
     )
     assert torch.equal(first, last.x_t)
 
 
 @pytest.mark.parametrize("modes", [(True, True), (False, False), (True, False), (False, True)])
 def test_sampling_is_inference_in_eval_mode_and_leaves_the_model_as_it_was(modes, generator):
-    model = WatchingNetwork()
+    model = RecordingNetwork()
     model.training, model.part.training = modes
     x_0 = sample(model, (2, 1, 2, 2), SCHEDULE, generator=generator)
-    assert all(inference for _, _, inference, _ in model.seen)
-    assert not any(training for _, _, _, training in model.seen)
+    assert all(inference for *_, inference, _ in model.calls)
+    assert not any(training for *_, training in model.calls)
     assert (model.training, model.part.training) == modes
     assert not torch.is_inference_mode_enabled()
     assert not x_0.is_inference()
@@ -239,7 +239,7 @@ def test_sampling_is_inference_in_eval_mode_and_leaves_the_model_as_it_was(modes
 
 
 def test_a_loop_left_early_leaves_the_model_as_it_was(generator):
-    model = WatchingNetwork()
+    model = RecordingNetwork()
     for step in sample_steps(model, (1, 1, 2, 2), SCHEDULE, generator=generator):
         assert (
             not torch.is_inference_mode_enabled()
@@ -252,7 +252,7 @@ def test_a_loop_left_early_leaves_the_model_as_it_was(generator):
 
 def test_the_reverse_process_takes_any_step(generator):
     """The path of another sampler: from a given x_T, one call of the model at each time."""
-    model, x_T, taken = WatchingNetwork(), 3 * torch.randn(2, 3, generator=generator), []
+    model, x_T, taken = RecordingNetwork(), 3 * torch.randn(2, 3, generator=generator), []
 
     def step(x_t, t, x_0, predicted_noise):
         assert torch.equal(predicted_noise, 0.5 * x_t)
@@ -260,7 +260,7 @@ def test_the_reverse_process_takes_any_step(generator):
         return x_t + t
 
     states = list(reverse_process(model, x_T, SCHEDULE, step, clip=True))
-    assert taken == [seen[1][0] for seen in model.seen] == list(SCHEDULE.steps())
+    assert taken == [call.t[0] for call in model.calls] == list(SCHEDULE.steps())
     x_t = x_T
     for t, state in zip(range(SCHEDULE.T, -1, -1), states, strict=True):
         assert state.t == t and torch.equal(state.x_t, x_t)
@@ -276,10 +276,10 @@ def start_of(model, shape, device=None, start=None):
 
 def test_the_first_noise_is_drawn_where_the_weights_lie_and_in_their_dtype():
     expected = torch.randn(2, 3, generator=torch.Generator().manual_seed(6))
-    x_T, schedule = start_of(WatchingNetwork(), [2, 3])
+    x_T, schedule = start_of(RecordingNetwork(), [2, 3])
     assert torch.equal(x_T, expected) and schedule is SCHEDULE
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
-        assert start_of(WatchingNetwork().to(dtype), (2, 3))[0].dtype == dtype
+        assert start_of(RecordingNetwork().to(dtype), (2, 3))[0].dtype == dtype
     with torch.device("meta"):
         elsewhere = torch.nn.Linear(1, 1)
     assert start_of(elsewhere, (2, 3))[0].device.type == "meta"
@@ -300,7 +300,7 @@ def test_the_default_dtype_changes_nothing_for_a_model_without_weights():
 def test_a_sampler_starts_at_a_given_time(t, generator):
     """From the state of a longer run it goes on as that run did."""
     seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
-    model, shape = WatchingNetwork(), (2, 1, 2, 2)
+    model, shape = RecordingNetwork(), (2, 1, 2, 2)
     whole = list(sample_steps(model, shape, SCHEDULE, generator=seeds[0]))
     for _ in range(SCHEDULE.T - t + 1):  # x_T, and a draw for each step
         torch.randn(shape, generator=seeds[1])
@@ -310,13 +310,13 @@ def test_a_sampler_starts_at_a_given_time(t, generator):
     assert [state.t for state in rest] == list(range(t, -1, -1))
     for ours, theirs in zip(rest, whole[-t - 1 :], strict=True):
         assert torch.equal(ours.x_t, theirs.x_t)
-    model.seen.clear()
+    model.calls.clear()
     sample(model, shape, SCHEDULE, start=start)
-    assert [seen[1][0] for seen in model.seen] == list(range(t, 0, -1))
+    assert [call.t[0] for call in model.calls] == list(range(t, 0, -1))
 
 
 def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generator):
-    model = WatchingNetwork()
+    model = RecordingNetwork()
     clipped, free = (
         sample(model, (50, 4), SCHEDULE, clip=clip, generator=generator) for clip in (True, False)
     )
@@ -325,7 +325,7 @@ def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generat
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys, generator):
-    sample(WatchingNetwork(), (1, 2), SCHEDULE, generator=generator)
+    sample(RecordingNetwork(), (1, 2), SCHEDULE, generator=generator)
     assert capsys.readouterr().err == ""
-    sample(WatchingNetwork(), (1, 2), SCHEDULE, generator=generator, progress=True)
+    sample(RecordingNetwork(), (1, 2), SCHEDULE, generator=generator, progress=True)
     assert "12/12" in capsys.readouterr().err

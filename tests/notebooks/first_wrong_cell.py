@@ -1,11 +1,10 @@
-"""Run a notebook's code cells until one raises, or says something else than what is stored; report
-that cell.
+"""Find the first code cell of a notebook that raises or differs from its stored output.
 
     python tests/notebooks/first_wrong_cell.py notebooks/01_schedule.ipynb [LAST]
 
-The last line printed is a JSON object: "cell", the number of the first wrong code cell (None if all
-up to LAST are right), and "why". It runs in one plain process: no kernel has to start, and the
-minddpm of PYTHONPATH is the one used.
+The last line printed is a JSON object: "cell", the number of the first wrong code cell (null if all
+up to LAST are right), and "why". Everything runs in this one process, so that no kernel has to
+start, with minddpm from the first folder of PYTHONPATH.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from nbval.plugin import find_comment_markers, find_metadata_tags
 
-# first of all: a package that cannot even be imported proves nothing about a notebook
+# outside any cell: a package that cannot be imported proves nothing about a notebook
 import minddpm
 import minddpm_course.figures
 
@@ -29,9 +28,8 @@ import minddpm_course.figures
 def stored(cell) -> tuple[str, list[str]]:
     """What a cell printed, and the plain text of what it displayed, when the notebook was made."""
     printed = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
-    return printed, [
-        output.data.get("text/plain", "") for output in cell.outputs if "data" in output
-    ]
+    shown = [output.data.get("text/plain", "") for output in cell.outputs if "data" in output]
+    return printed, shown
 
 
 def wrong(shell: InteractiveShell, cell) -> str | None:
@@ -46,9 +44,8 @@ def wrong(shell: InteractiveShell, cell) -> str | None:
         **dict(find_metadata_tags(cell.metadata) or ()),
         **dict(find_comment_markers(cell.source)),
     }
-    shown = [
-        output for output in shell.display_pub.outputs if not output.get("update")
-    ]  # nbval sees no updates either
+    # nbval sees no updates either
+    shown = [output for output in shell.display_pub.outputs if not output.get("update")]
     now = printed.getvalue(), [output["data"].get("text/plain", "") for output in shown]
     if options.get("check", True) and now != stored(cell):
         return f"stored {stored(cell)!r}, got {now!r}"
@@ -60,9 +57,8 @@ def first_wrong(notebook: Path, last: int | None) -> dict:
     shell = InteractiveShell.instance()
     shell.display_pub = CapturingDisplayPublisher()
     shell.display_trap.hook = CapturingDisplayHook(shell, outputs=shell.display_pub.outputs)
-    cells = [
-        cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"
-    ]
+    cells = nbformat.read(notebook, as_version=4).cells
+    cells = [cell for cell in cells if cell.cell_type == "code"]
     os.chdir(notebook.parent)
     for number, cell in enumerate(cells[:last], start=1):
         if why := wrong(shell, cell):
@@ -71,14 +67,9 @@ def first_wrong(notebook: Path, last: int | None) -> dict:
 
 
 if __name__ == "__main__":
-    assert (
-        Path(minddpm.__file__).resolve().is_relative_to(Path(os.environ["PYTHONPATH"]).resolve())
-    ), minddpm.__file__
-    minddpm_course.figures.to_html = lambda figure, caption: (
-        ""
-    )  # pixels are not compared, so they need not be painted
-    print(
-        json.dumps(
-            first_wrong(Path(sys.argv[1]).resolve(), int(sys.argv[2]) if sys.argv[2:] else None)
-        )
-    )
+    folder = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0]).resolve()
+    assert Path(minddpm.__file__).resolve().is_relative_to(folder), minddpm.__file__
+    # pixels are not compared, so there is no need to draw them
+    minddpm_course.figures.to_html = lambda figure, caption: ""
+    last = int(sys.argv[2]) if sys.argv[2:] else None
+    print(json.dumps(first_wrong(Path(sys.argv[1]).resolve(), last)))

@@ -1,9 +1,8 @@
-"""The notebooks are a real check of the package: each formula of mistakes.toml, made wrong, makes
-its notebook fail.
+"""Each lesson checks the library: a formula of mistakes.toml, made wrong, makes its notebook fail.
 
-A mistake is planted in a copy of the package; the notebook's cells run against it until the first
-that raises or says something else than what is stored. The same cells then pass with the package as
-it is.
+A mistake is planted in a copy of the library. The notebook's cells run against the copy until one
+raises, or prints something other than its stored output. The same cells pass with the library as it
+is.
 """
 
 import json
@@ -22,40 +21,46 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 
 
+class Place(NamedTuple):
+    module: str
+    right: str
+    wrong: str
+
+
 class Mistake(NamedTuple):
     notebook: str
     name: str
-    module: str
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
+    places: tuple[Place, ...]
 
 
-def places(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def places(entry: dict) -> tuple[Place, ...]:
+    """Where a mistake is made: in one place, or in several if its entry has lists."""
+    columns = [entry[key] for key in Place._fields]
+    if isinstance(entry["right"], str):
+        return (Place(*columns),)
+    return tuple(Place(*row) for row in zip(*columns, strict=True))
 
 
+LISTED = tomllib.loads((HERE / "mistakes.toml").read_text(encoding="utf-8"))
 MISTAKES = [
-    Mistake(notebook, name, entry["module"], places(entry["right"]), places(entry["wrong"]))
-    for notebook, entries in tomllib.loads(
-        (HERE / "mistakes.toml").read_text(encoding="utf-8")
-    ).items()
+    Mistake(notebook, name, places(entry))
+    for notebook, entries in LISTED.items()
     for name, entry in entries.items()
 ]
 reached: dict[str, int] = {}  # notebook -> the last cell that a mistake made fail
 
 
-def run(package: Path, notebook: str, last: int | None = None) -> dict:
-    """Find the first cell of a notebook, up to the last, that is wrong when `minddpm` is the one in
-    a folder.
+def run(library: Path, notebook: str, last: int | None = None) -> dict:
+    """Find the first wrong cell of a notebook, up to the last, with `minddpm` from a folder.
+
+    The course's other packages come from the repository.
     """
-    command = [
-        sys.executable,
-        str(HERE / "first_wrong_cell.py"),
-        str(ROOT / "notebooks" / f"{notebook}.ipynb"),
-    ]
-    command += [str(last)] if last else []
+    command = [sys.executable, str(HERE / "first_wrong_cell.py")]
+    command.append(str(ROOT / "notebooks" / f"{notebook}.ipynb"))
+    if last:
+        command.append(str(last))
     environment = os.environ | {
-        "PYTHONPATH": str(package),
+        "PYTHONPATH": os.pathsep.join([str(library), str(ROOT)]),
         "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
     }
@@ -67,18 +72,15 @@ def run(package: Path, notebook: str, last: int | None = None) -> dict:
 
 
 def run_with(mistake: Mistake, folder: Path) -> dict:
-    """Plant a mistake in a copy of the package and run its notebook."""
-    shutil.copytree(
-        ROOT / "minddpm", folder / "minddpm", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    module = folder / "minddpm" / f"{mistake.module}.py"
-    text = module.read_text(encoding="utf-8")
-    for right, wrong in zip(mistake.right, mistake.wrong, strict=True):
-        assert text.count(right) == 1, (
-            f"{mistake.module}.py has, {text.count(right)} times and not once: {right}"
-        )
-        text = text.replace(right, wrong)
-    module.write_text(text, encoding="utf-8")
+    """Plant a mistake in a copy of the library and run its notebook."""
+    copy = folder / "minddpm"
+    shutil.copytree(ROOT / "minddpm", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for module, right, wrong in mistake.places:
+        path = copy / f"{module}.py"
+        text = path.read_text(encoding="utf-8")
+        found = text.count(right)
+        assert found == 1, f"{module}.py must have exactly once, and has {found} times: {right}"
+        path.write_text(text.replace(right, wrong), encoding="utf-8")
     result = run(folder, mistake.notebook)
     shutil.rmtree(folder)
     return result
@@ -87,15 +89,13 @@ def run_with(mistake: Mistake, folder: Path) -> dict:
 @pytest.fixture(scope="module")
 def runs(request, tmp_path_factory):
     """The runs of all selected mistakes, as many at once as there are processors."""
-    selected = [
-        item for item in request.session.items if "runs" in getattr(item, "fixturenames", ())
-    ]
+    items = request.session.items
+    selected = [item for item in items if "runs" in getattr(item, "fixturenames", ())]
+    mistakes = [item.callspec.params["mistake"] for item in selected]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        folders = {
-            item.callspec.params["mistake"]: tmp_path_factory.mktemp("package") for item in selected
-        }
         yield {
-            mistake: pool.submit(run_with, mistake, folder) for mistake, folder in folders.items()
+            mistake: pool.submit(run_with, mistake, tmp_path_factory.mktemp("library"))
+            for mistake in mistakes
         }
         pool.shutdown(cancel_futures=True)
 
