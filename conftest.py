@@ -8,6 +8,8 @@ SLOW = (  # each of them starts kernels, sandboxes or a browser
     "tests/browser",
     "tests/course/test_cheats.py",
     "tests/course/test_nbgrader.py",
+    "tests/marking/test_grader.py",
+    "tests/marking/test_hostile.py",
     "tests/notebooks/test_seeded_mistakes.py",
 )
 
