@@ -44,7 +44,7 @@ from minddpm.schedule import Schedule, linear_schedule
 from minddpm.unet import UNet, UNetConfig
 
 AUGMENTS = {"jitter": jitter, "none": None}
-DIGITS = tuple("0123456789")
+DIGIT_NAMES = tuple("0123456789")
 LESSONS = """The lessons are the notebooks 00 to 12 in the folder notebooks/ of the repository:
 `make lab` opens them in JupyterLab."""
 # what Python's callers pass, and what it is called here
@@ -108,7 +108,7 @@ def images_of(options: argparse.Namespace) -> tuple[LoadedImages, LoadedImages]:
             if getattr(options, name) is not None:
                 raise ValueError(f"--{name} needs --data, got only --{name}")
         parts = [load_mnist(split, options.source) for split in ("train", "test")]
-        names = DIGITS if labelled else ()
+        names = DIGIT_NAMES if labelled else ()
         train, held_out = (
             LoadedImages(images, labels if labelled else None, names) for images, labels in parts
         )

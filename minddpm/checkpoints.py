@@ -29,7 +29,7 @@ from minddpm.unet import UNet, UNetConfig
 VERSION = "2"
 FIRST_FORMAT = "minddpm 1"  # one file with prefixed names: see `from_first_format`
 
-Network = TypeVar("Network", bound=nn.Module)
+OwnNetwork = TypeVar("OwnNetwork", bound=nn.Module)
 
 
 def save(
@@ -241,7 +241,7 @@ def from_first_format(
 @overload
 def load(path: str | Path) -> tuple[UNet, Schedule, dict[str, Any]]: ...
 @overload
-def load(path: str | Path, model: Network) -> tuple[Network, Schedule, dict[str, Any]]: ...
+def load(path: str | Path, model: OwnNetwork) -> tuple[OwnNetwork, Schedule, dict[str, Any]]: ...
 def load(
     path: str | Path, model: nn.Module | None = None
 ) -> tuple[nn.Module, Schedule, dict[str, Any]]:

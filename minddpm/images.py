@@ -19,7 +19,11 @@ from minddpm.archives import FASHION_MNIST, MNIST, fetch_split, find_idx, read_i
 from minddpm.data import from_bytes
 
 ARCHIVES = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
-GREY = (0.299, 0.587, 0.114)  # shares of red, green and blue, as in ITU-R BT.601 and in Pillow
+BRIGHTNESS = (
+    0.299,
+    0.587,
+    0.114,
+)  # shares of red, green and blue, as in ITU-R BT.601 and in Pillow
 NAMED = 5  # files or sizes listed in a message
 
 
@@ -330,7 +334,7 @@ def with_channels(images: Float[Tensor, "n c h w"], channels: int) -> Float[Tens
     if images.shape[1] == channels:
         return images
     if channels == 1:
-        shares = torch.tensor(GREY, dtype=images.dtype, device=images.device)
+        shares = torch.tensor(BRIGHTNESS, dtype=images.dtype, device=images.device)
         return torch.einsum("nchw,c->nhw", images, shares)[:, None]
     return images.expand(-1, channels, -1, -1).contiguous()
 

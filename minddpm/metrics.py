@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from minddpm.data import ASSETS, load_mnist
 
 SURE = 0.9  # a digit counts as confident above this probability
-CHUNK = 250  # images measured at once
+MEASURED_AT_ONCE = 250  # images measured at once
 DRAWS = 20  # seeded draws of real images that a distance is averaged over
 COARSE = 8  # side of the small copies of images on which any images are compared
 
@@ -146,7 +146,7 @@ def nearest_training(
         check_images_like(images, training, 1)
     images, training = images.float().flatten(1), training.float().flatten(1)
     indices = torch.cat(
-        [torch.cdist(batch, training).argmin(1) for batch in torch.split(images, CHUNK)]
+        [torch.cdist(batch, training).argmin(1) for batch in torch.split(images, MEASURED_AT_ONCE)]
     )
     # the distances afresh: cdist rounds, and a copy lies at 0
     return (images - training[indices]).norm(dim=1), indices
@@ -182,7 +182,7 @@ def check_images_like(images: Tensor, others: Tensor, least: int) -> None:
 def training_features() -> Float[Tensor, "n d"]:
     """The classifier's features of the train split, computed once."""
     classifier = load_classifier()
-    batches = torch.split(load_mnist("train")[0], CHUNK)
+    batches = torch.split(load_mnist("train")[0], MEASURED_AT_ONCE)
     return torch.cat([classifier.features(batch) for batch in batches])
 
 
@@ -287,7 +287,9 @@ def figures_of(images: Float[Tensor, "n 1 28 28"], progress: bool) -> DigitFigur
     from tqdm.auto import tqdm
 
     classifier = load_classifier()
-    batches = tqdm(torch.split(images.float(), CHUNK), desc="measuring", disable=not progress)
+    batches = tqdm(
+        torch.split(images.float(), MEASURED_AT_ONCE), desc="measuring", disable=not progress
+    )
     features = torch.cat([classifier.features(batch) for batch in batches])
     probability, digit = classifier.head(features).softmax(1).max(1)
     return DigitFigures(
@@ -415,7 +417,7 @@ def image_figures(
     """Measure one set of images against the training images and their coarse features."""
     from tqdm.auto import tqdm
 
-    batches = tqdm(torch.split(images, CHUNK), desc="measuring", disable=not progress)
+    batches = tqdm(torch.split(images, MEASURED_AT_ONCE), desc="measuring", disable=not progress)
     distances = torch.cat([nearest_training(batch, training)[0] for batch in batches])
     return ImageFigures(
         count=len(images),

@@ -38,7 +38,7 @@ from minddpm.state import TrainState
 from minddpm.training import Augment, Loss, train
 
 LOG_HEAD = "step,images,loss,held_out_loss,learning_rate,seconds\n"
-CHUNK = 250  # held-out images measured at once
+HELD_OUT_AT_ONCE = 250  # held-out images measured at once
 
 
 class Run(NamedTuple):
@@ -290,11 +290,11 @@ def held_out_loss(
     generator = torch.Generator().manual_seed(1)
     device, dtype = home_of(model)
     losses = []
-    for start in range(0, len(images), CHUNK):
-        x_0 = images[start : start + CHUNK].to(device, dtype)
+    for start in range(0, len(images), HELD_OUT_AT_ONCE):
+        x_0 = images[start : start + HELD_OUT_AT_ONCE].to(device, dtype)
         network: Model = model
         if labels is not None:
-            network = partial(model, label=labels[start : start + CHUNK].to(device))
+            network = partial(model, label=labels[start : start + HELD_OUT_AT_ONCE].to(device))
         losses.append(loss(network, x_0, schedule, generator=generator).item())
     return fmean(losses)
 

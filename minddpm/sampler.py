@@ -103,6 +103,15 @@ def starting_point(
     return x_T.to(device), schedule
 
 
+def ancestral(schedule: Schedule, variance: Variance, generator: Rng) -> Step:
+    """The step of ancestral sampling, for `reverse_process`."""
+
+    def step(x_t: Images, t: int, x_0: Images, _predicted_noise: Images) -> Images:
+        return reverse_step(x_t, t, x_0, schedule, variance=variance, generator=generator)
+
+    return step
+
+
 def sample_steps(
     model: Model,
     image_shape: Sequence[int],
@@ -129,10 +138,7 @@ def sample_steps(
     Source: Ho et al. 2020, algorithm 2.
     """
     x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
-
-    def step(x_t: Images, t: int, x_0: Images, _predicted_noise: Images) -> Images:
-        return reverse_step(x_t, t, x_0, schedule, variance=variance, generator=generator)
-
+    step = ancestral(remaining, variance, generator)
     yield from reverse_process(model, x_t, remaining, step, clip=clip)
 
 
@@ -156,15 +162,6 @@ def sample(
     Source: Ho et al. 2020, algorithm 2.
     """
     x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
-    whole = x_t, remaining.T
-    states = sample_steps(
-        model,
-        image_shape,
-        remaining,
-        variance=variance,
-        clip=clip,
-        start=whole,
-        generator=generator,
-        device=device,
-    )
+    step = ancestral(remaining, variance, generator)
+    states = reverse_process(model, x_t, remaining, step, clip=clip)
     return final_images(states, remaining.T, progress)

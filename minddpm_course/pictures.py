@@ -37,7 +37,7 @@ def bars(x: str, y: str) -> Draw:
     return draw
 
 
-def images(axis: Axes, value: Array) -> None:
+def image_row(axis: Axes, value: Array) -> None:
     """A batch of grey images (b, 1, h, w) in a row, black at -1 and white at 1."""
     draw_image(axis, torch.as_tensor(np.concatenate(list(value[:, 0]), axis=1)))
 

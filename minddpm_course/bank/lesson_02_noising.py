@@ -8,7 +8,7 @@ from torch import Tensor
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
 from minddpm.data import load_mnist
 from minddpm_course.bank.inputs import each, pixel, row
-from minddpm_course.pictures import images
+from minddpm_course.pictures import image_row
 
 
 def forward_step_cases(draw: Inputs):
@@ -142,7 +142,7 @@ forward_diffusion = Exercise(
     returns="each image at its own level of noise, the shape of x_0",
     reference=jump,
     cases=jump_cases,
-    picture=Picture((DIGITS, torch.tensor([1.0, 0.9, 0.5, 0.1]), NOISE), images),
+    picture=Picture((DIGITS, torch.tensor([1.0, 0.9, 0.5, 0.1]), NOISE), image_row),
     points=3,
     mistakes=(
         Mistake(
@@ -400,7 +400,7 @@ STRETCH = Stretch(
     ("x_0", "noise"),
     "the image with alpha_bar falling from 1 in its first column to 0 in its last, in equal steps",
     dissolve,
-    Picture((DIGIT, DIGIT_NOISE), images),
+    Picture((DIGIT, DIGIT_NOISE), image_row),
 )
 
 QUESTIONS = (forward_step, forward_diffusion, by_hand, predict, recover_x0, recover_noise)
