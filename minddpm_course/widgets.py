@@ -1,4 +1,4 @@
-"""Sliders: the same function that draws a figure, called again at each move."""
+"""Sliders: a function that draws a figure is called again at each move."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from minddpm_course.figures import to_html
 
 
 def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
-    """Display controls above a figure that follows them; where nothing can move, the figure as it
-    is drawn first.
+    """Display controls above a figure that follows them.
+
+    Where no notebook is running, only the first figure is shown.
 
     Args:
         draw: takes the controls' values by name, returns the figure and its caption.
         controls: ipywidgets controls (IntSlider, Dropdown, ...) by the name of draw's argument.
 
-    Raises: ValueError for no controls; TypeError for one that has no value, or where they do not
-        fit draw's arguments.
+    Raises: ValueError without controls; TypeError for a control that has no value, or controls that
+        do not fit draw's arguments.
     """
     import ipywidgets
     from IPython.display import display
@@ -29,17 +30,15 @@ def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
         raise ValueError("play needs at least one control, got none")
     for name, control in controls.items():
         if not isinstance(control, ipywidgets.ValueWidget):
-            raise TypeError(
-                f"{name} must be an ipywidgets control with a value, got {type(control).__name__}"
-            )
+            got = type(control).__name__
+            raise TypeError(f"{name} must be an ipywidgets control with a value, got {got}")
     signature = inspect.signature(draw)
     try:
         signature.bind(**controls)
     except TypeError as error:
+        wanted = f"the arguments {signature} of draw"
         names = ", ".join(controls)
-        raise TypeError(
-            f"controls must fit the arguments {signature} of draw, got {names}: {error}"
-        ) from None
+        raise TypeError(f"controls must fit {wanted}, got {names}: {error}") from None
 
     def picture() -> tuple[Figure, str]:
         return draw(**{name: control.value for name, control in controls.items()})
@@ -56,11 +55,9 @@ def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
     box = ipywidgets.VBox([*controls.values(), panel])
     view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
     words = f"{caption} (In a running notebook, move: {', '.join(controls)}.)"
-    display(
-        {
-            "application/vnd.jupyter.widget-view+json": view,
-            "text/html": panel.value,
-            "text/plain": words,
-        },
-        raw=True,
-    )
+    bundle = {
+        "application/vnd.jupyter.widget-view+json": view,
+        "text/html": panel.value,
+        "text/plain": words,
+    }
+    display(bundle, raw=True)

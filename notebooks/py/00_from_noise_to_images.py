@@ -159,7 +159,7 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds |
 # | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | what one step, and what $t$ steps, leave of the image's variance |
 # | $q$ | | the forward process, fixed: adds noise |
-# | ${\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
+# | ${\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `q_posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
 # | ${\color{#009E73}{p_\theta}}$ | | the reverse process, learned: removes noise |
 #
 # **Index equals $t$.** Arrays in code start at index 0, the paper's steps at $t = 1$. Here arrays have length $T+1$, so that `beta[t]` is the paper's $\beta_t$ and index 0 is the clean image. Lesson 01 has the table that translates to other libraries.
@@ -170,7 +170,7 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # |---|---|---|---|
 # | [01 · Schedule](01_schedule.ipynb) | how much noise at which time | section 2 and 4 | `linear_schedule`, `cosine_schedule`, `Schedule` |
 # | [02 · Noising](02_noising.ipynb) | one step, and the jump to any $t$ | eq. 2, 4 | `forward_step`, `forward_diffusion`, `x0_from_noise`, `noise_from_x0` |
-# | [03 · Posterior](03_posterior.ipynb) | the true step back | eq. 6, 7 | `posterior`, `posterior_variance` |
+# | [03 · Posterior](03_posterior.ipynb) | the true step back | eq. 6, 7 | `q_posterior`, `posterior_variance` |
 # | [04 · Loss](04_loss.ipynb) | the bound on the likelihood, and the simple loss in it | eq. 3, 5, 8-14 | `gaussian_kl`, `variational_bound`, `simple_loss` |
 # | [05 · U-Net](05_unet.ipynb) | the network | appendix B | `UNet`, `timestep_embedding` |
 # | [06 · Sampler](06_sampler.ipynb) | from noise to images | eq. 11, algorithm 2 | `reverse_step`, `sample` |

@@ -56,7 +56,7 @@ show(
 
 
 # %% [markdown]
-# And here are all 1,000 steps, from pure noise. The loop uses two functions that you know: `x0_from_noise` of lesson 02 and `posterior` of lesson
+# And here are all 1,000 steps, from pure noise. The loop uses two functions that you know: `x0_from_noise` of lesson 02 and `q_posterior` of lesson
 # 03. The rest of this lesson is about why these lines are right. ${\color{#009E73}{\hat{\mathbf{x}}_0}}$ is the clean image that the network's prediction implies.
 
 # %%
