@@ -22,7 +22,8 @@ from minddpm.runs import train_to
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
-from minddpm.training import EMA, train, train_step
+from minddpm.state import EMA
+from minddpm.training import train, train_step
 from minddpm.unet import UNet, UNetConfig, timestep_embedding
 
 __version__ = "0.1.0"

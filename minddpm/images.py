@@ -146,7 +146,7 @@ def hold_out(loaded: LoadedImages) -> tuple[LoadedImages, LoadedImages]:
     return train, apart
 
 
-def as_images(value: Tensor | np.ndarray) -> Float[Tensor, "n *dims"]:
+def as_images(value: Tensor | np.ndarray) -> Float[Tensor, " n *dims"]:
     """Take images as a tensor or as a numpy array, or say how to make one of something else.
 
     Args: value, a floating point tensor of shape (n, *dims); or an array of shape (n, h, w),

@@ -127,7 +127,7 @@ def frechet_distance(features_a: Float[Tensor, "n d"], features_b: Float[Tensor,
 
 
 def nearest_training(
-    images: Float[Tensor, "n *dims"], training: Float[Tensor, "m *dims"] | None = None
+    images: Float[Tensor, " n *dims"], training: Float[Tensor, " m *dims"] | None = None
 ) -> tuple[Float[Tensor, " n"], Int64[Tensor, " n"]]:
     """Find the training image nearest to each image.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from minddpm.checks import check_images, check_like
 from minddpm.schedule import Rng, Schedule, Time, per_image, time_index
 
-Images = Float[Tensor, "b *dims"]
+Images = Float[Tensor, " b *dims"]
 Noise = Images | None  # drawn if None
 
 

@@ -153,7 +153,7 @@ def draw(
     schedule: Schedule,
     options: argparse.Namespace,
     seed: int,
-) -> Float[Tensor, "n *dims"]:
+) -> Float[Tensor, " n *dims"]:
     """Draw images, float32 on the CPU, with the sampler that the options name, and show a bar.
 
     Args: image_shape, (n, *dims).

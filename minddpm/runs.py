@@ -278,7 +278,7 @@ def log_rows(log: Path, step: int) -> list[str]:
 @torch.inference_mode()
 def held_out_loss(
     model: nn.Module,
-    images: Float[Tensor, "n *dims"],
+    images: Float[Tensor, " n *dims"],
     schedule: Schedule,
     labels: Int64[Tensor, " n"] | None = None,
     loss: Loss = simple_loss,

@@ -48,7 +48,7 @@ def train_step(
     if value.device.type == "cpu":
         check_finite(value)
     optimizer.zero_grad()
-    value.backward()  # type: ignore[no-untyped-call]
+    value.backward()
     optimizer.step()
     return value.detach()
 
@@ -69,7 +69,7 @@ def warm_cosine(step: int, steps: int, warmup: int = 500) -> float:
 
 def train(
     model: nn.Module,
-    images: Float[Tensor, "n *dims"],
+    images: Float[Tensor, " n *dims"],
     schedule: Schedule,
     *,
     steps: int,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -137,7 +138,8 @@ def two_digits(value: float | Tensor) -> str:
 
 def bell(values: np.ndarray, mean: float, spread: float) -> np.ndarray:
     """The density of N(mean, spread^2) at the values."""
-    return np.exp(-(((values - mean) / spread) ** 2) / 2) / (spread * np.sqrt(2 * np.pi))
+    density: np.ndarray = np.exp(-(((values - mean) / spread) ** 2) / 2)
+    return density / (spread * math.sqrt(2 * math.pi))
 
 
 @styled

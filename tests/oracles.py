@@ -26,7 +26,7 @@ class IdealNetwork(nn.Module):
 
     E[noise | x_t] = sqrt(1 - alpha_bar_t) / (alpha_bar_t power + 1 - alpha_bar_t) x_t
 
-    Its one weight, `power`, has the default dtype of the time when it is made, which samplers follow.
+    Its one weight, `power`, has the default dtype of when it is made, which samplers follow.
     """
 
     def __init__(self, schedule: Schedule, power: float) -> None:

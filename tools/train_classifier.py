@@ -130,7 +130,7 @@ def main() -> None:
     )
     print(
         f"held-out digits: {accuracy:.1%} right; more than {SURE} sure of"
-        f" {sure.double().mean():.1%}, of which {right[sure].double().mean():.1%} right; mean"
+        f" {sure.double().mean():.1%}, and {right[sure].double().mean():.1%} of these right; mean"
         f" probability {probabilities.amax(1).mean():.3f}; cross-entropy"
         f" {F.nll_loss(probabilities.log(), labels):.4f}"
     )

@@ -228,7 +228,7 @@ def test_a_wrong_guess_costs_its_squared_error_with_the_weight_of_the_paper(gene
 
 
 def test_the_bound_exceeds_the_entropy_of_the_pixels(generator):
-    """For pixels drawn evenly from 256 values no model can pay less than 8 bits a pixel on average."""
+    """For pixels drawn evenly from 256 values no model pays less than 8 bits a pixel on average."""
     x_0 = PIXELS[torch.randint(256, (400, 4), generator=generator)]
 
     def best_linear(x_t, t):  # the best guess if x_0 were normal, of the variance of such pixels

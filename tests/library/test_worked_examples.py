@@ -24,7 +24,7 @@ def pixel(value: float) -> torch.Tensor:
 
 
 def printed(value: torch.Tensor, digits: str) -> bool:
-    """Whether a number, rounded to as many decimals as the guide prints, is what the guide prints."""
+    """Whether a number, rounded to as many decimals as the guide prints, is what it prints."""
     decimals = len(digits.partition(".")[2])
     return f"{value.item():.{decimals}f}" == digits
 
