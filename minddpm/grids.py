@@ -40,7 +40,7 @@ def grid(images: Float[Tensor, "n c h w"], columns: int = 10) -> Image.Image:
         top, left = index // columns * height, index % columns * width
         sheet[top : top + height, left : left + width] = image
     picture = Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet)
-    scale = max(1, CELL // max(height, width))
+    scale = max(1, CELL // max(images.shape[2:]))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 

@@ -76,8 +76,8 @@ class TrainState:
         try:
             step = int(tensors["step"])
             self.average.model.load_state_dict(parts["average"])  # first: it may be refused
-            if step and len(state["state"]) != len(list(self.model.parameters())):
-                raise KeyError("the optimizer's moments of every weight")
+            if step and not parts["optimizer"]:
+                raise KeyError("the optimizer's moments")
             self.model.load_state_dict(parts["weights"])
         except (KeyError, RuntimeError) as error:
             wanted = "the training state of such a model"

@@ -52,7 +52,7 @@ def test_a_picture_is_written_in_the_format_of_its_name(tmp_path, end, channels)
     else:
         with Image.open(path) as picture:
             assert picture.format == picture_format(path)
-            assert picture.size == (4 * 10 * 6, 10 * 6)
+            assert picture.size == (4 * 10 * 8, 10 * 8)
     assert list(tmp_path.iterdir()) == [path]
 
 

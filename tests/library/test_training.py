@@ -429,5 +429,5 @@ def test_a_state_without_the_optimizers_moments_is_refused():
     tensors = {
         name: value for name, value in state.tensors().items() if not name.startswith("optimizer")
     }
-    with pytest.raises(ValueError, match="moments of every weight"):
+    with pytest.raises(ValueError, match="the optimizer's moments"):
         next(train(network(), images, SCHEDULE, steps=5, resume=tensors))
