@@ -1,16 +1,18 @@
-"""What nbval compares in notebooks, and which files of tests are slow."""
+"""What nbval compares in notebooks, and which tests are slow."""
 
 import pytest
 
-SLOW = (  # each of them starts kernels, sandboxes or a browser
+SLOW = (  # files and single tests that start kernels, a browser, or sandboxes by the dozen
     "notebooks",
     "solutions",
     "tests/browser",
-    "tests/course/test_cheats.py",
+    "tests/course/test_cheats.py::test_no_answer_of_the_course_can_be_had",
+    "tests/course/test_exercises.py::test_solutions_earn_everything_and_stubs_nothing",
     "tests/course/test_nbgrader.py",
     "tests/marking/test_grader.py",
-    "tests/marking/test_hostile.py",
+    "tests/marking/test_hostile.py::test_no_hostile_notebook_earns_what_it_has_not_solved",
     "tests/notebooks/test_seeded_mistakes.py",
+    "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
 )
 
 
@@ -26,8 +28,7 @@ def pytest_ignore_collect(collection_path, config):
     return unwanted or None
 
 
-def pytest_collection_modifyitems(config, items):
-    slow = [config.rootpath / name for name in SLOW]
+def pytest_collection_modifyitems(items):
     for item in items:
-        if any(item.path.is_relative_to(path) for path in slow):
+        if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)

@@ -242,7 +242,6 @@ def test_a_bare_install_samples(built, tmp_path):
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
 def test_the_project_is_whole_in_its_sdist(built):
     """The tests of the project's files pass there, and it makes the same wheel."""
     unpacked = built["unpacked"]

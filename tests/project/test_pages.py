@@ -98,10 +98,13 @@ def test_actions_are_pinned_by_digest_with_their_version_beside(path):
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", line), line
 
 
-def test_files_of_slow_tests_exist():
+def test_slow_tests_exist():
     slow = runpy.run_path(str(ROOT / "conftest.py"))["SLOW"]
     assert slow
-    assert [name for name in slow if not (ROOT / name).exists()] == []
+    for name in slow:
+        path, _, test = name.partition("::")
+        assert (ROOT / path).exists(), name
+        assert not test or f"def {test}(" in read(path), name
 
 
 def test_the_lowest_versions_are_a_job_of_their_own():
