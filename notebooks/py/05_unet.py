@@ -574,6 +574,8 @@ assert copy > 0.9 and slopes[100] > 1.2 and slopes[500] < 0.8
 
 # %% [markdown]
 # Neither, told too small a time: it names too much noise, and the specks come back inverted. Told too large a time, it names too little and takes ink along. Noise stays, and the contrast falls.
+
+# %%
 assert told_grid[told_error.index(min(told_error))] in (150, 200, 250), "the truth, or its neighbour"
 
 # %% [markdown]

@@ -113,6 +113,12 @@ def test_a_slider_can_be_moved_when_all_cells_have_run(path):
     assert played == 1
 
 
+def test_no_text_cell_holds_code_that_would_never_run(notebook):
+    code = re.compile(r"^(assert |import |from \w+ import |print\()", re.MULTILINE)
+    for cell in notebook.cells:
+        assert cell.cell_type == "code" or not code.search(cell.source), cell.source
+
+
 def test_cells_were_run_once_and_in_order(notebook):
     counts = [cell.execution_count for cell in code_cells(notebook)]
     assert counts == list(range(1, len(counts) + 1))
