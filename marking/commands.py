@@ -169,7 +169,7 @@ def add_marking_commands(
         "--out", type=Path, required=True, help="folder for grades.csv, class.html and feedback/"
     )
     grader.add_argument(
-        "--jobs", type=whole_number(1), help="submissions at once (default: one a processor)"
+        "--jobs", type=whole_number(1), help="submissions at once (default: one per processor)"
     )
     add_default(
         grader, "--timeout", Limits.timeout, "seconds for each submission", type=whole_number(1)
@@ -178,7 +178,11 @@ def add_marking_commands(
         grader, "--memory", Limits.memory, "megabytes for each submission", type=whole_number(256)
     )
     add_default(
-        grader, "--seed", 0, "of the inputs; a secret one keeps them secret", type=whole_number(0)
+        grader,
+        "--seed",
+        0,
+        "seed for the inputs; keep it secret to keep them secret",
+        type=whole_number(0),
     )
     grader.add_argument("--resume", action="store_true", help="continue with the grades in --out")
 

@@ -45,7 +45,7 @@ from minddpm.unet import UNet, UNetConfig
 
 AUGMENTS = {"jitter": jitter, "none": None}
 DIGIT_NAMES = tuple("0123456789")
-LESSONS = """The lessons are the notebooks 00 to 12 in the folder notebooks/ of the repository:
+LESSONS = """The lessons are the notebooks 00 to 10 in the folder notebooks/ of the repository:
 `make lab` opens them in JupyterLab."""
 # what Python's callers pass, and what it is called here
 IN_OPTIONS = {
@@ -335,8 +335,7 @@ def add_train(command: Command) -> None:
     trainer.add_argument(
         "--labels",
         action="store_true",
-        help="train with labels, the digits or the names of the folders in --data, leaving out one"
-        " in ten",
+        help="train with labels (the digits, or the folder names in --data); one in ten is dropped",
     )
     add(trainer, "--steps", 18_000, "gradient steps in all", type=integer(1))
     trainer.add_argument(

@@ -261,11 +261,11 @@ def load(
         raise ValueError(f"{path} holds a state of training: load the checkpoint beside it")
     if model is None and contents.config is None:
         raise ValueError(
-            f"{path} holds the weights of a {contents.network}, of which a UNet cannot be made:"
+            f"{path} holds the weights of a {contents.network}, not of a UNet:"
             f" pass a network to fill, load(path, model={contents.network}(...))"
         )
     try:
-        # no default of the caller's, nor the state of his random numbers, makes a difference
+        # no default of the caller's, nor the state of the random numbers, makes a difference
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
             schedule = Schedule.from_betas(torch.tensor(contents.betas, dtype=torch.float64))
             network = UNet(UNetConfig(**contents.config or {})) if model is None else model

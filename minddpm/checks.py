@@ -113,7 +113,7 @@ def check_rank(name: str, values: Tensor, shape: str) -> None:
 
 
 def check_one_each(coefficient: Tensor, images: Tensor) -> None:
-    """Raise ValueError where t, of which this coefficient was made, is not one for each image."""
+    """Raise ValueError unless t, and so the coefficient, is one number or one for each image."""
     if coefficient.ndim and coefficient.shape != images.shape[:1]:
         wanted = f"an int or have shape ({len(images) if images.ndim else 1},), one for each image"
         raise ValueError(f"t must be {wanted}, got {tuple(coefficient.shape)}")

@@ -56,7 +56,7 @@ def load_images(
             "mnist" or "fashion-mnist": fetched once and kept. For a folder of such a name, write
                 "./mnist".
         labels: whether to load labels too.
-        side: scale each image until its shorter side has so many pixels, then cut the middle square
+        side: scale each image until its shorter side has this many pixels, then cut the middle square
             out of it. If None, all images must have one size.
         channels: 1 for grey, 3 for colour; if None, as the images are, and colour where only some
             of them are.
@@ -340,7 +340,7 @@ def with_channels(images: Float[Tensor, "n c h w"], channels: int) -> Float[Tens
 
 
 def fit(images: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c {side} {side}"]:
-    """Scale images until their shorter side has so many pixels, and cut out the middle square."""
+    """Scale images until their shorter side has this many pixels, and cut out the middle square."""
     height, width = images.shape[2:]
     if height == width == side:
         return images

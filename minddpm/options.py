@@ -104,7 +104,7 @@ def add_images(command: argparse.ArgumentParser, default: str) -> None:
     command.add_argument(
         "--side",
         type=integer(1),
-        help="scale the images of --data until their shorter side has so many pixels, and cut the"
+        help="scale the images of --data until their shorter side has this many pixels, and cut the"
         " middle square out (default: leave them as they are)",
     )
     command.add_argument(

@@ -176,12 +176,12 @@ class UNet(OnHub):
         skips = []
         for down, blocks in zip(self.downs, self.encoder):
             h = down(h)
-            for block in blocks:
+            for block in blocks:  # type: ignore[attr-defined]  # a ModuleList, which torch hides
                 h = block(h, time_features)
                 skips.append(h)
         h = self.middle_out(self.attention(self.middle_in(h, time_features)), time_features)
         for blocks, up in zip(self.decoder, self.ups):
-            for block in blocks:
+            for block in blocks:  # type: ignore[attr-defined]  # a ModuleList, which torch hides
                 h = block(torch.cat([h, skips.pop()], dim=1), time_features)
             if skips:
                 h = F.interpolate(up(h), scale_factor=2.0)

@@ -101,7 +101,7 @@ def noisy_step(x_t: Tensor, t: int, x_0: Tensor, schedule: Schedule, noise: Tens
 
 
 def noisy_sampler(model: Model, schedule: Schedule, steps: int = 20) -> Tensor:
-    """Sample in a few steps, the last of which adds noise."""
+    """Sample in a few steps; the last one adds noise."""
     generator = Generator().manual_seed(SEED)
     network, shorter = respaced(model, schedule, steps)
 

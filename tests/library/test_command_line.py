@@ -171,16 +171,26 @@ def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
-    arguments = [sys.executable, "-m", "minddpm", "train", "--out", str(tmp_path / "run")]
+    # where tests run in the background, Ctrl-C is ignored by all that they start: heed it again
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys; from minddpm.__main__ import main; sys.exit(main(sys.argv[1:]))\n"
+    )
+    arguments = ["train", "--out", str(tmp_path / "run"), "--batch-size", "2"]
     process = subprocess.Popen(
-        [*arguments, "--batch-size", "2"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stderr is not None
     shown = b""
-    while b"2/18000" not in shown:
-        shown += process.stderr.read(1)
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=120)
+    try:
+        while b"2/18000" not in shown:
+            byte = process.stderr.read(1)
+            assert byte, shown.decode()  # it ended by itself
+            shown += byte
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130
     message = rest.decode().splitlines()[-1]
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"

@@ -57,6 +57,14 @@ def stop_after(monkeypatch, step):
     monkeypatch.setattr(training, "train_step", train_step)
 
 
+@pytest.fixture(autouse=True)
+def _heed_ctrl_c():
+    """Heed Ctrl-C, which is ignored where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def unchecked():
     """Let bad input through to the package's own checks, as it is without enforced annotations."""
