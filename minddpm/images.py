@@ -56,8 +56,8 @@ def load_images(
             "mnist" or "fashion-mnist": fetched once and kept. For a folder of such a name, write
                 "./mnist".
         labels: whether to load labels too.
-        side: scale each image until its shorter side has this many pixels, then cut the middle square
-            out of it. If None, all images must have one size.
+        side: scale each image until its shorter side has this many pixels, then cut the middle
+            square out of it. If None, all images must have one size.
         channels: 1 for grey, 3 for colour; if None, as the images are, and colour where only some
             of them are.
         split: "train" or "test", of a published data set, of IDX files, and of a folder with
