@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import re
 import sys
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -86,7 +88,7 @@ def run_train(options: argparse.Namespace) -> None:
         seed=options.seed,
         augment=AUGMENTS[augment_of(options)],
         metadata={
-            "source": options.data or options.source,
+            "source": Path(options.data).name if options.data else options.source,
             "augment": augment_of(options),
             "start_sha256": start_sha256,
             "labels": options.labels,
@@ -234,7 +236,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
             np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
             write_whole(options.samples, arrays.getvalue())
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; {start} images are kept in {options.samples}") from None
+        kept = f"{start} images are kept in {options.samples}" if start else "nothing is kept"
+        raise KeyboardInterrupt(f"stopped; {kept}") from None
     images = images[: options.count]
     if real is None:
         print(digit_report(images, progress=True))
@@ -277,7 +280,7 @@ def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c 
     try:
         with np.load(path) as arrays:
             images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ValueError(wanted) from None  # what numpy says would be advice on pickles
     check_settings(f"reuse {path}", was, settings)
     return images
@@ -411,7 +414,8 @@ def in_options(error: BaseException) -> str:
     """What an error says, in terms of the command line's options."""
     text = str(error)
     for argument, option in IN_OPTIONS.items():
-        text = text.replace(argument, option)
+        # whole words only, and no parts of a path
+        text = re.sub(rf"(?<![\w/.-]){re.escape(argument)}(?![/.-]|\w*_)", option, text)
     return text
 
 
@@ -436,7 +440,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = show_warning
             status = options.run(options)
             return status or 0
-    except (ValueError, OSError, FloatingPointError, torch.OutOfMemoryError) as error:
+    except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
         print(f"error: {in_options(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:

@@ -127,7 +127,26 @@ def load_splits(
     if not has_splits:
         files, others = find_idx(folder, "train"), find_idx(folder, "test")
         has_splits = files is not None and others is not None and files != others
-    return (train, load_images(path, split="test", **options)) if has_splits else hold_out(train)
+    if not has_splits:
+        return hold_out(train)
+    if channels is None:
+        options["channels"] = train.images.shape[1]
+    held_out = load_images(path, split="test", **options)
+    if held_out.images.shape[1:] != train.images.shape[1:]:
+        wanted, got = tuple(train.images.shape[1:]), tuple(held_out.images.shape[1:])
+        raise ValueError(f"the test images must have the shape {wanted} of the others, got {got}")
+    return train, renumbered(held_out, train.names)
+
+
+def renumbered(loaded: LoadedImages, names: tuple[str, ...]) -> LoadedImages:
+    """Number the labels as in `names`. Raises: ValueError for a label that is not among them."""
+    unknown = [name for name in loaded.names if name not in names]
+    if unknown:
+        raise ValueError(f"the test labels must be among {', '.join(names)}, got {unknown[0]}")
+    if loaded.labels is None or loaded.names == names:
+        return loaded
+    numbers = torch.tensor([names.index(name) for name in loaded.names], device="cpu")
+    return LoadedImages(loaded.images, numbers[loaded.labels], names)
 
 
 def hold_out(loaded: LoadedImages) -> tuple[LoadedImages, LoadedImages]:

@@ -58,7 +58,13 @@ def home_of(model: Model) -> tuple[torch.device, torch.dtype]:
 
 def classes_of(model: Model) -> int | None:
     """How many labels a model knows: 0 for none, None where its config does not say."""
-    return getattr(getattr(model, "config", None), "classes", None)
+    network = model.module if isinstance(model, nn.DataParallel) else model
+    return getattr(getattr(network, "config", None), "classes", None)
+
+
+def with_label(model: Model, label: Tensor | None) -> Model:
+    """The model as one of x_t and t alone, given these labels, one for each image."""
+    return model if label is None else lambda x_t, t: model(x_t, t, label)
 
 
 class Adapted(nn.Module):

@@ -28,12 +28,12 @@ from minddpm.checkpoints import (
     tensor_digest,
     write_whole,
 )
-from minddpm.checks import positive_integer
+from minddpm.checks import check_training_set, checked_batch_size, positive_integer
 from minddpm.data import data_digest
 from minddpm.images import as_images
 from minddpm.loss import simple_loss
-from minddpm.network import Model, home_of
-from minddpm.schedule import Schedule
+from minddpm.network import classes_of, home_of, with_label
+from minddpm.schedule import Schedule, check_schedule
 from minddpm.state import TrainState
 from minddpm.training import Augment, Loss, train
 
@@ -98,19 +98,23 @@ def train_to(
         is kept.
     """
     folder, images = Path(folder).expanduser(), as_images(images)
+    check_schedule(schedule)
+    check_training_set(images, labels, classes_of(model))
     measure = None
     if held_out is not None:
+        held_out = as_images(held_out)
+        check_training_set(held_out, held_out_labels, classes_of(model))
+        if held_out.shape[1:] != images.shape[1:]:
+            wanted, got = tuple(images.shape[1:]), tuple(held_out.shape[1:])
+            raise ValueError(f"held_out must have the shape {wanted} of the images, got {got}")
         measure = partial(
             held_out_loss,
-            images=as_images(held_out),
+            images=held_out,
             schedule=schedule,
             labels=held_out_labels,
             loss=loss,
         )
-    if batch_size is None:
-        batch_size = min(64, len(images))
-    if batch_size > len(images):
-        raise ValueError(f"batch_size must be at most the {len(images)} images, got {batch_size}")
+    batch_size = checked_batch_size(batch_size, len(images))
     steps, every = positive_integer("steps", steps), positive_integer("every", every)
     chosen: dict[str, Any] = {
         "steps": steps,
@@ -292,10 +296,10 @@ def held_out_loss(
     losses = []
     for start in range(0, len(images), HELD_OUT_AT_ONCE):
         x_0 = images[start : start + HELD_OUT_AT_ONCE].to(device, dtype)
-        network: Model = model
+        label = None
         if labels is not None:
-            network = partial(model, label=labels[start : start + HELD_OUT_AT_ONCE].to(device))
-        losses.append(loss(network, x_0, schedule, generator=generator).item())
+            label = labels[start : start + HELD_OUT_AT_ONCE].to(device)
+        losses.append(loss(with_label(model, label), x_0, schedule, generator=generator).item())
     return fmean(losses)
 
 

@@ -1,6 +1,5 @@
 """Training: one gradient step, and the whole loop (Ho et al. 2020, algorithm 1)."""
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 
@@ -11,7 +10,7 @@ from torch import Generator, Tensor, nn
 from minddpm.checks import check_training_set, checked_batch_size, positive_integer
 from minddpm.guidance import drop_labels
 from minddpm.loss import simple_loss
-from minddpm.network import classes_of, home_of
+from minddpm.network import classes_of, home_of, with_label
 from minddpm.noising import Images
 from minddpm.schedule import Rng, Schedule, check_schedule
 from minddpm.state import EMA, TrainState
@@ -43,8 +42,7 @@ def train_step(
         an accelerator, where the check would make each step wait, `train` makes it every 100 steps.
     Source: Ho et al. 2020, algorithm 1.
     """
-    network = model if label is None else functools.partial(model, label=label)
-    value = loss(network, x_0, schedule, generator=generator)
+    value = loss(with_label(model, label), x_0, schedule, generator=generator)
     if value.device.type == "cpu":
         check_finite(value)
     optimizer.zero_grad()
@@ -101,8 +99,9 @@ def train(
         seed: fixes order, times and noise; the model's first weights are the caller's.
         loss: what is minimised, called as `simple_loss` is.
         augment: changes a batch before it is used.
-        labels: of the images, 0..classes-1, for a model called as model(x_t, t, label=label). The
-            share `dropped` of them is replaced by `classes` (see `guidance.drop_labels`).
+        labels: of the images, 0..classes-1, for a model called as model(x_t, t, label). The share
+            `dropped` of them is replaced by `classes` (see `guidance.drop_labels`): the model's
+            own `config.classes`, else one more than the largest label.
         resume: tensors of an earlier state, from the same settings.
     Raises: TypeError or ValueError for settings out of range or the state of another model;
         FloatingPointError, naming the step, for a loss that is not finite.

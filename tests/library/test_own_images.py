@@ -416,8 +416,7 @@ def test_train_sample_and_evaluate_on_pictures_of_ones_own(tmp_path, run, mode, 
     code, _, message = run("evaluate", *drawn, *kept)
     assert code == 2
     assert message == (
-        f"error: the weights were trained on {tmp_path / 'mine'}: name images to measure by, with"
-        " --data"
+        "error: the weights were trained on mine: name images to measure by, with --data"
     )
 
 
@@ -521,3 +520,39 @@ def test_start_must_have_the_channels_of_the_images(tmp_path, run):
     code, _, message = run(*train_on(tmp_path / "colour", tmp_path / "b", *start))
     assert code == 2
     assert "--start must hold weights for images of 3 channels, got 1" in message
+
+
+def test_test_labels_are_numbered_as_those_trained_on(tmp_path):
+    for split, labels in (("train", ("cat", "dog", "fox")), ("test", ("dog", "fox"))):
+        for number, label in enumerate(labels):
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            Image.new("L", (8, 8), 10 * number).save(folder / "a.png")
+    train, held_out = load_splits(tmp_path, labels=True)
+    assert train.names == held_out.names == ("cat", "dog", "fox")
+    assert held_out.labels.tolist() == [1, 2]
+    (tmp_path / "test" / "fox").rename(tmp_path / "test" / "owl")
+    with pytest.raises(ValueError, match="must be among cat, dog, fox, got owl"):
+        load_splits(tmp_path, labels=True)
+
+
+def test_test_images_of_another_shape_are_refused_before_training(tmp_path):
+    for split, side in (("train", 8), ("test", 12)):
+        (tmp_path / split).mkdir()
+        Image.new("RGB", (side, side)).save(tmp_path / split / "a.png")
+    with pytest.raises(ValueError, match=r"shape \(3, 8, 8\) of the others, got \(3, 12, 12\)"):
+        load_splits(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["batch_size_xx", "a/side=3", "learning_rate.npz"])
+def test_a_path_is_named_as_it_was_given(run, tmp_path, name):
+    code, _, message = run("train", "--data", tmp_path / name, "--out", tmp_path / "run")
+    assert code == 2 and str(tmp_path / name) in message
+
+
+def test_arrays_of_a_kind_that_is_not_taken_are_refused_in_one_line(run, tmp_path):
+    for number, images in enumerate((np.zeros((4, 8, 8), np.int64), np.zeros((5, 0, 0), np.uint8))):
+        path = tmp_path / f"{number}.npz"
+        np.savez(path, images=images)
+        code, _, message = run("train", "--data", path, "--out", tmp_path / "run")
+        assert code == 2 and message.startswith("error: ") and "\n" not in message

@@ -311,7 +311,13 @@ def test_there_must_be_something_to_resume(tmp_path):
         ({"ema_decay": 1.0}, ValueError, r"decay must lie in \[0, 1\), got 1"),
         ({"labels": LABELS}, ValueError, "classes"),
         ({"images": 2 * IMAGES}, ValueError, r"images must lie in \[-1, 1\]"),
-        ({"images": IMAGES[:, :, :7]}, ValueError, "image sides must be multiples of 2"),
+        (
+            {"images": IMAGES[:, :, :7], "held_out": HELD_OUT[:, :, :7]},
+            ValueError,
+            "image sides must be multiples of 2",
+        ),
+        ({"held_out": HELD_OUT[:, :, :6]}, ValueError, "held_out must have the shape"),
+        ({"schedule": SCHEDULE.beta}, TypeError, "schedule must be a Schedule"),
         ({"held_out": 2 * HELD_OUT}, ValueError, r"images must lie in \[-1, 1\]"),
         ({"images": [IMAGES[0]]}, TypeError, "torch.stack"),
         ({"images": IMAGES.double()[:0]}, ValueError, "n at least 1"),
@@ -324,7 +330,7 @@ def test_settings_that_cannot_work_leave_nothing_behind(tmp_path, unchecked, cha
     model = network()
     untouched = copy.deepcopy(model)
     with pytest.raises(error, match=said):
-        train_to(tmp_path / "run", model, schedule=SCHEDULE, **given)
+        train_to(tmp_path / "run", model, **{"schedule": SCHEDULE} | given)
     assert not list(tmp_path.iterdir())
     assert same(model, untouched)
 
