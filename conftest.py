@@ -2,13 +2,19 @@
 
 import pytest
 
-SLOW = (  # files and single tests that start kernels, a browser, or sandboxes by the dozen
+SLOW = (  # files and single tests that start kernels, a browser or many sandboxes, or sample at length
     "notebooks",
     "solutions",
     "tests/browser",
     "tests/course/test_cheats.py::test_no_answer_of_the_course_can_be_had",
     "tests/course/test_exercises.py::test_solutions_earn_everything_and_stubs_nothing",
     "tests/course/test_nbgrader.py",
+    "tests/course/test_results.py::test_the_bound_of_50_steps_is_measured_again",
+    "tests/library/test_ddim.py::test_all_thousand_steps_equal_diffusers",
+    "tests/library/test_ddim.py::test_eta_1_is_ancestral_sampling_on_the_shorter_schedule",
+    "tests/library/test_ddim.py::test_few_steps_follow_the_flow_that_many_steps_show_down_and_up",
+    "tests/library/test_ddim.py::test_inversion_with_repeats_is_the_inverse",
+    "tests/library/test_sampler.py::test_trajectory_of_a_network_equals_diffusers",
     "tests/marking/test_grader.py",
     "tests/marking/test_hostile.py::test_no_hostile_notebook_earns_what_it_has_not_solved",
     "tests/notebooks/test_seeded_mistakes.py",
