@@ -2,7 +2,7 @@
 
 import pytest
 
-SLOW = (  # files and single tests that start kernels, a browser or many sandboxes, or sample at length
+SLOW = (  # what starts kernels, a browser or many sandboxes, or samples at length
     "notebooks",
     "solutions",
     "tests/browser",
