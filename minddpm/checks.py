@@ -27,7 +27,7 @@ def positive_integer(name: str, value: Any) -> int:
 
     Raises: TypeError for a value that is not an integer, ValueError for one below 1.
     """
-    if isinstance(value, (bool, np.bool_)) or not is_integer(value):
+    if not is_integer(value):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
@@ -36,11 +36,13 @@ def positive_integer(name: str, value: Any) -> int:
 
 def is_integer(value: Any) -> bool:
     """Whether Python takes the value for an integer; True and False do not count."""
+    if isinstance(value, (bool, np.bool_)):  # before an older NumPy takes one for a number
+        return False
     try:
         operator.index(value)
     except TypeError:
         return False
-    return not isinstance(value, (bool, np.bool_))
+    return True
 
 
 def checked_shape(image_shape: Any) -> tuple[int, ...]:
