@@ -222,8 +222,7 @@ def grade(
                 bar.update()
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            for running in list(Running.all):  # otherwise each would go on until its time is up
-                running.interrupt()
+            sandbox.stop()  # otherwise each submission would go on until its time is up
             raise
     now = set(keys.values())
     latest = {graded.key: graded for graded in read_results(results) if graded.key in now}

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from marking.course import Course
 from marking.outcome import Array
@@ -84,6 +85,14 @@ class Sandbox:
     limits: Limits
     room: Path
     bwrap: str | None
+    running: weakref.WeakSet[Running] = field(default_factory=weakref.WeakSet)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End every submission that runs here at once, and let no other start."""
+        self.stopped.set()
+        for running in list(self.running):
+            running.interrupt()
 
 
 class Lost(Exception):
@@ -173,19 +182,19 @@ class Running:
     Raises: Lost where its process does not get through its cells.
     """
 
-    all: ClassVar[weakref.WeakSet[Running]] = weakref.WeakSet()
-
     def __init__(self, sandbox: Sandbox, cells: Sequence[tuple[int, str]], deadline: float) -> None:
         self.deadline = deadline
         self.course = sandbox.course
         self.limits = sandbox.limits
         self.attempts: list[str] = []
-        Running.all.add(self)
         self.folder = tempfile.TemporaryDirectory(
             prefix="marking-submission-", ignore_cleanup_errors=True
         )
         self.channel, self.process = started(sandbox, self.folder.name)
+        sandbox.running.add(self)
         try:
+            if sandbox.stopped.is_set():  # after it was added: `stop` sees one or the other
+                raise Lost("grading was stopped")
             self.errors = self.run(cells)
         except BaseException:  # nobody else could close it
             self.close()

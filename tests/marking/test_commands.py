@@ -17,6 +17,7 @@ from quadratics import COURSE, solved
 from marking.commands import add_marking_commands
 from marking.hostile import as_notebook
 from marking.pages import templates
+from marking.sandbox.parent import Limits, Lost, Running, prepared_sandbox
 
 HERE = Path(__file__).parent
 unix = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
@@ -206,3 +207,12 @@ def test_solutions_that_nbgrader_would_not_take_are_refused(tmp_path, content, w
     with pytest.raises(ValueError, match=words):
         run("nbgrader-course", tmp_path / "course", "--solutions", tmp_path)
     assert not (tmp_path / "course").exists()
+
+
+@unix
+def test_a_submission_that_starts_after_the_stop_does_not_run():
+    """A thread may be about to start one when Ctrl-C is pressed."""
+    with prepared_sandbox(COURSE, Limits(timeout=60)) as sandbox:
+        sandbox.stop()
+        with pytest.raises(Lost, match="grading was stopped"):
+            Running(sandbox, [(1, "while True: pass")], time.monotonic() + 60)
