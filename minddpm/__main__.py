@@ -123,24 +123,24 @@ def augment_of(options: argparse.Namespace) -> str:
     return options.augment or ("jitter" if options.data is None else "none")
 
 
-def started_from(path: Path, wanted: UNetConfig) -> tuple[UNet, Schedule]:
+def started_from(path: Path, expected: UNetConfig) -> tuple[UNet, Schedule]:
     """A network with the weights of a checkpoint, and its schedule.
 
     Weights without labels may begin a network with them, whose rows of labels begin at zero.
     """
     start, schedule, _ = load(path)
-    if start.config.image_channels != wanted.image_channels:
+    if start.config.image_channels != expected.image_channels:
         raise ValueError(
-            f"--start must hold weights for images of {wanted.image_channels} channels, got"
+            f"--start must hold weights for images of {expected.image_channels} channels, got"
             f" {start.config.image_channels}"
         )
-    if start.config.classes not in (0, wanted.classes):
+    if start.config.classes not in (0, expected.classes):
         raise ValueError(
-            f"--start must hold weights for {wanted.classes} labels or none, got"
+            f"--start must hold weights for {expected.classes} labels or none, got"
             f" {start.config.classes}"
         )
-    model = UNet(replace(start.config, classes=wanted.classes))
-    model.load_state_dict(start.state_dict(), strict=wanted.classes == start.config.classes)
+    model = UNet(replace(start.config, classes=expected.classes))
+    model.load_state_dict(start.state_dict(), strict=expected.classes == start.config.classes)
     return model, schedule
 
 
@@ -166,7 +166,7 @@ def run_sample(options: argparse.Namespace) -> None:
         )
     if not options.out.parent.is_dir():  # refused now, before minutes are spent on the images
         raise FileNotFoundError(
-            f"wanted an existing folder to write {options.out.name} in, got {options.out.parent}"
+            f"expected an existing folder to write {options.out.name} in, got {options.out.parent}"
         )
     check_writable(options.out.parent)
     picture_format(options.out)
@@ -191,7 +191,7 @@ def label_number(name: str, config: UNetConfig, metadata: Mapping[str, Any]) -> 
     """The number of a label that is called by its name."""
     if not config.classes:
         raise ValueError(
-            f"wanted weights that know labels, to draw {name!r}, got some trained without --labels"
+            f"expected weights that know labels, to draw {name!r}, got some trained without --labels"
         )
     names = metadata.get("label_names") or [str(number) for number in range(config.classes)]
     if name not in names:
@@ -274,14 +274,14 @@ def fingerprint(model: UNet, schedule: Schedule) -> str:
 
 def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c h w"]:
     """Read the samples of an earlier evaluation, and refuse those drawn with other settings."""
-    wanted = f"wanted the samples of an earlier evaluation in {path}, got a file of another kind"
+    expected = f"expected the samples of an earlier evaluation in {path}, got a file of another kind"
     if not zipfile.is_zipfile(path):
-        raise ValueError(wanted)
+        raise ValueError(expected)
     try:
         with np.load(path) as arrays:
             images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise ValueError(wanted) from None  # what numpy says would be advice on pickles
+        raise ValueError(expected) from None  # what numpy says would be advice on pickles
     check_settings(f"reuse {path}", was, settings)
     return images
 

@@ -187,14 +187,14 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
     if content[:4] != magic:
         raise ValueError(
             f"{path} is not an IDX file of unsigned bytes with rank {rank}: "
-            f"wanted it to start with {magic.hex()}, got {content[:4].hex() or 'nothing'}"
+            f"expected it to start with {magic.hex()}, got {content[:4].hex() or 'nothing'}"
         )
     if len(content) < start:
-        raise ValueError(f"{path} ends within its header: wanted {start} bytes, got {len(content)}")
+        raise ValueError(f"{path} ends within its header: expected {start} bytes, got {len(content)}")
     shape = np.frombuffer(content[4:start], ">u4").tolist()
-    wanted, got = math.prod(shape), len(content) - start
-    if got != wanted:
+    expected, got = math.prod(shape), len(content) - start
+    if got != expected:
         raise ValueError(
-            f"{path} announces shape {tuple(shape)}: wanted {wanted} bytes of content, got {got}"
+            f"{path} announces shape {tuple(shape)}: expected {expected} bytes of content, got {got}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

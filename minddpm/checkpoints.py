@@ -159,9 +159,9 @@ def check_writable(folder: Path) -> None:
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
-        raise NotADirectoryError(f"wanted a folder to write in, got the file {there}")
+        raise NotADirectoryError(f"expected a folder to write in, got the file {there}")
     if not os.access(there, os.W_OK):
-        raise PermissionError(f"wanted a folder to write in, got {there}, which is read-only")
+        raise PermissionError(f"expected a folder to write in, got {there}, which is read-only")
 
 
 class Contents(NamedTuple):
@@ -182,7 +182,7 @@ def read(path: str | Path, part: str = "model") -> Contents:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
-            f"wanted a checkpoint at {path}, got {'a folder' if path.is_dir() else 'no file'}"
+            f"expected a checkpoint at {path}, got {'a folder' if path.is_dir() else 'no file'}"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -193,7 +193,7 @@ def read(path: str | Path, part: str = "model") -> Contents:
     except SafetensorError as error:
         size = path.stat().st_size
         raise ValueError(
-            f"wanted a whole safetensors file, got {path}, {size} bytes, empty, truncated or of"
+            f"expected a whole safetensors file, got {path}, {size} bytes, empty, truncated or of"
             f" another kind: {error}"
         ) from error
     if header.get("format") == FIRST_FORMAT:
@@ -205,19 +205,19 @@ def read(path: str | Path, part: str = "model") -> Contents:
         )
     if header["minddpm"] != VERSION:
         raise ValueError(
-            f"wanted a checkpoint of version {VERSION}, got {path} of version {header['minddpm']}"
+            f"expected a checkpoint of version {VERSION}, got {path} of version {header['minddpm']}"
         )
     try:
         values = {name: json.loads(header[name]) for name in ("config", "betas", "metadata")}
     except (KeyError, ValueError) as error:
         raise ValueError(
-            f"{path} has a damaged header: wanted JSON in config, betas and metadata, got {error!r}"
+            f"{path} has a damaged header: expected JSON in config, betas and metadata, got {error!r}"
         ) from error
     kinds = {"config": (dict, type(None)), "betas": (list,), "metadata": (dict,)}
-    for name, wanted in kinds.items():
-        if not isinstance(values[name], wanted):
+    for name, expected in kinds.items():
+        if not isinstance(values[name], expected):
             got = textwrap.shorten(header[name], 40)
-            raise ValueError(f"{path} has a damaged header: wanted other JSON in {name}, got {got}")
+            raise ValueError(f"{path} has a damaged header: expected other JSON in {name}, got {got}")
     return Contents(header.get("holds", ""), header.get("network", ""), **values, tensors=tensors)
 
 
@@ -292,13 +292,13 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = Fals
     wrong = [f"Missing key {name}" for name in names if name not in tensors]
     wrong += [f"Unexpected key {name}" for name in tensors if name not in names]
     for name in names.keys() & tensors.keys():
-        given, wanted = tensors[name], own[names[name]]
-        if given.shape != wanted.shape:
+        given, expected = tensors[name], own[names[name]]
+        if given.shape != expected.shape:
             wrong.append(
-                f"size mismatch for {name}: wanted {tuple(wanted.shape)}, got {tuple(given.shape)}"
+                f"size mismatch for {name}: expected {tuple(expected.shape)}, got {tuple(given.shape)}"
             )
-        elif given.is_floating_point() != wanted.is_floating_point():
-            kind = "floating point" if wanted.is_floating_point() else "integers"
+        elif given.is_floating_point() != expected.is_floating_point():
+            kind = "floating point" if expected.is_floating_point() else "integers"
             wrong.append(f"{name} must be {kind}, got {given.dtype}")
     if wrong:
         raise ValueError("; ".join(wrong))
@@ -316,7 +316,7 @@ def load_training(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     contents = read(beside if beside.is_file() else path, part="training")
     if contents.holds != "training":
         raise ValueError(
-            f"wanted a training state to resume from, got {path}, which was saved for sampling only"
+            f"expected a training state to resume from, got {path}, which was saved for sampling only"
         )
     return contents.metadata, contents.tensors
 

@@ -79,8 +79,8 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
         whole = values.dtype == torch.float64 and values.ndim == 1 and 2 <= len(values) == len(beta)
         if not whole:
             got = f"{tuple(values.shape)} of {values.dtype}"
-            wanted = "float64 and of shape (T+1,) with T at least 1"
-            raise ValueError(f"{name} must be {wanted}, got {got}: {advice}")
+            expected = "float64 and of shape (T+1,) with T at least 1"
+            raise ValueError(f"{name} must be {expected}, got {got}: {advice}")
     if beta[0] != 0:
         raise ValueError(f"beta must start with beta[0] = 0, got {beta[0].item():g}: {advice}")
     outside = ~((beta[1:] > 0) & (beta[1:] < 1))  # true for NaN as well
@@ -117,8 +117,8 @@ def check_rank(name: str, values: Tensor, shape: str) -> None:
 def check_one_each(coefficient: Tensor, images: Tensor) -> None:
     """Raise ValueError unless t, and so the coefficient, is one number or one for each image."""
     if coefficient.ndim and coefficient.shape != images.shape[:1]:
-        wanted = f"an int or have shape ({len(images) if images.ndim else 1},), one for each image"
-        raise ValueError(f"t must be {wanted}, got {tuple(coefficient.shape)}")
+        expected = f"an int or have shape ({len(images) if images.ndim else 1},), one for each image"
+        raise ValueError(f"t must be {expected}, got {tuple(coefficient.shape)}")
 
 
 def check_clouds(means: Tensor, variance: float, weights: Tensor) -> None:
@@ -138,20 +138,20 @@ def check_time(t: Any, first: int, last: int) -> Tensor:
     Raises: TypeError for a t that is not integer, ValueError for one outside first..last or of
         another rank.
     """
-    wanted = "t must be an int or an int64 tensor"
+    expected = "t must be an int or an int64 tensor"
     if isinstance(t, np.ndarray) and t.ndim:
-        raise TypeError(f"{wanted}, got {kind_of(t)}: use torch.from_numpy(t).long()")
+        raise TypeError(f"{expected}, got {kind_of(t)}: use torch.from_numpy(t).long()")
     if isinstance(t, Sequence):
-        raise TypeError(f"{wanted}, got {kind_of(t)}: use torch.tensor(t)")
+        raise TypeError(f"{expected}, got {kind_of(t)}: use torch.tensor(t)")
     if isinstance(t, Tensor):
         if t.dtype != torch.int64:
-            raise TypeError(f"{wanted}, got a tensor of {t.dtype}")
+            raise TypeError(f"{expected}, got a tensor of {t.dtype}")
         if t.ndim > 1:
             raise ValueError(f"t must be an int or have shape (b,), got {tuple(t.shape)}")
         times = t.detach().cpu()
     else:
         if not is_integer(t):
-            raise TypeError(f"{wanted}, got {type(t).__name__}")
+            raise TypeError(f"{expected}, got {type(t).__name__}")
         times = torch.tensor(operator.index(t), device="cpu")
     outside = times[(times < first) | (times > last)]
     if outside.numel():
@@ -191,8 +191,8 @@ def check_like(name: str, tensor: Any, images: Any) -> None:
 def check_same_shape(name: str, tensor: Tensor, images: Tensor) -> None:
     """Raise ValueError unless the tensor has exactly the images' shape."""
     if tensor.shape != images.shape:
-        wanted, got = tuple(images.shape), tuple(tensor.shape)
-        raise ValueError(f"{name} must have the images' shape {wanted}, got {got}")
+        expected, got = tuple(images.shape), tuple(tensor.shape)
+        raise ValueError(f"{name} must have the images' shape {expected}, got {got}")
 
 
 def check_range(images: Any) -> None:
@@ -220,8 +220,8 @@ def check_labels(labels: Any, classes: int | None) -> None:
     values = labels.cpu() if isinstance(labels, Tensor) else torch.tensor(labels, device="cpu")
     outside = values[(values < 0) | (values >= (math.inf if classes is None else classes))]
     if outside.numel():
-        wanted = "at 0 or above" if classes is None else f"in 0..{classes - 1}"
-        raise ValueError(f"label must lie {wanted}, got {outside.flatten()[0].item()}")
+        expected = "at 0 or above" if classes is None else f"in 0..{classes - 1}"
+        raise ValueError(f"label must lie {expected}, got {outside.flatten()[0].item()}")
 
 
 def check_training_set(images: Any, labels: Any, classes: int | None) -> None:
@@ -250,8 +250,8 @@ def check_unet_config(config: Any) -> None:
     """Raise ValueError unless a U-Net can be built from this `unet.UNetConfig`."""
     widths, groups = config.channels, config.groups
     if groups < 1 or not widths or any(width < 1 or width % groups for width in widths):
-        wanted = f"a positive multiple of groups={groups}"
-        raise ValueError(f"every width must be {wanted}, got {widths}")
+        expected = f"a positive multiple of groups={groups}"
+        raise ValueError(f"every width must be {expected}, got {widths}")
     for name, least in (("image_channels", 1), ("blocks", 1), ("classes", 0)):
         value = getattr(config, name)
         if value < least:
@@ -271,8 +271,8 @@ def check_one_for_each(name: str, values: Any, images: Tensor) -> None:
         got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
         raise TypeError(f"{name} must be an int64 tensor, got {got}")
     if values.shape != images.shape[:1]:
-        wanted = f"({len(images)},), one for each image"
-        raise ValueError(f"{name} must have shape {wanted}, got {tuple(values.shape)}")
+        expected = f"({len(images)},), one for each image"
+        raise ValueError(f"{name} must have shape {expected}, got {tuple(values.shape)}")
 
 
 def check_unet_input(
@@ -283,14 +283,14 @@ def check_unet_input(
     if x_t.dtype != dtype and not torch.is_autocast_enabled(x_t.device.type):
         raise TypeError(f"images must have the network's dtype {dtype}, got {x_t.dtype}")
     if x_t.ndim != 4 or x_t.shape[1] != config.image_channels:
-        wanted = f"(b, {config.image_channels}, height, width)"
-        raise ValueError(f"images must have shape {wanted}, got {tuple(x_t.shape)}")
+        expected = f"(b, {config.image_channels}, height, width)"
+        raise ValueError(f"images must have shape {expected}, got {tuple(x_t.shape)}")
     halvings = len(config.channels) - 1
     multiple = 2**halvings
     height, width = x_t.shape[2:]
     if any(side < 1 or side % multiple for side in (height, width)):
-        wanted = f"multiples of {multiple} to be halved {halvings} times"
-        raise ValueError(f"image sides must be {wanted}, got {height}x{width}")
+        expected = f"multiples of {multiple} to be halved {halvings} times"
+        raise ValueError(f"image sides must be {expected}, got {height}x{width}")
     check_one_for_each("t", t, x_t)
     if label is None:
         return
@@ -299,5 +299,5 @@ def check_unet_input(
         raise ValueError("label must be None for a network without classes")
     # on an accelerator a look at the values would wait for the device at each step
     if label.device.type == "cpu" and not bool(((label >= 0) & (label <= config.classes)).all()):
-        wanted = f"in 0..{config.classes}, the last for none"
-        raise ValueError(f"label must lie {wanted}, got {label.tolist()}")
+        expected = f"in 0..{config.classes}, the last for none"
+        raise ValueError(f"label must lie {expected}, got {label.tolist()}")

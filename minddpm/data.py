@@ -46,7 +46,7 @@ def load_mnist(
         raise ValueError(f"source must be 'bundled' or 'full', got {source!r}")
     if pixels.shape != (len(labels), 28, 28) or labels.max(initial=0) > 9:
         raise ValueError(
-            "wanted an image of 28 x 28 pixels for each label 0..9, got images of shape"
+            "expected an image of 28 x 28 pixels for each label 0..9, got images of shape"
             f" {pixels.shape} and {len(labels)} labels up to {labels.max(initial=0)}"
         )
     return from_bytes(pixels)[:, None], torch.from_numpy(labels.astype(np.int64))

@@ -63,6 +63,6 @@ def picture_format(path: Path, mode: str = "RGB") -> str:
         Image.new(mode, (8, 8)).save(io.BytesIO(), name or path.suffix)
     except (OSError, ValueError, KeyError) as error:  # not every format takes every picture
         raise ValueError(
-            f"wanted the name of a picture that can be written, such as {path.stem}.png, got {path}"
+            f"expected the name of a picture that can be written, such as {path.stem}.png, got {path}"
         ) from error
     return name

@@ -28,7 +28,7 @@ NAMED = 5  # files or sizes listed in a message
 
 
 class LoadedImages(NamedTuple):
-    """Images with their labels, if these were wanted."""
+    """Images with their labels, where there are any."""
 
     images: Float[Tensor, "n c h w"]  # in [-1, 1]
     labels: Int64[Tensor, " n"] | None  # 0 to len(names) - 1
@@ -49,7 +49,7 @@ def load_images(
         path: one of these:
             a folder of pictures of any format that Pillow reads, in subfolders or not; with labels,
                 each subfolder is a label, named as the folder. Transparent parts become black.
-            an .npz file with an array `images`, and `labels` if wanted: shape (n, h, w),
+            an .npz file with an array `images`, and `labels` if you want them: shape (n, h, w),
                 (n, h, w, c) or (n, c, h, w), c being 1 or 3; uint8, or floating point in [-1, 1].
             the official IDX files of MNIST and its kin, plain or gzipped, or a folder that holds
                 them, such as torchvision's root.
@@ -94,13 +94,13 @@ def read_source(
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(
-            f"wanted a folder of pictures, an .npz file, IDX files, or one of"
+            f"expected a folder of pictures, an .npz file, IDX files, or one of"
             f" {', '.join(ARCHIVES)}, got {path}, which does not exist"
         )
     files = find_idx(path, split)
     if files is not None:
         if labels and files[1] is None:
-            raise ValueError(f"wanted labels beside {files[0]}, got no file of them")
+            raise ValueError(f"expected labels beside {files[0]}, got no file of them")
         given = read_idx(files[1], rank=1) if labels and files[1] else None
         return idx_images(read_idx(files[0], rank=3), given)
     if path.is_dir():
@@ -108,7 +108,7 @@ def read_source(
         return read_folder(path / split if has_splits else path, labels, side, channels)
     if path.suffix.lower() == ".npz":
         return read_npz(path, labels)
-    raise ValueError(f"wanted a folder of pictures, an .npz file or IDX files, got the file {path}")
+    raise ValueError(f"expected a folder of pictures, an .npz file or IDX files, got the file {path}")
 
 
 def load_splits(
@@ -133,8 +133,8 @@ def load_splits(
         options["channels"] = train.images.shape[1]
     held_out = load_images(path, split="test", **options)
     if held_out.images.shape[1:] != train.images.shape[1:]:
-        wanted, got = tuple(train.images.shape[1:]), tuple(held_out.images.shape[1:])
-        raise ValueError(f"the test images must have the shape {wanted} of the others, got {got}")
+        expected, got = tuple(train.images.shape[1:]), tuple(held_out.images.shape[1:])
+        raise ValueError(f"the test images must have the shape {expected} of the others, got {got}")
     return train, renumbered(held_out, train.names)
 
 
@@ -157,7 +157,7 @@ def hold_out(loaded: LoadedImages) -> tuple[LoadedImages, LoadedImages]:
     """
     images, labels, names = loaded
     if len(images) < 2:
-        raise ValueError(f"wanted at least 2 images, one of them to measure by, got {len(images)}")
+        raise ValueError(f"expected at least 2 images, one of them to measure by, got {len(images)}")
     count = min(max(1, len(images) // 10), 500)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(images), generator=generator, device="cpu")
@@ -225,7 +225,7 @@ def array_images(pixels: np.ndarray) -> Float[Tensor, "n c h w"]:
         raise TypeError(f"images must be uint8 or floating point, got {pixels.dtype}")
     if pixels.size and pixels.min() >= 0 and 0.5 < pixels.max() <= 1:
         warnings.warn(
-            "all pixels lie in [0, 1], where [-1, 1] is wanted: if 0 is black, use 2 * images - 1",
+            "all pixels lie in [0, 1], not [-1, 1]: if 0 is black, use 2 * images - 1",
             stacklevel=2,
         )
     return torch.from_numpy(pixels.astype(np.float32))
@@ -248,17 +248,17 @@ def idx_images(
 def read_npz(path: Path, labels: bool) -> LoadedImages:
     """Read the arrays `images` and `labels` of an .npz file; labels may be numbers or words."""
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"wanted an .npz file, got {path}, which is none")
+        raise ValueError(f"expected an .npz file, got {path}, which is none")
     names = ("images", "labels") if labels else ("images",)
     with np.load(path) as file:
         missing = [name for name in names if name not in file]
         if missing:
-            raise ValueError(f"wanted an array {missing[0]!r} in {path}, got {', '.join(file)}")
+            raise ValueError(f"expected an array {missing[0]!r} in {path}, got {', '.join(file)}")
         try:
             arrays = {name: file[name] for name in names}
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
             raise ValueError(
-                f"wanted arrays of numbers in {path}, got damaged ones or Python objects"
+                f"expected arrays of numbers in {path}, got damaged ones or Python objects"
             ) from None  # what numpy says would be advice on pickles
     images = as_images(arrays["images"])
     if not labels:
@@ -273,7 +273,7 @@ def check_count(images: Tensor, labels: np.ndarray) -> None:
     """Raise unless there is one label for each image."""
     if labels.shape != images.shape[:1]:
         raise ValueError(
-            f"wanted one label for each of {len(images)} images, got labels of shape {labels.shape}"
+            f"expected one label for each of {len(images)} images, got labels of shape {labels.shape}"
         )
 
 
@@ -283,7 +283,7 @@ def read_folder(folder: Path, labels: bool, side: int | None, channels: int | No
     files = [file for file in paths if not any(part.startswith(".") for part in file.parts)]
     if labels and any(len(file.parts) == 1 for file in files):
         loose = next(file for file in files if len(file.parts) == 1)
-        raise ValueError(f"wanted a folder for each label in {folder}, got the file {loose} beside")
+        raise ValueError(f"expected a folder for each label in {folder}, got the file {loose} beside")
     pictures: dict[Path, Tensor] = {}
     skipped: dict[Path, str] = {}
     for file in files:
@@ -296,7 +296,7 @@ def read_folder(folder: Path, labels: bool, side: int | None, channels: int | No
     unread = some(str(file) for file in skipped)
     if not pictures:
         got = f"only {unread}, which cannot be read" if skipped else "no file"
-        raise ValueError(f"wanted pictures in {folder}, got {got}")
+        raise ValueError(f"expected pictures in {folder}, got {got}")
     if skipped:
         warnings.warn(
             f"skipped {len(skipped)} of {len(files)} files in {folder} that cannot be read as"
@@ -318,7 +318,7 @@ def read_folder(folder: Path, labels: bool, side: int | None, channels: int | No
     names = sorted(set(folders))
     lost = sorted({file.parts[0] for file in skipped} - set(names))
     if lost:
-        raise ValueError(f"wanted pictures of each label in {folder}, got none in {some(lost)}")
+        raise ValueError(f"expected pictures of each label in {folder}, got none in {some(lost)}")
     return LoadedImages(images, torch.tensor([*map(names.index, folders)], device="cpu"), (*names,))
 
 

@@ -35,8 +35,8 @@ def integer(least: int) -> Callable[[str], int]:
     return read
 
 
-def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
-    """Make a reader of an option that is a number, which `wanted` describes and `fits` tests."""
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """Make a reader of an option that is a number, which `expected` describes and `fits` tests."""
 
     def read(text: str) -> float:
         try:
@@ -44,7 +44,7 @@ def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]
         except ValueError:
             value = math.nan
         if not fits(value):
-            raise argparse.ArgumentTypeError(f"must be a number {wanted}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"must be a number {expected}, got {text!r}")
         return value
 
     return read

@@ -105,8 +105,8 @@ def train_to(
         held_out = as_images(held_out)
         check_training_set(held_out, held_out_labels, classes_of(model))
         if held_out.shape[1:] != images.shape[1:]:
-            wanted, got = tuple(images.shape[1:]), tuple(held_out.shape[1:])
-            raise ValueError(f"held_out must have the shape {wanted} of the images, got {got}")
+            expected, got = tuple(images.shape[1:]), tuple(held_out.shape[1:])
+            raise ValueError(f"held_out must have the shape {expected} of the images, got {got}")
         measure = partial(
             held_out_loss,
             images=held_out,
@@ -188,7 +188,7 @@ class Records:
     started: float  # when the run would have started, had it never stopped
 
     def keep(self, state: TrainState, *, log_row: bool) -> None:
-        """Write a checkpoint, and before it, if wanted, a row of the log.
+        """Write a checkpoint, and before it, if asked, a row of the log.
 
         Raises: FloatingPointError for weights, or a held-out loss, that are not finite: they must
             not replace the last good ones.

@@ -80,7 +80,7 @@ class TrainState:
                 raise KeyError("the optimizer's moments")
             self.model.load_state_dict(parts["weights"])
         except (KeyError, RuntimeError) as error:
-            wanted = "the training state of such a model"
-            raise ValueError(f"resume must hold {wanted}, got another: {error}") from error
+            expected = "the training state of such a model"
+            raise ValueError(f"resume must hold {expected}, got another: {error}") from error
         self.optimizer.load_state_dict(state)
         self.step = self.average.updates = step

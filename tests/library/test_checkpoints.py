@@ -122,7 +122,7 @@ def test_a_training_state_comes_back(tmp_path, model):
 def test_a_checkpoint_without_training_state_cannot_be_resumed(tmp_path, model):
     path = save(tmp_path / "model", model, linear_schedule())
     with pytest.raises(
-        ValueError, match="wanted a training state to resume from, got .*saved for sampling only"
+        ValueError, match="expected a training state to resume from, got .*saved for sampling only"
     ):
         load_training(path)
 
@@ -137,10 +137,10 @@ def reader(request):
 
 def test_a_missing_file(tmp_path, reader):
     with pytest.raises(
-        FileNotFoundError, match="wanted a checkpoint at .*nothing.safetensors, got no file"
+        FileNotFoundError, match="expected a checkpoint at .*nothing.safetensors, got no file"
     ):
         reader(tmp_path / "nothing.safetensors")
-    with pytest.raises(FileNotFoundError, match="wanted a checkpoint at .*, got a folder"):
+    with pytest.raises(FileNotFoundError, match="expected a checkpoint at .*, got a folder"):
         reader(tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_a_file_of_another_kind(tmp_path, reader, content):
     path = tmp_path / "other"
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=f"wanted a whole safetensors file, got .*other, {len(content)} bytes"
+        ValueError, match=f"expected a whole safetensors file, got .*other, {len(content)} bytes"
     ):
         reader(path)
 
@@ -163,7 +163,7 @@ def test_a_truncated_file(tmp_path, model, reader, share):
     content = path.read_bytes()
     path.write_bytes(content[: math.ceil(share * len(content))])
     path = tmp_path / "model"
-    with pytest.raises(ValueError, match="wanted a whole safetensors file, got .* truncated"):
+    with pytest.raises(ValueError, match="expected a whole safetensors file, got .* truncated"):
         reader(path)
 
 
@@ -205,7 +205,7 @@ def test_a_damaged_header(tmp_path, model, reader, change):
     header = header_of(path) | change
     kept = {name: value for name, value in header.items() if value is not None}
     save_file(load_file(path), path, kept)
-    with pytest.raises(ValueError, match="has a damaged header: wanted "):
+    with pytest.raises(ValueError, match="has a damaged header: expected "):
         reader(tmp_path / "x")
 
 

@@ -341,7 +341,7 @@ def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small,
     assert code == 2
     assert (
         message
-        == f"error: wanted a checkpoint at {tmp_path / 'checkpoint.safetensors'}, got no file"
+        == f"error: expected a checkpoint at {tmp_path / 'checkpoint.safetensors'}, got no file"
     )
     run(*train_arguments(tmp_path, steps=2))
     code, _, message = run(*train_arguments(tmp_path, steps=2))
@@ -602,7 +602,7 @@ def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint,
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("nowhere/digits.png", "wanted an existing folder to write digits.png in, got "),
+        ("nowhere/digits.png", "expected an existing folder to write digits.png in, got "),
         ("digits.docx", "can be written, such as digits.png, got .*digits.docx"),
         ("digits", "can be written, such as digits.png, got .*digits"),
         ("digits.xbm", "can be written, such as digits.png, got .*digits.xbm"),
@@ -716,7 +716,7 @@ def test_a_file_that_holds_no_samples_is_refused(tmp_path, checkpoint, run, writ
     code, _, message = run("evaluate", "--checkpoint", checkpoint, "--samples", samples)
     assert code == 2
     assert message == (
-        f"error: wanted the samples of an earlier evaluation in {samples}, got a file of another"
+        f"error: expected the samples of an earlier evaluation in {samples}, got a file of another"
         " kind"
     )
 
@@ -730,7 +730,7 @@ def test_a_checkpoint_that_is_none_costs_one_line(tmp_path, run, monkeypatch, co
     (tmp_path / "text").write_text("no weights")
     code, out, message = run(*command, "--checkpoint", "text")
     assert (code, out) == (2, "")
-    assert message.startswith("error: wanted a whole safetensors file, got text, 10 bytes")
+    assert message.startswith("error: expected a whole safetensors file, got text, 10 bytes")
 
 
 def test_the_module_runs_and_an_error_is_one_line_without_a_traceback(tmp_path):
@@ -746,7 +746,7 @@ def test_the_module_runs_and_an_error_is_one_line_without_a_traceback(tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: wanted a checkpoint at nowhere, got no file\n"
+    assert done.stderr == "error: expected a checkpoint at nowhere, got no file\n"
 
 
 # precision and device
@@ -856,7 +856,7 @@ def test_a_folder_that_is_read_only_is_refused_before_sampling(
         code, _, message = run(*arguments[:2], tmp_path / arguments[2], *weights)
         assert (code, message) == (
             2,
-            f"error: wanted a folder to write in, got {tmp_path}, which is read-only",
+            f"error: expected a folder to write in, got {tmp_path}, which is read-only",
         )
     assert not (tmp_path / "new").exists()
 
@@ -865,7 +865,7 @@ def test_an_out_that_is_a_file_is_refused(tmp_path, small, run):
     (tmp_path / "taken").write_text("")
     code, _, message = run(*train_arguments(tmp_path / "taken"))
     assert code == 2
-    assert message.endswith(f"wanted a folder to write in, got the file {tmp_path / 'taken'}")
+    assert message.endswith(f"expected a folder to write in, got the file {tmp_path / 'taken'}")
 
 
 def test_fewer_images_than_a_batch_are_all_taken(tmp_path, small, run):

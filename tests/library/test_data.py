@@ -363,28 +363,28 @@ IMAGES_FILE, LABELS_FILE = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (IMAGES_FILE, b"", "wanted it to start with 00000803, got nothing"),
+        (IMAGES_FILE, b"", "expected it to start with 00000803, got nothing"),
         (IMAGES_FILE, b"<html>404</html>", "is not a whole gzip file"),
         (IMAGES_FILE, packed(idx(PIXELS))[:-100], "is not a whole gzip file"),
-        (IMAGES_FILE, packed(b""), "wanted it to start with 00000803, got nothing"),
-        (IMAGES_FILE, packed(idx(LABELS)), "wanted it to start with 00000803, got 00000801"),
-        (LABELS_FILE, packed(idx(PIXELS)), "wanted it to start with 00000801, got 00000803"),
+        (IMAGES_FILE, packed(b""), "expected it to start with 00000803, got nothing"),
+        (IMAGES_FILE, packed(idx(LABELS)), "expected it to start with 00000803, got 00000801"),
+        (LABELS_FILE, packed(idx(PIXELS)), "expected it to start with 00000801, got 00000803"),
         (
             IMAGES_FILE,
             packed(idx(PIXELS.astype(np.float32), kind=13)),
             "start with 00000803, got 00000d03",
         ),
-        (IMAGES_FILE, packed(idx(PIXELS)[:10]), "ends within its header: wanted 16 bytes, got 10"),
+        (IMAGES_FILE, packed(idx(PIXELS)[:10]), "ends within its header: expected 16 bytes, got 10"),
         (
             IMAGES_FILE,
             packed(idx(PIXELS)[:-9]),
-            "shape .5, 28, 28.: wanted 3920 bytes of content, got 3911",
+            "shape .5, 28, 28.: expected 3920 bytes of content, got 3911",
         ),
-        (IMAGES_FILE, packed(idx(PIXELS) + b"x"), "wanted 3920 bytes of content, got 3921"),
+        (IMAGES_FILE, packed(idx(PIXELS) + b"x"), "expected 3920 bytes of content, got 3921"),
         (
             IMAGES_FILE,
             packed(idx(PIXELS[:4])),
-            r"wanted an image .* got images of shape \(4, 28, 28\) and 5 labels",
+            r"expected an image .* got images of shape \(4, 28, 28\) and 5 labels",
         ),
         (
             IMAGES_FILE,

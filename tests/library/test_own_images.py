@@ -88,7 +88,7 @@ def test_a_file_beside_the_folders_of_labels_is_refused(tmp_path, name):
     write_pictures(tmp_path / "cat")
     write_pictures(tmp_path / "x", [(12, 8)])[0]
     (tmp_path / "x" / "0.png").rename(tmp_path / name)
-    with pytest.raises(ValueError, match=f"wanted a folder for each label in .*, got .* {name}"):
+    with pytest.raises(ValueError, match=f"expected a folder for each label in .*, got .* {name}"):
         load_images(tmp_path, labels=True)
     assert len(load_images(tmp_path, side=8).images) == 4
 
@@ -121,7 +121,7 @@ def test_many_unread_files_are_not_all_named(tmp_path):
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="wanted pictures in .*, got no file"):
+    with pytest.raises(ValueError, match="expected pictures in .*, got no file"):
         load_images(tmp_path)
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ValueError, match="got only notes.txt, which cannot be read"):
@@ -207,8 +207,8 @@ def test_an_npz_file_in_each_layout(tmp_path, shape, channels_last, kind):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"pictures": pixels(2, 4, 4)}, "wanted an array 'images' in .*, got pictures"),
-        ({"images": pixels(2, 4, 4)}, "wanted an array 'labels' in .*, got images"),
+        ({"pictures": pixels(2, 4, 4)}, "expected an array 'images' in .*, got pictures"),
+        ({"images": pixels(2, 4, 4)}, "expected an array 'labels' in .*, got images"),
         ({"images": pixels(2, 4, 4), "labels": [0]}, "one label for each of 2 images, .*(1,)"),
         ({"images": pixels(2, 4), "labels": [0, 1]}, r"must have shape .*, got \(2, 4\)"),
         ({"images": pixels(2, 4, 4, 4), "labels": [0, 1]}, r"got \(2, 4, 4, 4\)"),
@@ -236,7 +236,7 @@ def test_images_in_0_to_1_are_doubted():
 @pytest.mark.parametrize("content", [b"no archive", b""])
 def test_a_file_that_is_no_npz(tmp_path, content):
     (tmp_path / "mine.npz").write_bytes(content)
-    with pytest.raises(ValueError, match="wanted an .npz file, got .*mine.npz, which is none"):
+    with pytest.raises(ValueError, match="expected an .npz file, got .*mine.npz, which is none"):
         load_images(tmp_path / "mine.npz")
 
 
@@ -332,7 +332,7 @@ def test_labels_that_are_not_there_are_missed(tmp_path):
     write_idx(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     assert load_images(tmp_path).labels is None
-    with pytest.raises(ValueError, match="wanted labels beside .*, got no file of them"):
+    with pytest.raises(ValueError, match="expected labels beside .*, got no file of them"):
         load_images(tmp_path, labels=True)
 
 

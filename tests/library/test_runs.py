@@ -288,12 +288,12 @@ def test_what_is_there_is_not_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match="exists: add resume=True .* or choose another fold"):
         train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
     training_file(tmp_path / "checkpoint.safetensors").unlink()
-    with pytest.raises(ValueError, match="wanted a training state to resume from"):
+    with pytest.raises(ValueError, match="expected a training state to resume from"):
         train_to(tmp_path, network(), IMAGES, SCHEDULE, resume=True, **SETTINGS)
 
 
 def test_there_must_be_something_to_resume(tmp_path):
-    with pytest.raises(FileNotFoundError, match="wanted a checkpoint at "):
+    with pytest.raises(FileNotFoundError, match="expected a checkpoint at "):
         train_to(tmp_path / "run", network(), IMAGES, SCHEDULE, resume=True, **SETTINGS)
     assert not (tmp_path / "run").exists()
 
@@ -338,7 +338,7 @@ def test_settings_that_cannot_work_leave_nothing_behind(tmp_path, unchecked, cha
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
-        with pytest.raises(NotADirectoryError, match="wanted a folder to write in, got the file"):
+        with pytest.raises(NotADirectoryError, match="expected a folder to write in, got the file"):
             train_to(folder, network(), IMAGES, SCHEDULE, **SETTINGS)
 
 
