@@ -1,0 +1,306 @@
+"""Where your functions join the package: the lines of `minddpm` that each of them stands in for.
+
+Where an exercise asks for less than the package offers, the lines that call yours make up for the
+rest: they look numbers up at t, bring images of any rank to the exercise's shape, and the result to
+the package's dtype.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROOMS = {  # the room that each lesson builds
+    "01": "schedule",
+    "02": "noising",
+    "03": "posterior",
+    "04": "loss",
+    "05": "unet",
+    "06": "sampler",
+    "07": "training",
+    "08": "score",
+    "09": "ddim",
+    "10": "guidance",
+}
+
+
+@dataclass(frozen=True)
+class Join:
+    """Lines of a module of the library, and the lines that call yours instead."""
+
+    module: str
+    lines: str
+    yours: str
+
+
+JOINS = {
+    "01.linear_betas": Join(
+        "schedule",
+        """\
+    betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64, device="cpu")
+""",
+        """\
+    with doubles():
+        betas = as_tensor(yours.linear_betas(steps, beta_start, beta_end)).double().reshape(-1)
+""",
+    ),
+    "01.alpha_bars": Join(
+        "schedule",
+        """\
+        return cls(beta, (1 - beta).cumprod(0))
+""",
+        """\
+        with doubles():
+            alpha_bar = tensor_of(yours.alpha_bars(beta[1:]), beta[1:])
+        return cls(beta, torch.cat([beta.new_ones(1), alpha_bar]))
+""",
+    ),
+    "01.snr": Join(
+        "schedule",
+        """\
+        return self.alpha_bar / (1 - self.alpha_bar)
+""",
+        """\
+        ratio = tensor_of(yours.snr(self.alpha_bar[1:]), self.alpha_bar[1:])
+        return torch.cat([ratio.new_full((1,), torch.inf), ratio])
+""",
+    ),
+    "02.forward_step": Join(
+        "noising",
+        """\
+    return per_image((1 - beta).sqrt(), x_prev) * x_prev + per_image(beta.sqrt(), x_prev) * noise
+""",
+        """\
+
+    def step(t: int, x_prev: Images, noise: Images) -> Images:
+        beta_t = schedule.beta[t].item()
+        return tensor_of(yours.forward_step(flat(x_prev), beta_t, flat(noise)), x_prev)
+
+    return image_by_image(step, t, x_prev, noise)
+""",
+    ),
+    "02.forward_diffusion": Join(
+        "noising",
+        """\
+    signal, spread = jump_coefficients(t, schedule, x_0)
+    return signal * x_0 + spread * noise, noise
+""",
+        """\
+    alpha_bar = levels(schedule.alpha_bar[t], x_0)
+    x_t = yours.forward_diffusion(flat(x_0), alpha_bar, flat(noise))
+    return tensor_of(x_t, x_0), noise
+""",
+    ),
+    "02.recover_x0": Join(
+        "noising",
+        """\
+    signal, spread = jump_coefficients(t, schedule, x_t)
+    return (x_t - spread * noise) / signal
+""",
+        """\
+    alpha_bar = levels(schedule.alpha_bar[t], x_t)
+    return tensor_of(yours.recover_x0(flat(x_t), alpha_bar, flat(noise)), x_t)
+""",
+    ),
+    "02.recover_noise": Join(
+        "noising",
+        """\
+    signal, spread = jump_coefficients(t, schedule, x_t)
+    return (x_t - signal * x_0) / spread
+""",
+        """\
+    alpha_bar = levels(schedule.alpha_bar[t], x_t)
+    return tensor_of(yours.recover_noise(flat(x_t), flat(x_0), alpha_bar), x_t)
+""",
+    ),
+    "03.posterior_coefficients": Join(
+        "posterior",
+        """\
+    coef_x0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
+    coef_xt = (1 - beta).sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    return coef_x0, coef_xt
+""",
+        """\
+    rows = [values.reshape(-1) for values in (beta, alpha_bar, alpha_bar_prev)]
+    with doubles():
+        coef_x0, coef_xt = yours.posterior_coefficients(*rows)
+    return tensor_of(coef_x0, beta), tensor_of(coef_xt, beta)
+""",
+    ),
+    "03.posterior_variance": Join(
+        "posterior",
+        """\
+    return (1 - schedule.alpha_bar[t - 1]) / (1 - schedule.alpha_bar[t]) * schedule.beta[t]
+""",
+        """\
+    beta, alpha_bar = schedule.beta[t], schedule.alpha_bar[t]
+    rows = [values.reshape(-1) for values in (beta, alpha_bar, schedule.alpha_bar[t - 1])]
+    with doubles():
+        beta_tilde = tensor_of(yours.posterior_variance(*rows), beta)
+    return beta_tilde.clamp(min=0)  # what rounds to a little less than 0 at t = 1
+""",
+    ),
+    "04.gaussian_kl": Join(
+        "loss",
+        """\
+    ratio = q.variance / p.variance
+    distance = (p.mean - q.mean) ** 2
+    return (torch.log(ratio) + (p.variance + distance) / q.variance - 1) / 2
+""",
+        """\
+    numbers = torch.broadcast_tensors(p.mean, p.variance, q.mean, q.variance)
+    rows = [exact(values).reshape(-1) for values in numbers]
+    return tensor_of(yours.gaussian_kl(*rows), numbers[0])
+""",
+    ),
+    "04.simple_loss": Join(
+        "loss",
+        """\
+    return F.mse_loss(predicted_noise, noise)
+""",
+        """\
+    return tensor_of(yours.simple_loss(predicted_noise, noise), predicted_noise, ())
+""",
+    ),
+    "05.timestep_embedding": Join(
+        "unet",
+        """\
+    waves = torch.cat([angle.sin(), angle.cos()], dim=1)
+""",
+        """\
+    waves = torch.cat([angle.sin(), angle.cos()], dim=1)
+    if max_period == 10_000:  # the one of your exercise
+        with doubles():
+            waves = tensor_of(yours.timestep_embedding(t.to(precise), dim), waves)
+""",
+    ),
+    "05.add_time": Join(
+        "unet",
+        """\
+        h = h + self.time(time_features)[:, :, None, None]
+""",
+        """\
+        h = tensor_of(yours.add_time(h, self.time(time_features)), h)
+""",
+    ),
+    "05.join_skip": Join(
+        "unet",
+        """\
+                h = block(torch.cat([h, skips.pop()], dim=1), time_features)
+""",
+        """\
+                h = block(as_tensor(yours.join_skip(h, skips.pop())), time_features)
+""",
+    ),
+    "06.steps": Join(
+        "sampler",
+        """\
+    for t in schedule.steps():
+""",
+        """\
+    for t in map(int, yours.steps(schedule.T)):
+""",
+    ),
+    "06.reverse_step": Join(
+        "sampler",
+        """\
+    mean, _ = q_posterior(x_0, x_t, t, schedule)
+    spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
+    return mean + per_image(spread, x_t) * noise
+""",
+        """\
+    # your step takes the noise that this x_0 implies, and its variance is beta
+    predicted_noise = noise_from_x0(exact(x_t), t, exact(x_0), schedule)
+    fresh = noise if variance is beta_variance else torch.zeros_like(noise)
+
+    def step(t: int, x_t: Images, *others: Images) -> Images:
+        predicted, fresh = map(flat, others)
+        x_prev = yours.reverse_step(flat(x_t), predicted, t, schedule.beta[1:], fresh)
+        return tensor_of(x_prev, x_t)
+
+    x_prev = image_by_image(step, time_index(t, schedule), x_t, predicted_noise, fresh)
+    if variance is beta_variance:
+        return x_prev
+    spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
+    return x_prev + per_image(spread, x_t) * noise
+""",
+    ),
+    "07.training_pair": Join(
+        "loss",
+        """\
+    x_t, noise = forward_diffusion(x_0, t, schedule, noise, generator=generator)
+    t = t if t.ndim else t.expand(len(x_0))
+""",
+        """\
+    from minddpm.training import yours as training  # here, because that room imports this one
+
+    noise = standard_noise(x_0, noise, generator)
+    check_one_each(t, x_0)
+    t = t if t.ndim else t.expand(len(x_0))
+    pair = training.training_pair(flat(x_0), schedule.alpha_bar[1:], t, flat(noise))
+    x_t, noise = (tensor_of(part, x_0) for part in pair)
+""",
+    ),
+    "07.ema_update": Join(
+        "state",
+        """\
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+""",
+        """\
+        from minddpm.training import yours  # here, because that room imports this one
+
+        for average, value in zip(self.model.parameters(), model.parameters()):
+            average.copy_(tensor_of(yours.ema_update(average.clone(), value, decay), average))
+""",
+    ),
+    "08.score_from_noise": Join(
+        "score",
+        """\
+    return -noise / noise_level(t, schedule, noise)
+""",
+        """\
+    alpha_bar = levels(schedule.alpha_bar[time_index(t, schedule)], noise)
+    return tensor_of(yours.score_from_noise(flat(noise), alpha_bar), noise)
+""",
+    ),
+    "08.langevin_step": Join(
+        "score",
+        """\
+        x = x + step_size * slope + (2 * step_size) ** 0.5 * standard_noise(x, None, generator)
+""",
+        """\
+        noise = standard_noise(x, None, generator)
+        x = tensor_of(yours.langevin_step(flat(x), flat(slope), step_size, flat(noise)), x)
+""",
+    ),
+    "09.ddim_step": Join(
+        "ddim",
+        """\
+    # the share of the noise's variance that is drawn anew, sigma^2 / (1 - alpha_bar_{t-1})
+""",
+        """\
+    if eta == 0 and noise is None:
+        # your step knows no clipping, so what was clipped off x_0 is taken off after it
+        implied = x0_from_noise(exact(x_t), t, exact(predicted_noise), schedule)
+        clipped = exact(x_0) - implied
+
+        def step(t: int, x_t: Images, predicted_noise: Images) -> Images:
+            alpha_bar, before = schedule.alpha_bar[t].item(), schedule.alpha_bar[t - 1].item()
+            x_prev = yours.ddim_step(flat(x_t), flat(predicted_noise), alpha_bar, before)
+            return tensor_of(x_prev, exact(x_t))
+
+        x_prev = image_by_image(step, t, x_t, predicted_noise)
+        x_prev = x_prev + per_image(schedule.alpha_bar[t - 1].sqrt(), clipped) * clipped
+        return x_prev.to(x_t.dtype)
+    # the share of the noise's variance that is drawn anew, sigma^2 / (1 - alpha_bar_{t-1})
+""",
+    ),
+    "10.guided_noise": Join(
+        "guidance",
+        """\
+        return unconditional + scale * (conditional - unconditional)
+""",
+        """\
+        return tensor_of(yours.guided_noise(unconditional, conditional, scale), x_t)
+""",
+    ),
+}
