@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+KINDS = mimetypes.MimeTypes()  # Python's own table, not that of the machine
 JUNK = "__MACOSX"  # what macOS adds to a zip file
 # usual names of the folders of a split, the preferred ones first
 SPLITS = {
@@ -100,4 +101,4 @@ def outside_splits(folder: Path, splits: Mapping[str, Path]) -> list[str]:
 
 def is_picture_name(name: str) -> bool:
     """Whether a file of this name should be a picture."""
-    return (mimetypes.guess_type(name)[0] or "").startswith("image/")
+    return (KINDS.guess_type(name, strict=False)[0] or "").startswith("image/")

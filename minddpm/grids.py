@@ -69,6 +69,6 @@ def picture_format(path: Path, mode: str = "RGB") -> str:
         Image.new(mode, (8, 8)).save(io.BytesIO(), name or path.suffix)
     except (OSError, ValueError, KeyError) as error:  # not every format takes every picture
         raise ValueError(
-            f"expected a file name for a picture, such as {path.stem}.png, got {path.name}"
+            f"expected a name with the ending of a picture, such as {path.stem}.png, got {path}"
         ) from error
     return name

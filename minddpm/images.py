@@ -241,7 +241,7 @@ def as_images(value: Tensor | np.ndarray) -> Float[Tensor, " n *dims"]:
         )
     if images.ndim < 2 or not images.numel():
         raise ValueError(
-            "images must have shape (n, *dims) with n and all sides at least 1, got"
+            "images must have shape (n, *dims) with n at least 1 and no side of 0, got"
             f" {tuple(images.shape)}"
         )
     low, high = images.aminmax()
@@ -414,6 +414,12 @@ def check_label_folders(folder: Path, names: list[str]) -> None:
         raise ValueError(
             f"expected a subfolder for each label in {folder}, got the splits {', '.join(names)}"
             f" without one to train on: load {advice}"
+        )
+    if len(names) == 1 and len(splits := find_splits(folder / names[0])) > 1:
+        used = " and ".join(part.name for part in splits.values())
+        raise ValueError(
+            f"expected a subfolder for each label in {folder}, got only {names[0]} with the splits"
+            f" {used}: load {folder / names[0]}"
         )
 
 
