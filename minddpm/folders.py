@@ -70,21 +70,25 @@ def is_split_name(name: str) -> bool:
     return any(name.lower() in names for names in SPLITS.values())
 
 
-def find_splits(folder: Path) -> dict[str, Path]:
+def find_splits(folder: Path, labels: bool) -> dict[str, Path]:
     """Find the folders of the splits "train" and "test", by their usual names.
 
-    Returns: both; or "train" alone, if no other folder and no picture lies beside it; or nothing,
-        for a folder without splits, or a path that is not a folder.
+    Args: folder; labels, whether a folder of the split "test" must have subfolders: those of some
+        published data sets are without labels.
+    Returns: both; or "train" alone, if nothing lies beside it but other splits; or nothing, for a
+        folder without splits, or a path that is not a folder.
     """
     if not folder.is_dir():
         return {}
-    beside = sorted(name for name in os.listdir(folder) if (folder / name).is_dir())
+    beside = sorted(path for path in folder.iterdir() if path.is_dir())
     found = {}
     for split, names in SPLITS.items():
-        ranked = [folder / name for usual in names for name in beside if name.lower() == usual]
+        ranked = [path for name in names for path in beside if path.name.lower() == name]
+        if labels and split == "test":
+            ranked = [path for path in ranked if list_below(path).folders]
         if ranked:
             found[split] = ranked[0]
-    alone = [*found] == ["train"] and not outside_splits(folder, found)
+    alone = [*found] == ["train"] and all(map(is_split_name, outside_splits(folder, found)))
     return found if alone or found.keys() == SPLITS.keys() else {}
 
 

@@ -126,7 +126,7 @@ def read_source(
         given = read_idx(labels_file, rank=1) if labels and labels_file else None
         return idx_images(read_idx(pixels_file, rank=3), given)
     if path.is_dir():
-        splits = find_splits(path)
+        splits = find_splits(path, labels)
         if not splits:
             return read_folder(path, labels, side, channels)
         check_split(path, split, splits)
@@ -134,7 +134,8 @@ def read_source(
         if unused and split == "train":
             used = " and ".join(part.name for part in splits.values())
             warnings.warn(
-                f"{path} has the splits {used}: did not use {some(unused)} beside them",
+                f"took {used} as the split{'s' * (len(splits) > 1)} of {path}, and left out"
+                f" {some(unused)}",
                 stacklevel=3,
             )
         return read_folder(splits[split], labels, side, channels)
@@ -164,7 +165,7 @@ def load_splits(
     train = load_images(path, **options)
     if path not in ARCHIVES:
         folder = Path(path).expanduser()
-        splits: Mapping[str, Any] = find_idx(folder) or find_splits(folder)
+        splits: Mapping[str, Any] = find_idx(folder) or find_splits(folder, labels)
         if "test" not in splits or splits["train"] == splits["test"]:
             return hold_out(train)
     if channels is None:
@@ -415,7 +416,7 @@ def check_label_folders(folder: Path, names: list[str]) -> None:
             f"expected a subfolder for each label in {folder}, got the splits {', '.join(names)}"
             f" without one to train on: load {advice}"
         )
-    if len(names) == 1 and len(splits := find_splits(folder / names[0])) > 1:
+    if len(names) == 1 and len(splits := find_splits(folder / names[0], labels=True)) > 1:
         used = " and ".join(part.name for part in splits.values())
         raise ValueError(
             f"expected a subfolder for each label in {folder}, got only {names[0]} with the splits"

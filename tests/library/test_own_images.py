@@ -342,11 +342,24 @@ def test_what_lies_beside_the_splits_is_named(tmp_path):
     for split in ("train", "val", "test", "other"):
         write_pictures(tmp_path / split)
     write_pictures(tmp_path, [(12, 8)])
-    wanted = "has the splits train and test: did not use 0.png, other, val beside them"
+    wanted = "took train and test as the splits of .*, and left out 0.png, other, val$"
     with pytest.warns(match=wanted) as warned:
         train, held_out = load_splits(tmp_path)
     assert len(warned) == 1
     assert len(train.images) == len(held_out.images) == 3
+
+
+@pytest.mark.parametrize("val", [False, True])
+def test_a_test_split_without_labels_is_left_out_where_labels_are_asked_for(tmp_path, val):
+    for split in ("train", "val")[: 1 + val]:
+        for label in ("a", "b"):
+            write_pictures(tmp_path / split / label, [(8, 8)] * 10)
+    write_pictures(tmp_path / "test", [(8, 8)] * 5)
+    used = "train and val as the splits" if val else "train as the split"
+    with pytest.warns(match=f"took {used} of .*, and left out test$"):
+        train, held_out = load_splits(tmp_path, labels=True)
+    assert train.names == held_out.names == ("a", "b")
+    assert (len(train.images), len(held_out.images)) == ((20, 20) if val else (18, 2))
 
 
 def test_a_train_split_alone_is_no_label(tmp_path):
