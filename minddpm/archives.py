@@ -1,18 +1,28 @@
-"""MNIST and FashionMNIST as their authors publish them: IDX files, fetched once and kept."""
+"""MNIST and FashionMNIST as their authors publish them: IDX files, downloaded once and kept."""
 
 from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from minddpm.folders import list_below
+
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 PREFIXES = {"train": "train", "test": "t10k"}
+# train-images-idx3-ubyte.gz, train-images.idx3-ubyte, emnist-letters-test-images-idx3-ubyte
+IDX_NAME = re.compile(
+    r"((?P<data_set>.+)-)?(?P<split>train|t10k|test)-(?P<kind>images[-.]idx3|labels[-.]idx1)-ubyte"
+    r"(\.gz)?"
+)
+GZIP = bytes([0x1F, 0x8B])  # how a gzip file starts
 
 
 @dataclass(frozen=True)
@@ -101,10 +111,11 @@ def fetch_split(archive: Archive, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fetch(archive: Archive, name: str) -> Path:
-    """Return a file of an archive: the copy in its cache folder if that is whole, else one from the
-    first mirror that has it.
+    """Return a file of an archive: the copy in its cache folder if that is complete, otherwise one
+    downloaded from the first mirror that has it.
 
-    Raises: ConnectionError if no mirror could send the file, ValueError if one sent another file.
+    Raises: ConnectionError if no mirror could send the file, ValueError if one sent another file,
+        OSError if the cache folder cannot be written.
     """
     import pooch
 
@@ -119,82 +130,122 @@ def fetch(archive: Archive, name: str) -> Path:
         except ValueError as error:  # the checksum differs; pooch has deleted the download
             failures[f"{mirror} (sent a file with another SHA-256)"] = error
         except OSError as error:
-            response = getattr(error, "response", None)
-            failures[f"{mirror} ({getattr(response, 'reason', None) or type(error).__name__})"] = (
-                error
+            network = hasattr(error, "response") or isinstance(
+                error, ConnectionError | TimeoutError
             )
+            if not network:  # but the disk
+                why = error.strerror or error
+                raise OSError(f"cannot keep {name} in {archive.cache}: {why}") from error
+            response = getattr(error, "response", None)
+            failures[f"{mirror} ({getattr(response, 'reason', None) or 'no connection'})"] = error
     errors = list(failures.values())
     wrong = [error for error in errors if isinstance(error, ValueError)]
     kind = ValueError if wrong else ConnectionError
     raise kind(
-        f"could not fetch {name}; tried {', '.join(failures)}. Without a network, put {name}, with"
-        f" SHA-256 {sha256}, into {archive.cache}"
+        f"could not download {name} (SHA-256 {sha256}); tried {', '.join(failures)}. Without a"
+        f" network, put these files into {archive.cache}: {', '.join(archive.sha256)}"
     ) from (wrong[0] if wrong else errors[-1])
 
 
-def find_idx(path: Path, split: str) -> tuple[Path, Path | None] | None:
-    """Find the official IDX files of a split: images, and labels if there are any.
+class IdxFile(NamedTuple):
+    """An IDX file, as its name tells."""
 
-    Args:
-        path: the file of images, or a folder that holds it, itself or further below, as torchvision
-            lays it out: `path/MNIST/raw/train-images-idx3-ubyte`, plain or gzipped.
-        split: "train" or "test".
+    path: Path
+    data_set: str  # such as "emnist-letters"; empty for MNIST's own names
+    split: str  # "train" or "test"
+    kind: str  # "images" or "labels"
 
-    Returns: None where there is no such file.
+
+def idx_files(paths: Iterable[Path]) -> list[IdxFile]:
+    """The IDX files among these, plain ones before gzipped ones."""
+    found = []
+    for path in sorted(paths, key=lambda path: (path.suffix == ".gz", path)):
+        if match := IDX_NAME.fullmatch(path.name):
+            split = "train" if match["split"] == "train" else "test"
+            found.append(IdxFile(path, match["data_set"] or "", split, match["kind"][:6]))
+    return found
+
+
+def find_idx(path: Path) -> dict[str, tuple[Path, Path | None]]:
+    """Find IDX files by their usual names: images, and labels if there are any.
+
+    Args: path, a file of images, or a folder that holds it, itself or further below, as torchvision
+        lays it out: `path/MNIST/raw/train-images-idx3-ubyte`.
+    Returns: the files of "train" and of "test", as far as they are there. The file of a test split,
+        given by name, counts as both.
     Raises: ValueError where the folder holds several data sets.
     """
     if path.is_dir():
-        files = sorted(path.rglob(f"{PREFIXES[split]}-{IMAGES}*"))
-        folders = sorted({file.parent for file in files})
-        if len(folders) > 1:
-            raise ValueError(
-                f"{path} holds several data sets, in {', '.join(map(str, folders))}: name one of"
-                " these folders"
-            )
-        names = [f"{PREFIXES[split]}-{IMAGES}{end}" for end in ("", ".gz")]
-        images = [file for file in files if file.name in names]
+        files = idx_files(path / file for file in list_below(path).files)
+        images = [file for file in files if file.kind == "images"]
     else:
-        name = path.name.replace(PREFIXES["train"], PREFIXES[split])
-        images = [path.with_name(name)] if IMAGES in name else []
-    if not images or not images[0].is_file():
-        return None
-    labels = images[0].name.removesuffix(".gz").replace(IMAGES, LABELS)
-    found = [images[0].with_name(labels + end) for end in ("", ".gz")]
-    return images[0], next((file for file in found if file.is_file()), None)
+        given = [file for file in idx_files([path]) if file.kind == "images" and path.is_file()]
+        if not given:
+            return {}
+        files = idx_files(file for file in path.parent.iterdir() if file.is_file())
+        siblings = [file for file in files if file[1:] == (given[0].data_set, "test", "images")]
+        images = [*given, *siblings] if given[0].split == "train" else given
+    # what lies in the folder itself comes before what lies further below
+    images = [file for file in images if file.path.parent == path] or images
+    check_one_data_set(path, images)
+    found = {}
+    for file in reversed(images):  # so that a plain one replaces its gzipped copy
+        wanted = (file.data_set, file.split, "labels")
+        beside = [other.path for other in files if other[1:] == wanted]
+        labels = [path for path in beside if path.parent == file.path.parent]
+        found[file.split] = (file.path, labels[0] if labels else None)
+    if images and not path.is_dir() and "train" not in found:
+        found["train"] = found["test"]
+    return found
+
+
+def check_one_data_set(path: Path, images: list[IdxFile]) -> None:
+    """Raise ValueError if files of images differ in their data set, or in a split's folder."""
+    folders = {(file.split, file.path.parent) for file in images}
+    splits = {file.split for file in images}
+    if len({file.data_set for file in images}) > 1 or len(folders) > len(splits):
+        every = ", ".join(str(file.path) for file in images)
+        raise ValueError(f"{path} holds several data sets: choose one of the files {every}")
 
 
 def read_idx(path: Path, rank: int) -> np.ndarray:
-    """Read an array of bytes from an IDX file, gzipped if its name ends in .gz.
+    """Read an array of bytes from an IDX file, gzipped or not, whatever its name.
 
-    The format: two zero bytes, 8 for unsigned bytes, the rank; each side as a big-endian 32-bit
-        integer; the bytes.
+    The format: two zero bytes, 8 for unsigned bytes, the number of dimensions; each side as a
+        big-endian 32-bit integer; the bytes.
 
     Args:
         path: the file.
         rank: how many dimensions it must have.
 
-    Returns: uint8, of that rank.
-    Raises: ValueError for a file that is truncated, not gzip despite its name, or of another dtype,
-        rank or number of bytes.
+    Returns: uint8, with that many dimensions.
+    Raises: ValueError for a file that is truncated, or has another dtype, another number of
+        dimensions or of bytes.
     """
     content = path.read_bytes()
-    if path.suffix == ".gz":
+    if content.startswith(GZIP):
         try:
             content = gzip.decompress(content)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is not a whole gzip file: {error}") from error
+        except EOFError as error:
+            raise ValueError(f"{path} is a truncated gzip file") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path} is a damaged gzip file: {error}") from error
     magic, start = bytes([0, 0, 8, rank]), 4 + 4 * rank
     if content[:4] != magic:
+        dimensions = f"{rank} dimension{'s' * (rank > 1)}"
         raise ValueError(
-            f"{path} is not an IDX file of unsigned bytes with rank {rank}: "
-            f"expected it to start with {magic.hex()}, got {content[:4].hex() or 'nothing'}"
+            f"{path} is not an IDX file of unsigned bytes with {dimensions}: expected it to start"
+            f" with {magic.hex()}, got {content[:4].hex() or 'nothing'}"
         )
     if len(content) < start:
-        raise ValueError(f"{path} ends within its header: expected {start} bytes, got {len(content)}")
+        raise ValueError(
+            f"{path} is truncated: expected a header of {start} bytes, got {len(content)}"
+        )
     shape = np.frombuffer(content[4:start], ">u4").tolist()
     expected, got = math.prod(shape), len(content) - start
     if got != expected:
         raise ValueError(
-            f"{path} announces shape {tuple(shape)}: expected {expected} bytes of content, got {got}"
+            f"{path} should hold an array of shape {tuple(shape)}: expected {expected} bytes after"
+            f" the header, got {got}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""The digits and the cat that the package ships, the whole of MNIST, and what prepares images."""
+"""The digits and the cat that the package ships, the whole of MNIST, and how to prepare images."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ def load_mnist(
 
     Args:
         split: "train" or "test".
-        source: "bundled" (4,500 and 500 digits, no network) or "full" (60,000 and 10,000, fetched
-            once and kept).
+        source: "bundled" (4,500 and 500 digits, no network) or "full" (60,000 and 10,000,
+            downloaded once and kept).
 
     Returns: images, float32 in [-1, 1], shape (n, 1, 28, 28); labels 0..9, int64, shape (n,).
     Raises: ValueError for another split or source; for "full" also ConnectionError if no mirror
-        answers, and ValueError if one sends something that is not MNIST.
+        answers, ValueError if one sends something that is not MNIST, and OSError if the files
+        cannot be kept.
     """
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
@@ -66,7 +67,7 @@ def from_bytes(pixels: np.ndarray) -> Float[Tensor, "*dims"]:
 
 
 def to_bytes(images: Float[Tensor, "*dims"]) -> np.ndarray:
-    """Map [-1, 1] to the nearest of 0..255, as uint8; what lies outside is clipped."""
+    """Map [-1, 1] to the nearest of 0..255, as uint8; values outside are clipped."""
     scaled = (images.detach().cpu().float() + 1) * 127.5
     return scaled.round().clamp(0, 255).to(torch.uint8).numpy()
 

@@ -1,4 +1,4 @@
-"""Images side by side in one picture file, written with Pillow."""
+"""Images side by side in one picture, written to a file with Pillow."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm.checkpoints import write_whole
+from minddpm.checks import check_images, positive_integer
 from minddpm.data import to_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
 
-CELL = 64  # small images are enlarged, each pixel to a square, to about so many pixels
+CELL = 64  # small images are enlarged, each pixel to a square, to about this many pixels
 
 
 def grid(images: Float[Tensor, "n c h w"], columns: int = 10) -> Image.Image:
     """Lay grey or colour images out row by row, each in a thin white frame.
 
-    Args: images in [-1, 1], shape (n, c, h, w), c being 1 or 3; columns, images in a row.
-    Raises: ValueError for another number of channels.
+    Args: images in [-1, 1], shape (n, c, h, w), with c = 1 or 3 and n at least 1; columns, images
+        in a row, at least 1.
+    Raises: TypeError for images that are not a floating-point tensor, and for columns that are not
+        an integer; ValueError for another shape and for columns below 1.
     """
     from PIL import Image
 
-    if images.shape[1] not in (1, 3):
-        raise ValueError(f"images must have 1 or 3 channels to be drawn, got {images.shape[1]}")
+    check_images(images)
+    columns = positive_integer("columns", columns)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.numel():
+        expected = "(n, 1, h, w) or (n, 3, h, w), without a 0"
+        raise ValueError(f"images must have shape {expected}, got {tuple(images.shape)}")
     pixels = np.pad(
         to_bytes(images), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=255
     ).transpose(0, 2, 3, 1)
@@ -45,16 +51,16 @@ def grid(images: Float[Tensor, "n c h w"], columns: int = 10) -> Image.Image:
 
 
 def write_picture(picture: Image.Image, path: Path) -> Path:
-    """Write a picture in the format that its file's name ends in."""
+    """Write a picture in the format that the ending of the file's name asks for."""
     content = io.BytesIO()
     picture.save(content, picture_format(path, picture.mode))
     return write_whole(path, content.getvalue())
 
 
 def picture_format(path: Path, mode: str = "RGB") -> str:
-    """Pillow's name of the format that a file's name ends in.
+    """Pillow's name for the format that the ending of a file's name asks for.
 
-    Raises: ValueError for an ending of no format that Pillow can write.
+    Raises: ValueError for an ending that stands for no format, or for one that Pillow cannot write.
     """
     from PIL import Image
 
@@ -63,6 +69,6 @@ def picture_format(path: Path, mode: str = "RGB") -> str:
         Image.new(mode, (8, 8)).save(io.BytesIO(), name or path.suffix)
     except (OSError, ValueError, KeyError) as error:  # not every format takes every picture
         raise ValueError(
-            f"expected the name of a picture that can be written, such as {path.stem}.png, got {path}"
+            f"expected a name with the ending of a picture, such as {path.stem}.png, got {path}"
         ) from error
     return name

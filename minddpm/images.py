@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zipfile
-import zlib
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from minddpm.archives import FASHION_MNIST, MNIST, fetch_split, find_idx, read_idx
+from minddpm.checks import is_integer, kind_of, positive_integer
 from minddpm.data import from_bytes
+from minddpm.folders import find_splits, is_split_name, list_below, outside_splits
+from minddpm.pictures import read_picture, why_unread
 
 ARCHIVES = {"mnist": MNIST, "fashion-mnist": FASHION_MNIST}
 BRIGHTNESS = (
@@ -49,38 +53,54 @@ def load_images(
         path: one of these:
             a folder of pictures of any format that Pillow reads, in subfolders or not; with labels,
                 each subfolder is a label, named as the folder. Transparent parts become black.
+                Subfolders with the usual names of splits, such as train and val, are its splits.
             an .npz file with an array `images`, and `labels` if you want them: shape (n, h, w),
-                (n, h, w, c) or (n, c, h, w), c being 1 or 3; uint8, or floating point in [-1, 1].
-            the official IDX files of MNIST and its kin, plain or gzipped, or a folder that holds
-                them, such as torchvision's root.
-            "mnist" or "fashion-mnist": fetched once and kept. For a folder of such a name, write
+                (n, h, w, c) or (n, c, h, w), with c = 1 or 3; uint8, or floating point in [-1, 1].
+            the IDX files of MNIST, EMNIST and the like, plain or gzipped: the file of images, or a
+                folder that holds it, such as torchvision's root. EMNIST stores its images
+                transposed: `images.mT` turns them upright.
+            "mnist" or "fashion-mnist": downloaded once and kept. For a folder of that name, write
                 "./mnist".
         labels: whether to load labels too.
         side: scale each image until its shorter side has this many pixels, then cut the middle
-            square out of it. If None, all images must have one size.
-        channels: 1 for grey, 3 for colour; if None, as the images are, and colour where only some
-            of them are.
-        split: "train" or "test", of a published data set, of IDX files, and of a folder with
-            subfolders train and test; other sources have no splits, and are loaded whole.
+            square out of it. If None, all images must have the same size.
+        channels: 1 for grey, 3 for colour. If None, images keep theirs; where only some are in
+            colour, all become so.
+        split: "train" or "test", where the source has splits: a published data set, IDX files, and
+            a folder with subfolders train (or training) and test (or testing, val, valid,
+            validation). Any other source is loaded whole.
 
     Returns: images, float32, shape (n, c, h, w); labels, int64, or None; names of the labels.
-    Raises: FileNotFoundError if nothing is there; ValueError for a source without images, images of
-        several sizes, or missing labels. Warns of files that are no pictures, and skips them.
+    Raises: FileNotFoundError if the path does not exist; TypeError for an argument of another type;
+        ValueError for a source without images, without a picture for each label, or without the
+        split, for images of several sizes, or for missing labels.
+    Warns of files that are not readable pictures, which are skipped, and says why.
     """
-    if isinstance(path, np.ndarray | Tensor):
-        raise TypeError(
-            f"path must name a file or a folder, got images: as_images({path!r:.20}...)"
-        )
+    path = checked_path(path)
+    if not isinstance(labels, bool | np.bool_):
+        raise TypeError(f"labels must be True or False, got {labels!r}")
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels must be 1 or 3, got {channels}")
-    if side is not None and side < 1:
-        raise ValueError(f"side must be at least 1, got {side}")
-    images, numbers, names = read_source(path, labels, side, channels, split)
+    if channels is not None and not (is_integer(channels) and channels in (1, 3)):
+        raise ValueError(f"channels must be 1 or 3, got {channels!r}")
+    if side is not None:
+        side = positive_integer("side", side)
+    images, numbers, names = read_source(path, bool(labels), side, channels, split)
     if channels:
         images = with_channels(images, channels)
     return LoadedImages(images if side is None else fit(images, side), numbers, names)
+
+
+def checked_path(path: Any) -> str | Path:
+    """Return a path, or say what is wrong with it."""
+    if isinstance(path, np.ndarray | Tensor):
+        advice = "images in memory can be used as they are"
+        raise TypeError(f"path must be a str or a Path, got {kind_of(path)}: {advice}")
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a str or a Path, got {kind_of(path)}")
+    if path == "":
+        raise ValueError("path must name a file or a folder, got an empty string")
+    return path if isinstance(path, str) else Path(path)
 
 
 def read_source(
@@ -97,44 +117,65 @@ def read_source(
             f"expected a folder of pictures, an .npz file, IDX files, or one of"
             f" {', '.join(ARCHIVES)}, got {path}, which does not exist"
         )
-    files = find_idx(path, split)
-    if files is not None:
-        if labels and files[1] is None:
-            raise ValueError(f"expected labels beside {files[0]}, got no file of them")
-        given = read_idx(files[1], rank=1) if labels and files[1] else None
-        return idx_images(read_idx(files[0], rank=3), given)
+    files = find_idx(path)
+    if files:
+        check_split(path, split, files)
+        pixels_file, labels_file = files[split]
+        if labels and labels_file is None:
+            raise ValueError(f"expected a file of labels beside {pixels_file}, got none")
+        given = read_idx(labels_file, rank=1) if labels and labels_file else None
+        return idx_images(read_idx(pixels_file, rank=3), given)
     if path.is_dir():
-        has_splits = (path / "train").is_dir() and (path / "test").is_dir()
-        return read_folder(path / split if has_splits else path, labels, side, channels)
+        splits = find_splits(path, labels)
+        if not splits:
+            return read_folder(path, labels, side, channels)
+        check_split(path, split, splits)
+        unused = outside_splits(path, splits)
+        if unused and split == "train":
+            used = " and ".join(part.name for part in splits.values())
+            warnings.warn(
+                f"took {used} as the split{'s' * (len(splits) > 1)} of {path}, and left out"
+                f" {some(unused)}",
+                stacklevel=3,
+            )
+        return read_folder(splits[split], labels, side, channels)
     if path.suffix.lower() == ".npz":
         return read_npz(path, labels)
-    raise ValueError(f"expected a folder of pictures, an .npz file or IDX files, got the file {path}")
+    raise ValueError(
+        f"expected a folder of pictures, an .npz file or IDX files, got the file {path}"
+    )
+
+
+def check_split(path: Path, split: str, splits: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a source that has splits has this one."""
+    if split not in splits:
+        raise ValueError(f"expected a split {split!r} in {path}, got only {', '.join(splits)}")
 
 
 def load_splits(
     path: str | Path, *, labels: bool = False, side: int | None = None, channels: int | None = None
 ) -> tuple[LoadedImages, LoadedImages]:
-    """Load images to train on, and others to measure by: the source's own test split if it has one,
-    else `hold_out` of all its images.
+    """Load images to train on, and others to measure by: the source's own test or validation split
+    if it has one, else `hold_out` of all its images.
 
     Args: as in `load_images`.
     Raises: as `load_images` and `hold_out`.
     """
     options: dict[str, Any] = {"labels": labels, "side": side, "channels": channels}
     train = load_images(path, **options)
-    folder = Path(path).expanduser()
-    has_splits = path in ARCHIVES or (folder / "train").is_dir() and (folder / "test").is_dir()
-    if not has_splits:
-        files, others = find_idx(folder, "train"), find_idx(folder, "test")
-        has_splits = files is not None and others is not None and files != others
-    if not has_splits:
-        return hold_out(train)
+    if path not in ARCHIVES:
+        folder = Path(path).expanduser()
+        splits: Mapping[str, Any] = find_idx(folder) or find_splits(folder, labels)
+        if "test" not in splits or splits["train"] == splits["test"]:
+            return hold_out(train)
     if channels is None:
         options["channels"] = train.images.shape[1]
     held_out = load_images(path, split="test", **options)
     if held_out.images.shape[1:] != train.images.shape[1:]:
         expected, got = tuple(train.images.shape[1:]), tuple(held_out.images.shape[1:])
-        raise ValueError(f"the test images must have the shape {expected} of the others, got {got}")
+        raise ValueError(
+            f"test images must have the shape of those to train on, {expected}, got {got}"
+        )
     return train, renumbered(held_out, train.names)
 
 
@@ -142,7 +183,7 @@ def renumbered(loaded: LoadedImages, names: tuple[str, ...]) -> LoadedImages:
     """Number the labels as in `names`. Raises: ValueError for a label that is not among them."""
     unknown = [name for name in loaded.names if name not in names]
     if unknown:
-        raise ValueError(f"the test labels must be among {', '.join(names)}, got {unknown[0]}")
+        raise ValueError(f"test labels must be among {', '.join(names)}, got {unknown[0]}")
     if loaded.labels is None or loaded.names == names:
         return loaded
     numbers = torch.tensor([names.index(name) for name in loaded.names], device="cpu")
@@ -150,57 +191,59 @@ def renumbered(loaded: LoadedImages, names: tuple[str, ...]) -> LoadedImages:
 
 
 def hold_out(loaded: LoadedImages) -> tuple[LoadedImages, LoadedImages]:
-    """Set apart one image in ten, at least 1 and at most 500, always the same ones.
+    """Set one image in ten aside, at least 1 and at most 500, always the same ones.
 
-    Returns: the images to train on, and those set apart.
+    Returns: the images to train on, and those set aside.
     Raises: ValueError for a single image.
     """
     images, labels, names = loaded
     if len(images) < 2:
-        raise ValueError(f"expected at least 2 images, one of them to measure by, got {len(images)}")
+        raise ValueError("expected at least 2 images, one of them to measure by, got 1")
     count = min(max(1, len(images) // 10), 500)
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(images), generator=generator, device="cpu")
     parts = [part.sort().values for part in (order[count:], order[:count])]
-    train, apart = (
+    train, aside = (
         LoadedImages(images[part], None if labels is None else labels[part], names)
         for part in parts
     )
-    return train, apart
+    return train, aside
 
 
 def as_images(value: Tensor | np.ndarray) -> Float[Tensor, " n *dims"]:
     """Take images as a tensor or as a numpy array, or say how to make one of something else.
 
     Args: value, a floating point tensor of shape (n, *dims); or an array of shape (n, h, w),
-        (n, h, w, c) or (n, c, h, w), c being 1 or 3, uint8 or floating point. Values lie in
+        (n, h, w, c) or (n, c, h, w), with c = 1 or 3, uint8 or floating point. Values lie in
         [-1, 1], uint8 in 0..255.
     Returns: a tensor is returned as it is; an array becomes float32 of shape (n, c, h, w).
-    Raises: TypeError for another kind or dtype, ValueError for another shape or range, no image, or
-        NaN.
+    Raises: TypeError for another type or dtype; ValueError for another shape or range, for no
+        image, and for NaN.
     """
     if isinstance(value, np.ndarray):
         images = array_images(value)
     elif isinstance(value, Tensor):
         images = value
     else:
-        advice = "torch.stack(list(images))"
-        if hasattr(value, "__getitem__") and not isinstance(value, list | tuple):
-            advice = "torch.stack([image for image, *_ in dataset])"
+        advice = ""
+        if isinstance(value, list | tuple):
+            advice = ": use torch.stack(list(images))"
         elif hasattr(value, "batch_sampler"):
-            advice = "torch.cat([images for images, *_ in loader])"
+            advice = ": use torch.cat([images for images, *_ in loader])"
+        elif hasattr(value, "__getitem__") and not isinstance(value, str):
+            advice = ": use torch.stack([image for image, *_ in dataset])"
         raise TypeError(
-            f"images must be one tensor of shape (n, c, h, w), got a {type(value).__name__}:"
-            f" use {advice}"
+            f"images must be one tensor of shape (n, c, h, w), got {kind_of(value)}{advice}"
         )
     if not images.is_floating_point():
         raise TypeError(
             f"images must be floating point in [-1, 1], got {images.dtype}: for 8-bit pixels, use"
             " pixels / 127.5 - 1"
         )
-    if images.ndim < 2 or not len(images):
+    if images.ndim < 2 or not images.numel():
         raise ValueError(
-            f"images must have shape (n, *dims) with n at least 1, got {tuple(images.shape)}"
+            "images must have shape (n, *dims) with n at least 1 and no side of 0, got"
+            f" {tuple(images.shape)}"
         )
     low, high = images.aminmax()
     if not (low >= -1 and high <= 1):
@@ -222,7 +265,10 @@ def array_images(pixels: np.ndarray) -> Float[Tensor, "n c h w"]:
     if pixels.dtype == np.uint8:
         return from_bytes(pixels)
     if not np.issubdtype(pixels.dtype, np.floating):
-        raise TypeError(f"images must be uint8 or floating point, got {pixels.dtype}")
+        raise TypeError(
+            f"images must be uint8 or floating point, got {pixels.dtype}: for pixels in 0..255, use"
+            " images.astype(np.uint8)"
+        )
     if pixels.size and pixels.min() >= 0 and 0.5 < pixels.max() <= 1:
         warnings.warn(
             "all pixels lie in [0, 1], not [-1, 1]: if 0 is black, use 2 * images - 1",
@@ -247,60 +293,102 @@ def idx_images(
 
 def read_npz(path: Path, labels: bool) -> LoadedImages:
     """Read the arrays `images` and `labels` of an .npz file; labels may be numbers or words."""
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"expected an .npz file, got {path}, which is none")
-    names = ("images", "labels") if labels else ("images",)
-    with np.load(path) as file:
-        missing = [name for name in names if name not in file]
-        if missing:
-            raise ValueError(f"expected an array {missing[0]!r} in {path}, got {', '.join(file)}")
-        try:
-            arrays = {name: file[name] for name in names}
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-            raise ValueError(
-                f"expected arrays of numbers in {path}, got damaged ones or Python objects"
-            ) from None  # what numpy says would be advice on pickles
-    images = as_images(arrays["images"])
+    images = as_images(npz_array(path, "images"))
     if not labels:
         return LoadedImages(images, None, ())
-    check_count(images, arrays["labels"])
-    words, numbers = np.unique(arrays["labels"], return_inverse=True)
-    given = torch.from_numpy(numbers.astype(np.int64))
-    return LoadedImages(images, given, tuple(str(word) for word in words))
+    given = numbers_or_words(npz_array(path, "labels"))
+    check_count(images, given)
+    names, numbers = np.unique(given, return_inverse=True)
+    return LoadedImages(images, torch.from_numpy(numbers.astype(np.int64)), tuple(map(str, names)))
+
+
+def npz_array(path: Path, name: str) -> np.ndarray:
+    """Read one array of an .npz file.
+
+    Raises: ValueError for a file that is damaged or of another kind, for one without the array, and
+        for an array of Python objects.
+    """
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} is not a complete .npz file")
+    names: list[str] = []
+    array: Any = None
+    try:
+        with np.load(path) as file:
+            names = list(file.files)
+            if name in names:
+                array = file[name]
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy each raise their own, in their own words
+        if "Object arrays" in str(error):
+            raise ValueError(
+                f"the array {name!r} in {path} holds Python objects: save an array of numbers"
+                + " or of strings" * (name == "labels")
+            ) from None
+        what = f"the array {name!r} in {path} is damaged" if names else f"{path} is damaged"
+        raise ValueError(what) from None
+    if not isinstance(array, np.ndarray):
+        got = "something else of that name" if name in names else ", ".join(names) or "none"
+        raise ValueError(f"expected an array {name!r} in {path}, got {got}")
+    return array
+
+
+def numbers_or_words(labels: np.ndarray) -> np.ndarray:
+    """Return labels as integers or as text.
+
+    Raises: TypeError for labels of another kind, ValueError for fractions and for bytes that are
+        not UTF-8.
+    """
+    kind = labels.dtype.kind
+    if kind == "S":
+        try:
+            return np.char.decode(labels, "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"labels must be text in UTF-8, got {error.object!r}") from None
+    if kind == "f":
+        exact = np.abs(labels) < 2**53  # false for NaN and for infinities
+        broken = labels[~((labels == np.floor(labels)) & exact)]
+        if len(broken):
+            raise ValueError(f"labels must be whole numbers or words, got {broken[0]:g}")
+        return labels.astype(np.int64)
+    if kind not in "biuU":
+        raise TypeError(f"labels must be whole numbers or words, got {kind_of(labels)}")
+    return labels
 
 
 def check_count(images: Tensor, labels: np.ndarray) -> None:
     """Raise unless there is one label for each image."""
     if labels.shape != images.shape[:1]:
         raise ValueError(
-            f"expected one label for each of {len(images)} images, got labels of shape {labels.shape}"
+            f"labels must have shape ({len(images)},), one for each image, got {labels.shape}"
         )
 
 
 def read_folder(folder: Path, labels: bool, side: int | None, channels: int | None) -> LoadedImages:
     """Read all pictures below a folder, as `load_images` describes; hidden files are left alone."""
-    paths = (file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.is_file())
-    files = [file for file in paths if not any(part.startswith(".") for part in file.parts)]
-    if labels and any(len(file.parts) == 1 for file in files):
-        loose = next(file for file in files if len(file.parts) == 1)
-        raise ValueError(f"expected a folder for each label in {folder}, got the file {loose} beside")
+    files, folders, skipped = list_below(folder)
+    label_folders = [path.name for path in folders if len(path.parts) == 1] if labels else []
+    if labels:
+        check_label_folders(folder, label_folders)
+        files.sort(key=lambda file: len(file.parts) > 1)  # a loose picture is refused at once
     pictures: dict[Path, Tensor] = {}
-    skipped: dict[Path, str] = {}
     for file in files:
         try:
             picture = as_images(read_picture(folder / file)[None])
         except Exception as error:  # of many kinds: each of Pillow's decoders raises its own
-            skipped[file] = f"{type(error).__name__}: {error}"
-        else:
-            pictures[file] = picture if side is None else fit(picture, side)
-    unread = some(str(file) for file in skipped)
+            skipped[file] = why_unread(folder / file, error)
+            continue
+        if labels and len(file.parts) == 1:
+            raise ValueError(f"{folder / file} lies outside the label folders: move it into one")
+        pictures[file] = picture if side is None else fit(picture, side)
+    check_each_label(folder, label_folders, pictures, skipped)
     if not pictures:
-        got = f"only {unread}, which cannot be read" if skipped else "no file"
+        got = f"only {with_reasons(skipped)}" if skipped else "no files"
         raise ValueError(f"expected pictures in {folder}, got {got}")
     if skipped:
         warnings.warn(
-            f"skipped {len(skipped)} of {len(files)} files in {folder} that cannot be read as"
-            f" pictures: {unread}",
+            f"skipped {len(skipped)} of {len(skipped) + len(pictures)} files in {folder}:"
+            f" {with_reasons(skipped)}",
             stacklevel=4,
         )
     sizes = Counter(f"{image.shape[3]}x{image.shape[2]}" for image in pictures.values())
@@ -314,38 +402,54 @@ def read_folder(folder: Path, labels: bool, side: int | None, channels: int | No
     images = torch.cat([with_channels(image, channels) for image in pictures.values()])
     if not labels:
         return LoadedImages(images, None, ())
-    folders = [file.parts[0] for file in pictures]
-    names = sorted(set(folders))
-    lost = sorted({file.parts[0] for file in skipped} - set(names))
+    numbers = [label_folders.index(file.parts[0]) for file in pictures]
+    return LoadedImages(images, torch.tensor(numbers, device="cpu"), tuple(label_folders))
+
+
+def check_label_folders(folder: Path, names: list[str]) -> None:
+    """Raise ValueError unless a folder has subfolders that can be labels."""
+    if not names:
+        raise ValueError(f"expected a subfolder for each label in {folder}, got none")
+    if all(is_split_name(name) for name in names):
+        advice = " or ".join(str(folder / name) for name in names)
+        raise ValueError(
+            f"expected a subfolder for each label in {folder}, got the splits {', '.join(names)}"
+            f" without one to train on: load {advice}"
+        )
+    if len(names) == 1 and len(splits := find_splits(folder / names[0], labels=True)) > 1:
+        used = " and ".join(part.name for part in splits.values())
+        raise ValueError(
+            f"expected a subfolder for each label in {folder}, got only {names[0]} with the splits"
+            f" {used}: load {folder / names[0]}"
+        )
+
+
+def check_each_label(
+    folder: Path, names: list[str], pictures: Iterable[Path], skipped: Mapping[Path, str]
+) -> None:
+    """Raise ValueError unless each label folder holds a picture, and say what it holds instead."""
+    found = {file.parts[0] for file in pictures}
+    lost = {}
+    for name in names:
+        if name not in found:
+            inside = {file: why for file, why in skipped.items() if file.parts[0] == name}
+            lost[name] = with_reasons(inside) if inside else f"{name} (empty)"
     if lost:
-        raise ValueError(f"expected pictures of each label in {folder}, got none in {some(lost)}")
-    return LoadedImages(images, torch.tensor([*map(names.index, folders)], device="cpu"), (*names,))
+        raise ValueError(
+            f"expected a picture in each label folder of {folder}, got none in"
+            f" {some(lost.values())}: add pictures, or remove the folder"
+        )
 
 
-def some(words: Any) -> str:
+def with_reasons(skipped: Mapping[Path, str]) -> str:
+    """The first few files, each with the reason why it was skipped."""
+    return some(f"{file} ({skipped[file]})" for file in sorted(skipped))
+
+
+def some(words: Iterable[str]) -> str:
     """The first few words, with a mark that there are more."""
     every = list(words)
     return ", ".join(every[:NAMED]) + ", ..." * (len(every) > NAMED)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read a picture as uint8, shape (h, w) if it is grey, else (3, h, w), upright, its transparent
-    parts black.
-    """
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as file:
-        picture: Image.Image = ImageOps.exif_transpose(file)
-        if picture.mode == "F":
-            raise ValueError("its pixels are floating point, of unknown range")
-        if picture.mode.startswith("I"):  # 16 bits a pixel, which convert("L") would clip
-            return (np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8)
-        mode = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
-        if "A" in picture.getbands() or "transparency" in picture.info:
-            black = Image.new("RGBA", picture.size, "black")
-            picture = Image.alpha_composite(black, picture.convert("RGBA"))
-        pixels = np.asarray(picture.convert(mode))
-    return pixels if mode == "L" else pixels.transpose(2, 0, 1)
 
 
 def with_channels(images: Float[Tensor, "n c h w"], channels: int) -> Float[Tensor, "n d h w"]:

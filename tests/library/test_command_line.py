@@ -603,9 +603,9 @@ def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint,
     ("out", "said"),
     [
         ("nowhere/digits.png", "expected an existing folder to write digits.png in, got "),
-        ("digits.docx", "can be written, such as digits.png, got .*digits.docx"),
-        ("digits", "can be written, such as digits.png, got .*digits"),
-        ("digits.xbm", "can be written, such as digits.png, got .*digits.xbm"),
+        ("digits.docx", "the ending of a picture, such as digits.png, got .*digits.docx"),
+        ("digits", "the ending of a picture, such as digits.png, got .*digits"),
+        ("digits.xbm", "the ending of a picture, such as digits.png, got .*digits.xbm"),
         ("", "--out must be the file of a picture, got the folder "),
     ],
 )

@@ -299,7 +299,7 @@ def test_no_good_mirror_is_an_error_that_names_each_and_leaves_nothing(web, dama
         damage(web.folder / mirror / "t10k-images-idx3-ubyte.gz")
     kind = ConnectionError if damage is break_by_absence else ValueError
     with pytest.raises(
-        kind, match="could not fetch t10k-images-idx3-ubyte.gz.*source='bundled'"
+        kind, match="could not download t10k-images-idx3-ubyte.gz.*source='bundled'"
     ) as error:
         data.load_mnist("test", "full")
     assert all(mirror in str(error.value) for mirror in archive.mirrors)
@@ -318,7 +318,7 @@ def test_no_network_is_an_error_that_names_the_bundled_digits(web):
         ConnectionError, match="The digits of source='bundled' need no network"
     ) as error:
         data.load_mnist("train", "full")
-    assert all(f"{mirror} (ConnectionError)" in str(error.value) for mirror in archive.mirrors)
+    assert all(f"{mirror} (no connection)" in str(error.value) for mirror in archive.mirrors)
     assert web.cached() == []
 
 
@@ -337,15 +337,24 @@ def test_fashion_mnist_is_fetched_by_name(web):
 def test_offline_the_cache_folder_is_named_and_what_lies_there_is_taken(web):
     archive = web.mnist()
     web.stop()
-    with pytest.raises(ConnectionError, match="Without a network, put ") as error:
+    with pytest.raises(ConnectionError, match="Without a network, put these files into") as error:
         data.load_mnist("test", "full")
-    assert str(web.cache) in str(error.value)
+    assert f"{web.cache}: {', '.join(NAMES)}" in str(error.value)
     assert archive.sha256["t10k-images-idx3-ubyte.gz"] in str(error.value)
     web.cache.mkdir(exist_ok=True)
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
         (web.cache / name).write_bytes((web.folder / "first" / name).read_bytes())
     loaded, _ = data.load_mnist("test", "full")
     assert torch.equal(loaded, data.from_bytes(web.digits["t10k"][0])[:, None])
+
+
+def test_a_cache_that_cannot_be_written_is_not_blamed_on_the_mirrors(web):
+    archive = web.mnist()
+    web.cache.write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="cannot keep t10k-images-idx3-ubyte.gz in") as error:
+        data.load_mnist("test", "full")
+    assert str(web.cache) in str(error.value)
+    assert archive.mirrors[0] not in str(error.value)
 
 
 def test_a_damaged_copy_in_the_cache_is_fetched_again(web):
@@ -364,8 +373,8 @@ IMAGES_FILE, LABELS_FILE = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.
     ("name", "content", "message"),
     [
         (IMAGES_FILE, b"", "expected it to start with 00000803, got nothing"),
-        (IMAGES_FILE, b"<html>404</html>", "is not a whole gzip file"),
-        (IMAGES_FILE, packed(idx(PIXELS))[:-100], "is not a whole gzip file"),
+        (IMAGES_FILE, b"<html>404</html>", "expected it to start with 00000803, got 3c68746d"),
+        (IMAGES_FILE, packed(idx(PIXELS))[:-100], "is a truncated gzip file"),
         (IMAGES_FILE, packed(b""), "expected it to start with 00000803, got nothing"),
         (IMAGES_FILE, packed(idx(LABELS)), "expected it to start with 00000803, got 00000801"),
         (LABELS_FILE, packed(idx(PIXELS)), "expected it to start with 00000801, got 00000803"),
@@ -374,13 +383,17 @@ IMAGES_FILE, LABELS_FILE = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.
             packed(idx(PIXELS.astype(np.float32), kind=13)),
             "start with 00000803, got 00000d03",
         ),
-        (IMAGES_FILE, packed(idx(PIXELS)[:10]), "ends within its header: expected 16 bytes, got 10"),
+        (
+            IMAGES_FILE,
+            packed(idx(PIXELS)[:10]),
+            "is truncated: expected a header of 16 bytes, got 10",
+        ),
         (
             IMAGES_FILE,
             packed(idx(PIXELS)[:-9]),
-            "shape .5, 28, 28.: expected 3920 bytes of content, got 3911",
+            "shape .5, 28, 28.: expected 3920 bytes after the header, got 3911",
         ),
-        (IMAGES_FILE, packed(idx(PIXELS) + b"x"), "expected 3920 bytes of content, got 3921"),
+        (IMAGES_FILE, packed(idx(PIXELS) + b"x"), "expected 3920 bytes after the header, got 3921"),
         (
             IMAGES_FILE,
             packed(idx(PIXELS[:4])),

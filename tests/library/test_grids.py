@@ -1,5 +1,6 @@
 """Grids of images of any kind, written with Pillow."""
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,14 @@ from minddpm.grids import grid, picture_format, write_picture
 
 def pixels_of(picture):
     return np.asarray(picture)
+
+
+@pytest.fixture
+def unchecked():
+    """Let bad input through to the package's own checks, as it is without enforced annotations."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_images_lie_row_by_row_in_white_frames():
@@ -37,9 +46,24 @@ def test_small_images_are_enlarged_pixel_by_pixel():
     assert (small.reshape(10, large, 48, large) == small[::large, None, ::large, None]).all()
 
 
-def test_other_channels_are_refused():
-    with pytest.raises(ValueError, match="1 or 3 channels to be drawn, got 4"):
-        grid(torch.zeros(2, 4, 8, 8))
+@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (0, 1, 8, 8), (2, 1, 0, 8)])
+def test_images_of_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match=r"\(n, 3, h, w\), .* got \(" + ", ".join(map(str, shape))):
+        grid(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("images", "columns", "said"),
+    [
+        (torch.zeros(8, 8), 1, r"images must have shape .*, got \(8, 8\)"),
+        ([torch.zeros(1, 8, 8)], 1, "images must be a tensor, got a list"),
+        (torch.zeros(2, 1, 8, 8), 0, "columns must be at least 1, got 0"),
+        (torch.zeros(2, 1, 8, 8), 1.5, "columns must be an integer, got 1.5"),
+    ],
+)
+def test_what_cannot_be_laid_out_is_refused_in_our_words(unchecked, images, columns, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        grid(images, columns)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
