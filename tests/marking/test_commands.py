@@ -44,7 +44,7 @@ def test_check_judges_every_answer_of_a_notebook(hand_in, capsys):
     assert run("check", folder / "ada" / "solve_quadratics.ipynb") == 1
     shown = capsys.readouterr().out
     assert "✓ solve.discriminant: right" in shown
-    assert "✗ solve.by_hand: not written yet" in shown
+    assert "✗ solve.by_hand: not answered yet" in shown
     assert shown.endswith("2 of 3 solved\n")
 
 
@@ -67,7 +67,7 @@ def test_progress_names_what_comes_next(hand_in, capsys):
 def test_grade_writes_a_report_and_resumes(hand_in, tmp_path, capsys):
     folder = hand_in(ada=solved())
     assert run("grade", folder, "--out", tmp_path / "out", "--jobs", "1") == 0
-    assert "1 notebooks of 1 students graded, 0 broken: " in capsys.readouterr().out
+    assert "1 notebook of 1 student graded, 0 broken: " in capsys.readouterr().out
     assert (tmp_path / "out" / "class.html").is_file()
     with pytest.raises(FileExistsError, match="resume, or choose another folder"):
         run("grade", folder, "--out", tmp_path / "out")
