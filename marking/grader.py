@@ -144,12 +144,12 @@ def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Ou
 
 
 def akin(one: str, other: str) -> bool:
-    """Whether two ways to write a student's name have a word in common.
+    """Whether two ways to write a student's name are the same or have a word in common.
 
     Platforms run the words of a name together: adalovelace.
     """
-    a = one.casefold()
-    b = other.casefold()
+    a = one.strip().casefold()
+    b = other.strip().casefold()
     return (
         a == b
         or any(word in b for word in re.findall(r"[^\W_]+", a))

@@ -193,6 +193,12 @@ def test_a_course_is_laid_out_for_nbgrader(tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+def test_one_assignment_is_said_in_the_singular(tmp_path, capsys):
+    (tmp_path / "solve_quadratics.ipynb").write_text(marked(MARK), encoding="utf-8")
+    assert run("nbgrader-course", tmp_path / "course", "--solutions", tmp_path) == 0
+    assert capsys.readouterr().out.startswith("1 assignment in ")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -313,10 +313,10 @@ def test_a_report_is_told_whether_submissions_were_contained(hand_in, tmp_path, 
 def test_a_student_called_by_emoji_is_graded_like_any_other(hand_in, tmp_path):
     question = BANK["solve.by_hand"]
     number = question.answer(**question.values_for("🦊"))
-    cells = [*solved(), f"check('solve.by_hand', {number!r}, student='🦊')"]
+    cells = [*solved(), f"check('solve.by_hand', {number!r}, student='🦊 ')"]
     rows = graded(hand_in(**{"🦊": cells, "🐻": cells}), tmp_path / "out")
     assert by_exercise(rows, "🦊")["solve.by_hand"]["remark"] == ""
-    assert by_exercise(rows, "🐻")["solve.by_hand"]["remark"] == "the numbers belong to '🦊'"
+    assert by_exercise(rows, "🐻")["solve.by_hand"]["remark"] == "the numbers belong to '🦊 '"
     assert (tmp_path / "out" / "feedback" / "🦊.html").is_file()
     assert (tmp_path / "out" / "feedback" / "🐻.html").is_file()
 

@@ -149,8 +149,10 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path, monkeyp
     write_atomically(path, "old")
     seen = []
     monkeypatch.setattr(files.os, "fsync", lambda descriptor: seen.append(path.read_text()))
+    old = path.stat().st_ino
     write_atomically(path, "new")
     assert seen == ["old"]
+    assert path.stat().st_ino != old  # another file has taken its name
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
 
@@ -185,6 +187,13 @@ def test_the_class_page_counts_who_solved_what():
     assert "Not contained" not in page
     assert "Remarks" not in page
     assert "<b>Not contained:</b>" in class_page([], False)
+
+
+@pytest.mark.parametrize("contained", [True, False])
+def test_a_report_says_whether_submissions_were_contained(tmp_path, contained):
+    write_report(tmp_path, answers(1, 0, 0), contained)
+    page = (tmp_path / "class.html").read_text(encoding="utf-8")
+    assert ("<b>Not contained:</b>" in page) == (not contained)
 
 
 def luminance(colour):
