@@ -15,7 +15,7 @@ from torch import Tensor
 
 # how far a number worked out by hand may be from the right one and still agree to three decimals
 ALLOWED = 0.0011
-DRAWS = 1000  # of values for one student, until the right number and all the wrong ones differ
+MOST_DRAWS = 1000  # of values for one student, until the right number and all the wrong ones differ
 
 
 def lesson_of(name: str) -> str:
@@ -148,7 +148,7 @@ class HandNumber:
         name = " ".join(student.split()).casefold()
         digest = hashlib.sha256(f"{self.name} {name}".encode()).digest()
         draw = Inputs(int.from_bytes(digest[:4], "big"))
-        for _ in range(DRAWS):
+        for _ in range(MOST_DRAWS):
             values = self.values(draw)
             wrong_numbers = [wrong(**values) for _, wrong, _ in self.mistakes]
             numbers = sorted([self.answer(**values), *wrong_numbers])
@@ -156,7 +156,7 @@ class HandNumber:
                 return values
         raise ValueError(
             f"{self.name}: its answer and its mistakes must differ by more than {4 * ALLOWED:g},"
-            f" but two of them are alike in each of {DRAWS} draws"
+            f" but two of them are alike in each of {MOST_DRAWS} draws"
         )
 
 

@@ -158,7 +158,7 @@ def check_case(exercise: Exercise, case: Case) -> None:
         require(
             arrives(arg),
             exercise,
-            f"{which}: {name} cannot be sent to a submission, because it is {kind_of(arg)}",
+            f"{which}: {name} cannot be sent to a submission, because it is {type_in_words(arg)}",
         )
     check_result(exercise, which, exercise.reference, case.args)
 
@@ -266,7 +266,7 @@ def arrives(arg: Any) -> bool:
     return plain and type(sent) is type(arg)
 
 
-def kind_of(arg: Any) -> str:
+def type_in_words(arg: Any) -> str:
     """What an argument is, in words."""
     if not isinstance(arg, Tensor):
         return f"of type {type(arg).__name__}"
