@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from marking.course import Course
+from marking.course import Course, missing
 from marking.grader import grade, grade_submission
 from marking.grades import Graded
 from marking.intake import Broken, read_submission
@@ -18,6 +18,7 @@ from marking.nbgrader_course import lay_out_course
 from marking.pages import templates
 from marking.report import write_report
 from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
+from marking.words import counted
 
 
 def graded_here(course: Course, path: Path) -> Graded:
@@ -62,7 +63,7 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
     solved = sum(row.points > 0 for _, row in rows)
     points = sum(row.points for _, row in rows)
     most = sum(row.of for _, row in rows)
-    print(f"\n{solved} of {len(rows)} solved, {points} of {most} points")
+    print(f"\n{solved} of {len(rows)} solved, {points} of {counted(most, 'point')}")
     following = next(((path, row) for path, row in rows if not row.points), None)
     print(f"next: {following[1].exercise}, in {following[0]}" if following else "all done")
     return 0
@@ -92,8 +93,9 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
             f"stopped; the grades so far are in {options.out}: continue with --resume"
         ) from None
     broken = sum(result.broken for result in graded)
-    students = len({result.student for result in graded})
-    counts = f"{len(graded)} notebooks of {students} students graded, {broken} broken"
+    notebooks = counted(len(graded), "notebook")
+    students = counted(len({result.student for result in graded}), "student")
+    counts = f"{notebooks} of {students} graded, {broken} broken"
     print(f"{counts}: {options.out / 'class.html'}")
     return 1 if broken else 0
 
@@ -102,7 +104,7 @@ def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:
     """Lay out a course for nbgrader: an assignment for each notebook of solutions."""
     copies = lay_out_course(course, options.folder, options.solutions, timeout=options.timeout)
     names = ", ".join(copy.stem for copy in copies)
-    print(f"{len(copies)} assignments in {options.folder / 'source'}: {names}")
+    print(f"{counted(len(copies), 'assignment')} in {options.folder / 'source'}: {names}")
     print(f"next, in {options.folder}: nbgrader generate_assignment {copies[0].stem}")
     return 0
 
@@ -148,10 +150,7 @@ def add_marking_commands(
             try:
                 return run(options, load_course())
             except ModuleNotFoundError as error:
-                package = (error.name or str(error)).partition(".")[0]
-                raise ValueError(
-                    f"this command needs {package}, which is not installed: {install}"
-                ) from error
+                raise ValueError(missing(error, install)) from error
 
         return run_with_course
 

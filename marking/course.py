@@ -9,13 +9,32 @@ from typing import Any
 
 from marking.exercise import Question, Stretch, function_of, lesson_of
 from marking.outcome import Outcome
+from marking.validation import validate
 
 ENGINE = "marking"  # this package, which no submission may see
+
+
+def missing(error: ImportError, install: str) -> str:
+    """What to install where a package is missing, in one line."""
+    package = (error.name or str(error)).partition(".")[0]
+    return f"this command needs {package}, which is not installed: {install}"
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
     """A course: its questions, and what its notebooks may import.
+
+    Its questions are tried when it is made (`marking.validation`).
+
+    A notebook of exercises belongs to the lesson with which its file name begins: LESSON, an
+    underscore and a letter, as in "roots_of_equations.ipynb" of the lesson "roots". Before that may
+    stand the student's name, with an underscore, a hyphen or a space after it:
+    "ada_roots_of_equations.ipynb". A submission under another name is graded too, on the lessons
+    whose questions its code names.
+
+    A notebook with a number to work out by hand defines STUDENT = "the student's name" and hands it
+    to `ask` and `check`: both draw the values from it. Where `check` was not given a name, the
+    grader takes that variable's.
 
     Args:
         name: short, for nbgrader: "algebra".
@@ -23,23 +42,29 @@ class Course:
         bank: the questions by name.
         stretches: the ungraded questions by name.
         draw_beside: draws an answer (the first outcome) beside the target (the second) with a
-            caption, in the way that `Picture.how` says, and returns HTML.
+            caption, in the way that `Picture.how` says, and returns HTML. A course without pictures
+            needs none.
         answers: more packages that hold answers: a submission can neither import nor read them
             while it is graded. `package` and the engine are always among them.
         answer_files: words in the names of files with answers; a submission that looks for such a
             file is reported.
         variables: the variable that holds an answer, where it is not called as the question is:
             {"predict": "prediction"} for questions named "LESSON.predict".
+
+    Raises: ValueError for a question that cannot be asked, checked or graded, naming it.
     """
 
     name: str
     package: str
     bank: Mapping[str, Question]
-    stretches: Mapping[str, Stretch]
-    draw_beside: Callable[[Any, Outcome, Outcome, str], str]
+    stretches: Mapping[str, Stretch] = field(default_factory=dict)
+    draw_beside: Callable[[Any, Outcome, Outcome, str], str] | None = None
     answers: tuple[str, ...] = ()
     answer_files: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        validate(self.bank, self.stretches, self.variable_of, self.draw_beside is not None)
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -15,9 +15,12 @@ from torch import Tensor
 from marking.diagnosis import comparison, expected, explain, known_mistake, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import Outcome, copied, same
+from marking.words import counted
 
 SECONDS = 20  # a check that takes longer says so
-NOT_WRITTEN = "not written yet"
+NOT_WRITTEN = "not written yet"  # a function
+NOT_ANSWERED = "not answered yet"  # a number or a prediction
+KNOWN = "A known mistake."  # the explanation says which: its name is for the teacher's table
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
                 "called twice with the same input, it gives different results; an answer must not"
                 " draw random numbers or remember earlier calls",
             )
-        message = f"{exercise.name}: right, on {len(cases)} fresh inputs."
+        message = f"{exercise.name}: right, on {counted(len(cases), 'fresh input')}."
         return Verdict(True, message, summary="right")
     place = min(failing, key=lambda index: size(cases[index]))  # the easiest to read
     problem = problems[place]
@@ -95,8 +98,7 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
         message = f"{exercise.name}: {problem}.\n\n{numbers}"
         return Verdict(False, message, summary=problem, computed=computed)
     explanation = explain(exercise, mistake)
-    known = f"A known mistake: {mistake.name}. {explanation}"
-    message = f"{exercise.name}: {problem}.\n\n{known}\n\n{numbers}"
+    message = f"{exercise.name}: {problem}.\n\n{KNOWN} {explanation}\n\n{numbers}"
     return Verdict(False, message, mistake.name, problem, explanation, computed)
 
 
@@ -107,8 +109,10 @@ def failed(question: Question, reason: str) -> Verdict:
 
 def unwritten(question: Question) -> Verdict:
     """The verdict on an answer that is not there yet."""
-    wanted = f" It should return {question.returns}." if isinstance(question, Exercise) else ""
-    return Verdict(False, f"{question.name}: {NOT_WRITTEN}.{wanted}", summary=NOT_WRITTEN)
+    if not isinstance(question, Exercise):
+        return failed(question, NOT_ANSWERED)
+    wanted = f"It should return {question.returns}."
+    return Verdict(False, f"{question.name}: {NOT_WRITTEN}. {wanted}", summary=NOT_WRITTEN)
 
 
 def size(case: Case) -> int:
@@ -133,8 +137,7 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         return Verdict(True, f"{question.name}: right.", summary="right")
     for name, wrong, why in question.mistakes:
         if abs(number - wrong(**values)) <= ALLOWED:
-            known = f"A known mistake: {name}. {why}"
-            message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
+            message = f"{question.name}: {number:g} is not the answer.\n\n{KNOWN} {why}"
             return Verdict(False, message, name, "wrong", why)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
     return Verdict(False, message, summary="wrong")
@@ -152,4 +155,5 @@ def judge_choice(question: Choice, answer: Any) -> Verdict:
     if letter == question.right:
         return Verdict(True, f"{question.name}: right. {reply}", summary="right")
     chosen = f"{letter}: {question.options[letter]}"
-    return Verdict(False, f"{question.name}: wrong. {reply}", chosen, "wrong", reply)
+    message = f"{question.name}: wrong. {reply}"
+    return Verdict(False, message, chosen, f"you chose {chosen}", reply)

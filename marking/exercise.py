@@ -15,6 +15,7 @@ from torch import Tensor
 
 # how far a number worked out by hand may be from the right one and still agree to three decimals
 ALLOWED = 0.0011
+MOST_DRAWS = 1000  # of values for one student, until the right number and all the wrong ones differ
 
 
 def lesson_of(name: str) -> str:
@@ -95,7 +96,8 @@ class Exercise:
 
     Args:
         name: lesson and function, "roots.discriminant".
-        arguments: their names, in order.
+        arguments: their names, in order. Their values can be tensors without a gradient,
+            numbers, bools, strings and None; a submission cannot be sent anything else.
         returns: the result in words, for messages.
         reference: the right answer, on the same arguments.
         cases: draws the calls that an answer is judged by, corner cases included.
@@ -141,16 +143,21 @@ class HandNumber:
         """The values for one student, drawn from the name alone; spaces and capitals do not matter.
 
         They are drawn so that the right number and all the wrong ones differ.
+        Raises: ValueError if no values that are drawn do this.
         """
         name = " ".join(student.split()).casefold()
         digest = hashlib.sha256(f"{self.name} {name}".encode()).digest()
         draw = Inputs(int.from_bytes(digest[:4], "big"))
-        while True:
+        for _ in range(MOST_DRAWS):
             values = self.values(draw)
             wrong_numbers = [wrong(**values) for _, wrong, _ in self.mistakes]
             numbers = sorted([self.answer(**values), *wrong_numbers])
             if all(b - a > 4 * ALLOWED for a, b in itertools.pairwise(numbers)):
                 return values
+        raise ValueError(
+            f"{self.name}: its answer and its mistakes must differ by more than {4 * ALLOWED:g},"
+            f" but two of them are alike in each of {MOST_DRAWS} draws"
+        )
 
 
 @dataclass(frozen=True)
@@ -160,7 +167,7 @@ class Choice:
     Args:
         name: "roots.predict".
         question: the text.
-        options: the possible answers, by letter.
+        options: the possible answers, by capital letter.
         right: the letter of the right one.
         replies: what to say to a student who chooses a letter, by letter.
         points: what it is worth.

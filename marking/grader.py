@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from marking.course import Course
-from marking.engine import NOT_WRITTEN, Verdict, judge
+from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import Exercise, HandNumber, Question, lesson_of
 from marking.grades import Graded, Row, as_line, read_results
 from marking.intake import (
@@ -126,7 +126,7 @@ def judge_answer(
         verdict = judge(question, reply.get("value"), own_seed, name)
         if isinstance(question, HandNumber) and verdict.passed and not akin(name, student):
             return verdict, f"the numbers belong to {name!r}"
-    if verdict.summary == NOT_WRITTEN or all(handed):
+    if verdict.summary in (NOT_WRITTEN, NOT_ANSWERED) or all(handed):
         return verdict, ""
     return verdict, "not passed to check: found by its name"
 
@@ -144,14 +144,16 @@ def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Ou
 
 
 def akin(one: str, other: str) -> bool:
-    """Whether two ways to write a student's name have a word in common.
+    """Whether two ways to write a student's name are the same or have a word in common.
 
     Platforms run the words of a name together: adalovelace.
     """
-    a = one.casefold()
-    b = other.casefold()
-    return any(word in b for word in re.findall(r"[^\W_]+", a)) or any(
-        word in a for word in re.findall(r"[^\W_]+", b)
+    a = one.strip().casefold()
+    b = other.strip().casefold()
+    return (
+        a == b
+        or any(word in b for word in re.findall(r"[^\W_]+", a))
+        or any(word in a for word in re.findall(r"[^\W_]+", b))
     )
 
 

@@ -5,17 +5,21 @@ target.
 from __future__ import annotations
 
 import difflib
+import functools
 import secrets
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from marking.course import Course
+from marking.course import Course, missing
 from marking.engine import SECONDS, Verdict, judge
 from marking.exercise import Choice, Exercise, HandNumber, Picture, Question, function_of
 from marking.outcome import Outcome, Slow, copied, error_with_line, limited, outcome_of, same
 from marking.pages import render
 
+P = ParamSpec("P")
+R = TypeVar("R")
 # of Okabe and Ito's palette, which can be told apart with any colour vision
 EDGES = {"✓": "#009E73", "✗": "#D55E00", "?": "#0072B2"}
 
@@ -44,6 +48,25 @@ class NoFunction(OneLineError, TypeError):
     """The answer to an exercise is not a function."""
 
 
+class NotInstalled(OneLineError, ModuleNotFoundError):
+    """A package that the course needs is missing; the message says how to install it."""
+
+
+def saying_what_to_install(
+    function: Callable[Concatenate[Tutor, P], R],
+) -> Callable[Concatenate[Tutor, P], R]:
+    """Let a function of a Tutor say in one line which package is missing."""
+
+    @functools.wraps(function)
+    def run(tutor: Tutor, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(tutor, *args, **kwargs)
+        except ModuleNotFoundError as error:
+            raise NotInstalled(missing(error, tutor.install), name=error.name) from error
+
+    return run
+
+
 @dataclass(frozen=True)
 class Tutor:
     """The three functions that the notebooks of a course import.
@@ -51,10 +74,13 @@ class Tutor:
     Args:
         course: loads the course. It is called when a function is, so that importing the functions
             stays fast.
+        install: the command that installs what the course needs, named if some of it is missing.
     """
 
     course: Callable[[], Course]
+    install: str
 
+    @saying_what_to_install
     def check(self, name: str, answer: Any, *, student: str = "", seed: int | None = None) -> None:
         """Check an answer on fresh inputs.
 
@@ -87,10 +113,10 @@ class Tutor:
             if isinstance(question, Exercise) and question.picture and verdict.computed:
                 yours, target = results_on(question.picture, answer, question.reference)
                 caption = "Your answer on the left, the target on the right, for an example."
-                html = self.course().draw_beside(question.picture.how, yours, target, caption)
-                show_html(html, caption)
+                self.show_beside(question.picture, yours, target, caption)
         raise CheckFailed(verdict)
 
+    @saying_what_to_install
     def ask(self, name: str, student: str = "") -> None:
         """Show a question: the values of a number to work out, or the options of a prediction.
 
@@ -114,6 +140,7 @@ class Tutor:
             text = f"{name}({', '.join(question.arguments)}) returns {question.returns}"
         show_card("?", text)
 
+    @saying_what_to_install
     def beside(self, name: str, answer: Callable[..., Any]) -> None:
         """Draw the answer to a stretch question beside the target.
 
@@ -121,14 +148,20 @@ class Tutor:
         """
         stretches = self.course().stretches
         if name not in stretches:
-            raise WrongName(f"expected one of {', '.join(stretches)}, got {name!r}")
+            names = ", ".join(stretches) or "the stretch questions, of which there are none"
+            raise WrongName(f"expected one of {names}, got {name!r}")
         question = stretches[name]
         yours, target = results_on(question.picture, answer, question.target)
         alike = yours.value is not None and same(target, yours, 1e-3)
         comparison = yours.error or ("they agree" if alike else "they differ")
         caption = f"{name}: your answer on the left, the target on the right; {comparison}."
-        html = self.course().draw_beside(question.picture.how, yours, target, caption)
-        show_html(html, caption)
+        self.show_beside(question.picture, yours, target, caption)
+
+    def show_beside(self, picture: Picture, yours: Outcome, target: Outcome, caption: str) -> None:
+        """Show an answer beside the target, as the course draws them."""
+        draw_beside = self.course().draw_beside
+        assert draw_beside is not None  # a course with pictures has one
+        show_html(draw_beside(picture.how, yours, target, caption), caption)
 
     def question(self, name: str) -> Question:
         """The question of that name.
@@ -161,9 +194,8 @@ def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
 
 def in_notebook() -> bool:
     """Whether IPython is there to display cards."""
-    from IPython import get_ipython
-
-    return get_ipython() is not None
+    ipython = sys.modules.get("IPython")  # it need not be installed to check an answer in a script
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 def show_card(sign: str, message: str) -> None:

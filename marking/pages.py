@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+from marking.words import counted
+
 if TYPE_CHECKING:
     import jinja2
 
@@ -14,13 +16,15 @@ def templates() -> jinja2.Environment:
     """The templates, escaping every value."""
     import jinja2  # not at the top: only pages and cards need it, not every command
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("marking"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["counted"] = counted
+    return environment
 
 
 def render(template: str, **values: Any) -> str:

@@ -1,11 +1,11 @@
 """The course as data and pictures: what its exercises import."""
 
 from marking.notebook import CheckFailed, Tutor
-from minddpm_course.course import load_course
+from minddpm_course.course import INSTALL, load_course
 
 __all__ = ["CheckFailed", "ask", "beside", "check"]
 
-TUTOR = Tutor(load_course)
+TUTOR = Tutor(load_course, INSTALL)
 ask = TUTOR.ask
 beside = TUTOR.beside
 check = TUTOR.check

@@ -4,6 +4,8 @@ import functools
 
 from marking.course import Course
 
+INSTALL = "pip install 'minddpm[course]'"
+
 
 @functools.cache
 def load_course() -> Course:

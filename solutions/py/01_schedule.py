@@ -93,7 +93,7 @@ check("01.alpha_bars", alpha_bars)
 #
 # ## 4. Half the steps
 #
-# A sampler takes $T$ steps, so half of them would save half of its time. Before you look at what that does to the end of the schedule, predict. Choose a letter, then run both cells.
+# A sampler takes $T$ steps, so half of them would save half of its time. Before you look at what that does to the end of the schedule, predict. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("01.predict")

@@ -46,7 +46,7 @@ check("02.forward_step", forward_step)
 #
 # ## 2. Half of the power
 #
-# Before you go on from one step to many, predict. Choose a letter, then run both cells.
+# Before you go on from one step to many, predict. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("02.predict")

@@ -49,7 +49,7 @@ check("03.posterior_coefficients", posterior_coefficients)
 #
 # ## 2. The variance
 #
-# Before you write it, predict. Choose a letter, then run both cells.
+# Before you write it, predict. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("03.predict")

@@ -121,7 +121,7 @@ check("04.mean_from_noise", mean_from_noise)
 #
 # ## 5. The weight that is dropped
 #
-# Before you write it, predict. Choose a letter, then run both cells.
+# Before you write it, predict. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("04.predict")

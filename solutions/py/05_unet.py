@@ -129,7 +129,7 @@ check("05.by_hand", by_hand, student=STUDENT)
 # ## 5. Put together
 #
 # Below is the smallest network that has all three parts: one block that is told the time, one halving, one skip. It uses your functions. Do not run it yet.
-# First predict. Choose a letter, then run the two cells.
+# First predict. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("05.predict")

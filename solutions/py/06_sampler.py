@@ -67,7 +67,7 @@ check("06.by_hand", by_hand, student=STUDENT)
 #
 # ## 3. The step back
 #
-# Before you write it, predict what one mistake in it would do. Choose a letter, then run both cells.
+# Before you write it, predict what one mistake in it would do. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("06.predict")

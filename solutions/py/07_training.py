@@ -49,7 +49,7 @@ check("07.training_pair", training_pair)
 #
 # ## 2. Where is the task easy?
 #
-# Not all of these pairs are equally hard. Before you run the cell below, predict. Choose a letter, then run the next two.
+# Not all of these pairs are equally hard. Before you see which are, predict. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("07.predict")

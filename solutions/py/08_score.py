@@ -91,7 +91,7 @@ check("08.gaussian_score", gaussian_score)
 #
 # ## 4. A Langevin step
 #
-# Before you write it, predict what many such steps do. Choose a letter, then run both cells.
+# Before you write it, predict what many such steps do. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("08.predict")

@@ -54,7 +54,7 @@ check("09.times", last_time, student=STUDENT)
 #
 # ## 2. The step that draws nothing
 #
-# Before you write it, predict what a single one of them gives. Choose a letter, then run both cells.
+# Before you write it, predict what a single one of them gives. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("09.predict")

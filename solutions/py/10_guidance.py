@@ -54,7 +54,7 @@ check("10.calls", looked_at, student=STUDENT)
 #
 # ## 2. Guided noise
 #
-# Before you write it, predict what it does to the samples. Choose a letter, then run both cells.
+# Before you write it, predict what it does to the samples. Run the question, choose a letter, then run the next two cells.
 
 # %%
 ask("10.predict")

@@ -72,7 +72,6 @@ def test_every_known_mistake_fails_and_is_named_as_itself(exercise, mistake):
         verdict = verdict_on(exercise, mistake.wrong, seed)
         assert not verdict.passed
         assert verdict.mistake == mistake.name
-        assert mistake.name in verdict.message
     explained = explain(exercise, mistake)
     assert explained in verdict.message
     assert "{" not in explained
@@ -174,7 +173,7 @@ def test_numbers_by_hand(question):
             assert verdict.mistake == name
             assert why in verdict.message
         assert judge(question, 1e6, 0, student).mistake is None
-        assert "not written yet" in judge(question, None, 0, student).message
+        assert "not answered yet" in judge(question, None, 0, student).message
         assert "expected a number" in judge(question, "many", 0, student).message
     assert len({str(question.values_for(str(number))) for number in range(20)}) > 5
 
@@ -189,7 +188,7 @@ def test_predictions(question):
         if not verdict.passed:
             assert verdict.mistake == f"{letter}: {text}"
     assert "expected one of" in judge(question, "Z", 0).message
-    assert "not written yet" in judge(question, "", 0).message
+    assert "not answered yet" in judge(question, "", 0).message
 
 
 @pytest.mark.parametrize("question", STRETCHES.values(), ids=name_of)

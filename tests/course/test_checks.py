@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
 from minddpm_course import CheckFailed, ask, beside, check
 from minddpm_course.bank import BANK
+from minddpm_course.course import load_course
 
 
 def failure(name, answer, **options):
@@ -91,10 +93,30 @@ def test_in_ipython_a_wrong_answer_is_a_card_a_picture_and_one_line():
     )
     shown = done.stdout
     assert "<div style=" in shown
-    assert "A known mistake: alpha instead of alpha_bar" in shown
+    assert "A known mistake. You return alpha_t = 1 - beta_t of each step by itself." in shown
     assert '<img alt="Your answer on the left, the target on the right, for an example."' in shown
     assert "CheckFailed: 01.alpha_bars" in shown
     assert "engine.py" not in shown + done.stderr
+
+
+def test_a_check_without_matplotlib_says_what_to_install():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from minddpm_course import check\n"
+        "try: check('03.predict', 'B')\n"
+        "except ImportError as error: print(error._render_traceback_())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    words = "this command needs matplotlib, which is not installed: pip install 'minddpm[course]'"
+    assert done.stdout == f"{[f'NotInstalled: {words}']}\n"
+
+
+def test_trying_every_question_takes_no_time_to_speak_of():
+    """It is done whenever the course is loaded."""
+    course = load_course()
+    started = time.perf_counter()
+    course.__post_init__()
+    assert time.perf_counter() - started < 2
 
 
 def test_what_exercises_import_stays_light():

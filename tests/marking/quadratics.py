@@ -21,7 +21,7 @@ COURSE = Course(
     answer_files=("algebra_answers",),
     variables={"which_way": "opening"},
 )
-TUTOR = Tutor(lambda: COURSE)
+TUTOR = Tutor(lambda: COURSE, "pip install algebra[course]")
 ask = TUTOR.ask
 beside = TUTOR.beside
 check = TUTOR.check

@@ -44,7 +44,7 @@ def test_check_judges_every_answer_of_a_notebook(hand_in, capsys):
     assert run("check", folder / "ada" / "solve_quadratics.ipynb") == 1
     shown = capsys.readouterr().out
     assert "✓ solve.discriminant: right" in shown
-    assert "✗ solve.by_hand: not written yet" in shown
+    assert "✗ solve.by_hand: not answered yet" in shown
     assert shown.endswith("2 of 3 solved\n")
 
 
@@ -67,7 +67,7 @@ def test_progress_names_what_comes_next(hand_in, capsys):
 def test_grade_writes_a_report_and_resumes(hand_in, tmp_path, capsys):
     folder = hand_in(ada=solved())
     assert run("grade", folder, "--out", tmp_path / "out", "--jobs", "1") == 0
-    assert "1 notebooks of 1 students graded, 0 broken: " in capsys.readouterr().out
+    assert "1 notebook of 1 student graded, 0 broken: " in capsys.readouterr().out
     assert (tmp_path / "out" / "class.html").is_file()
     with pytest.raises(FileExistsError, match="resume, or choose another folder"):
         run("grade", folder, "--out", tmp_path / "out")
@@ -191,6 +191,12 @@ def test_a_course_is_laid_out_for_nbgrader(tmp_path, capsys):
     with pytest.raises(FileNotFoundError, match="nowhere, which is not a folder"):
         run("nbgrader-course", tmp_path / "new", "--solutions", tmp_path / "nowhere")
     assert not (tmp_path / "new").exists()
+
+
+def test_one_assignment_is_said_in_the_singular(tmp_path, capsys):
+    (tmp_path / "solve_quadratics.ipynb").write_text(marked(MARK), encoding="utf-8")
+    assert run("nbgrader-course", tmp_path / "course", "--solutions", tmp_path) == 0
+    assert capsys.readouterr().out.startswith("1 assignment in ")
 
 
 @pytest.mark.parametrize(

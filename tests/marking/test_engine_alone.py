@@ -30,6 +30,34 @@ def test_the_engine_has_no_word_of_diffusion(path):
     assert found is None, found
 
 
+FOREIGN_WORDS = [
+    "import minddpm",
+    "a diffusion model",
+    "DDPM",
+    "the posterior variance",
+    "beta_t",
+    "alpha_bar",
+    "an alpha",
+    "noise",
+    "denoised",
+    "the Schedule",
+    "ten digits",
+    "MNIST",
+    "check('03.variance')",
+    '"01_schedule"',
+    "bank/04_loss",
+]
+
+
+@pytest.mark.parametrize("text", FOREIGN_WORDS)
+def test_a_word_of_diffusion_would_be_found(text):
+    assert FOREIGN.search(text) is not None
+
+
+def test_words_of_any_course_are_no_words_of_diffusion():
+    assert FOREIGN.search("an alphabet, 0.03, 1_000, version 3.11, 'roots.discriminant'") is None
+
+
 def imports(path):
     """The modules of the engine that a file imports, inside functions too."""
     found = set()

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -12,9 +13,11 @@ import pytest
 from algebra import BANK
 from quadratics import COURSE, HEAD, solved
 
+from marking import intake
 from marking.grader import grade
 from marking.hostile import as_notebook
 from marking.report import write_report
+from marking.sandbox import parent
 from marking.sandbox.parent import Limits, walls
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
@@ -47,7 +50,9 @@ def test_right_wrong_and_unwritten_answers(hand_in, tmp_path):
     assert cleo["solve.discriminant"]["mistake"] == ""
     assert cleo["solve.roots"]["points"] == "3"
     page = (tmp_path / "out" / "feedback" / "ben.html").read_text(encoding="utf-8")
-    assert "A known mistake: plus for minus. You add 4 a c." in page
+    assert re.search(
+        r"the result is wrong, off by up to [\d.]+<br>You add 4 a c\. Subtract it", page
+    )
     page = (tmp_path / "out" / "feedback" / "cleo.html").read_text(encoding="utf-8")
     assert "✗ not written yet" in page
     page = (tmp_path / "out" / "class.html").read_text(encoding="utf-8")
@@ -257,6 +262,78 @@ def test_reading_modules_of_an_environment_in_a_folder_named_like_a_package_is_n
     assert done.returncode == 0, done.stderr
     assert "tried to read quadratics/answers.py" in done.stdout
     assert done.stdout.count("tried to read") == 1
+
+
+def test_the_seed_decides_on_the_inputs(hand_in, tmp_path):
+    spy = solved(discriminant="def discriminant(a, b, c):\n    return b / 7\n", roots=None)
+    folder = hand_in(ada=spy)
+
+    def seen(out, **options):
+        (one,) = grade(COURSE, [folder], tmp_path / out, limits=LIMITS, progress=False, **options)
+        return one.rows[0].message
+
+    first = seen("a", seed=1)
+    assert "input     a = [" in first
+    assert seen("b", seed=1) == first
+    assert seen("c", seed=2) != first
+
+
+def test_a_zip_that_holds_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(intake, "UNZIPPED", 2 * 2**20)
+    path = tmp_path / "class.zip"
+    padded = as_notebook(solved()) + " " * 2**20
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ada/solve_quadratics.ipynb", padded)
+        archive.writestr("ada/film.mp4", b"0" * 5 * 2**20)  # it is not unpacked
+    assert {row["student"] for row in graded(path, tmp_path / "out")} == {"ada"}
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ben/solve_quadratics.ipynb", padded)
+    with pytest.raises(ValueError, match="class.zip contains more than 2 MB of notebooks"):
+        graded(path, tmp_path / "out2")
+
+
+@pytest.mark.parametrize("bwrap", [None, "/usr/bin/bwrap"])
+def test_a_report_is_told_whether_submissions_were_contained(hand_in, tmp_path, monkeypatch, bwrap):
+    monkeypatch.setattr(parent, "bubblewrap", lambda: bwrap)
+    told = []
+    folder = hand_in(ada=["x = 1"])
+    (folder / "ada" / "solve_quadratics.ipynb").rename(
+        folder / "ada" / "other.ipynb"
+    )  # nothing runs
+    grade(
+        COURSE,
+        [folder],
+        tmp_path / "out",
+        report=lambda out, every, contained: told.append(contained),
+        progress=False,
+    )
+    assert told == [bwrap is not None]
+
+
+def test_a_student_called_by_emoji_is_graded_like_any_other(hand_in, tmp_path):
+    question = BANK["solve.by_hand"]
+    number = question.answer(**question.values_for("🦊"))
+    cells = [*solved(), f"check('solve.by_hand', {number!r}, student='🦊 ')"]
+    rows = graded(hand_in(**{"🦊": cells, "🐻": cells}), tmp_path / "out")
+    assert by_exercise(rows, "🦊")["solve.by_hand"]["remark"] == ""
+    assert by_exercise(rows, "🐻")["solve.by_hand"]["remark"] == "the numbers belong to '🦊 '"
+    assert (tmp_path / "out" / "feedback" / "🦊.html").is_file()
+    assert (tmp_path / "out" / "feedback" / "🐻.html").is_file()
+
+
+def test_a_prediction_that_is_not_made_is_not_answered_yet(hand_in, tmp_path):
+    folder = hand_in(ada=[HEAD, "opening = ''", "check('graph.which_way', opening)"])
+    (one,) = grade(COURSE, [folder], tmp_path / "out", limits=LIMITS, progress=False)
+    (row,) = [row for row in one.rows if row.exercise == "graph.which_way"]
+    assert row.summary == "not answered yet"
+    assert row.remark == ""
+
+
+def test_a_wrong_prediction_is_told_with_its_reply(hand_in, tmp_path):
+    folder = hand_in(ada=[HEAD, "check('graph.which_way', 'A')"])
+    graded(folder, tmp_path / "out")
+    page = (tmp_path / "out" / "feedback" / "ada.html").read_text(encoding="utf-8")
+    assert "✗ you chose A: up<br>Its height at x = 10 is -97.</td>" in page
 
 
 def test_results_repeat_with_the_seed_and_resuming_loses_nothing(hand_in, tmp_path):

@@ -137,7 +137,7 @@ def test_numbers_by_hand():
         assert why in verdict.message
     for answer, student, words in (
         (1e6, "Ada", "1e+06 is not the answer for the values of 'Ada'"),
-        (None, "Ada", "not written yet"),
+        (None, "Ada", "not answered yet"),
         ("many", "Ada", "expected a number, got 'many'"),
         (3.0, " ", "the values depend on your name, and no name is given"),
     ):
@@ -154,4 +154,4 @@ def test_predictions():
     assert wrong.mistake == "A: up"
     assert wrong.message == "graph.which_way: wrong. Its height at x = 10 is -97."
     assert "expected one of A, B, got 'Z'" in judge(CHOICE, "Z", 0).message
-    assert "not written yet" in judge(CHOICE, "", 0).message
+    assert "not answered yet" in judge(CHOICE, "", 0).message

@@ -2,10 +2,17 @@
 
 import csv
 import re
+import unicodedata
+from urllib.parse import unquote
 
+import pytest
+
+from marking import files
+from marking.files import write_atomically
 from marking.grades import Graded, Row
 from marking.pages import templates
-from marking.report import class_page, feedback, write_report
+from marking.report import class_page, feedback, feedback_files, write_report
+from marking.words import counted
 
 EVIL = """<script>alert("x")</script> 'q' {{ 7 * 7 }} {% raw %}"""
 ESCAPED = "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &#39;q&#39; {{ 7 * 7 }} {% raw %}"
@@ -18,7 +25,7 @@ EVIL_GRADED = Graded(EVIL, EVIL, "key", (EVIL_ROW,), (EVIL,))
 def test_everything_is_escaped_on_every_page(tmp_path):
     write_report(tmp_path, [EVIL_GRADED], True)
     (page,) = (tmp_path / "feedback").glob("*.html")
-    for path, times in ((page, 9), (tmp_path / "class.html", 8)):
+    for path, times in ((page, 8), (tmp_path / "class.html", 11)):
         text = path.read_text(encoding="utf-8")
         assert "<script" not in text
         assert '"x"' not in text
@@ -31,7 +38,7 @@ def test_each_place_of_a_students_page():
     assert f"<h2>{ESCAPED}: 0 of 2 points</h2>" in page
     assert f"<p>{ESCAPED}</p>" in page
     assert f"<tr><td><b>{ESCAPED}</b></td>" in page
-    assert f"✗ {ESCAPED}<br>A known mistake: {ESCAPED}. {ESCAPED}<br>remark {ESCAPED}</td>" in page
+    assert f"✗ {ESCAPED}<br>{ESCAPED}<br>remark {ESCAPED}</td>" in page
 
 
 def test_names_of_students_become_names_of_files(tmp_path):
@@ -41,13 +48,123 @@ def test_names_of_students_become_names_of_files(tmp_path):
     assert names == ["ADA_LOVELACE__.html", "Ada_Lovelace.html", "_.html", "ada_lovelace_.html"]
 
 
-def test_no_cell_of_the_table_is_a_formula(tmp_path):
-    write_report(tmp_path, [Graded("=1+1", "a\nb", "k", remarks=("@x", "y"))], True)
-    with (tmp_path / "grades.csv").open(newline="", encoding="utf-8") as file:
-        (row,) = csv.DictReader(file)
-    assert row["student"] == "'=1+1"
-    assert row["notebook"] == "a b"
-    assert row["remark"] == "'@x; y"
+EMOJI = ["🦊", "🐻", "👩🏽\u200d🔬", "❤️", "李 小龙", "Zoë", "Ålesund-Ærø", "أَمِينَة"]
+
+
+def test_names_of_emoji_and_of_any_alphabet_stay(tmp_path):
+    write_report(tmp_path, [Graded(student, "n", "k") for student in EMOJI], True)
+    names = {path.name for path in (tmp_path / "feedback").iterdir()}
+    assert names == {f"{student.replace(' ', '_')}.html" for student in EMOJI}
+
+
+def test_no_two_students_share_a_page(tmp_path):
+    students = ["Zoë", "Zoe\u0308", "a:b", "a?b", "a\u202eb", "a\ud800b", "?", "*", "x" * 300]
+    students += ["x" * 301, "李" * 100, "李" * 101]
+    files = feedback_files(students)
+    folded = {unicodedata.normalize("NFC", file).casefold() for file in files.values()}
+    assert len(folded) == len(students)
+    assert all(len(file.encode()) <= 220 for file in files.values())  # file systems allow 255
+    write_report(tmp_path, [Graded(student, "n", "k") for student in students], True)
+    assert {path.name for path in (tmp_path / "feedback").iterdir()} == set(files.values())
+    for student, file in files.items():
+        title = student.replace("\ud800", "\\ud800")
+        page = (tmp_path / "feedback" / file).read_text(encoding="utf-8")
+        assert f"<h1>{title}</h1>" in page
+
+
+def test_the_class_page_links_to_each_students_page(tmp_path):
+    students = ["Ada Lovelace", "🦊", "100%", "a#b"]
+    rows = (Row("solve.roots", 2, 3), Row("solve.by_hand", 1, 1))
+    graded = [Graded(student, f"n{place}", "k", rows) for student in students for place in (1, 2)]
+    write_report(tmp_path, graded, True)
+    page = (tmp_path / "class.html").read_text(encoding="utf-8")
+    links = re.findall(
+        r'<tr><td><a href="([^"]+)">([^<]+)</a></td><td class="number">([^<]+)<', page
+    )
+    assert [(student, points) for _, student, points in links] == [
+        (student, "6 of 8 points") for student in students
+    ]
+    for link, student, _ in links:
+        linked = (tmp_path / unquote(link)).read_text(encoding="utf-8")
+        assert f"<h1>{student}</h1>" in linked
+        assert "#" not in link
+
+
+def test_remarks_of_single_answers_stand_on_the_class_page():
+    rows = (Row("solve.roots", 0, 3, remark="not passed to check"), Row("solve.by_hand", 1, 1))
+    page = class_page([Graded("Ada", "n", "k", rows), Graded("Ben", "n", "k", rows[1:])], True)
+    remarks = page.partition("<h2>Remarks</h2>")[2]
+    assert "<b>Ada</b></td><td>n</td><td>solve.roots: not passed to check</td>" in remarks
+    assert "Ben" not in remarks
+    both = class_page([Graded("Ada", "n", "k", rows, ("tried to import x",))], True)
+    assert "<td>tried to import x; solve.roots: not passed to check</td>" in both
+
+
+def cells_of(folder):
+    with (folder / "grades.csv").open(newline="", encoding="utf-8") as file:
+        return next(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
+def test_no_cell_of_the_table_is_a_formula(tmp_path, sign):
+    row = Row("solve.roots", 0, 3, mistake=f"{sign}2", remark=f"\t{sign}3")
+    write_report(tmp_path, [Graded(f"{sign}1", f"\n {sign}a\nb", "k", (row,))], True)
+    cells = cells_of(tmp_path)
+    assert cells["student"] == f"'{sign}1"
+    assert cells["notebook"] == f"'{sign}a b"
+    assert cells["mistake"] == f"'{sign}2"
+    assert cells["remark"] == f"'{sign}3"
+    assert cells["points"] == "0"
+
+
+def test_signs_inside_a_cell_stay(tmp_path):
+    write_report(tmp_path, [Graded("Anna-Lena", "a\nb", "k", remarks=("1 + 1 = 2", "@x"))], True)
+    cells = cells_of(tmp_path)
+    assert cells["student"] == "Anna-Lena"
+    assert cells["notebook"] == "a b"
+    assert cells["remark"] == "1 + 1 = 2; @x"
+
+
+@pytest.mark.parametrize("whole", range(3))  # of grades.csv, a page of feedback, class.html
+def test_a_report_that_cannot_be_written_leaves_whole_files(tmp_path, monkeypatch, whole):
+    """As when the disk is full: each file is the old one or the new one."""
+    left = iter(range(whole))
+
+    def fill_up(_descriptor):
+        if next(left, None) is None:
+            raise OSError("no space left on device")
+
+    write_report(tmp_path, [Graded("Ada", "old.ipynb", "k", remarks=("old",))], True)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    monkeypatch.setattr(files.os, "fsync", fill_up)
+    with pytest.raises(OSError, match="no space left"):
+        write_report(tmp_path, [Graded("Ada", "new.ipynb", "k", remarks=("new",))], False)
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert after.keys() == before.keys()  # and nothing half written beside them
+    assert sum(after[path] != before[path] for path in before) == whole
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    path = tmp_path / "deeper" / "grades.csv"
+    write_atomically(path, "old")
+    seen = []
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: seen.append(path.read_text()))
+    old = path.stat().st_ino
+    write_atomically(path, "new")
+    assert seen == ["old"]
+    assert path.stat().st_ino != old  # another file has taken its name
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_one_of_a_kind_is_said_in_the_singular():
+    page = class_page(answers(1, 0, 0), True)
+    assert "<p>1 notebook of 1 student.</p>" in page
+    one = (Row("solve.by_hand", 0, 1),)
+    assert "<h2>n: 0 of 1 point</h2>" in feedback("Ada", [Graded("Ada", "n", "k", one)])
+    assert "0 of 1 point<" in class_page([Graded("Ada", "n", "k", one)], True)
+    assert counted(0, "point") == "0 points"
+    assert counted(2, "point") == "2 points"
 
 
 def answers(right, mistaken, other):
@@ -70,6 +187,13 @@ def test_the_class_page_counts_who_solved_what():
     assert "Not contained" not in page
     assert "Remarks" not in page
     assert "<b>Not contained:</b>" in class_page([], False)
+
+
+@pytest.mark.parametrize("contained", [True, False])
+def test_a_report_says_whether_submissions_were_contained(tmp_path, contained):
+    write_report(tmp_path, answers(1, 0, 0), contained)
+    page = (tmp_path / "class.html").read_text(encoding="utf-8")
+    assert ("<b>Not contained:</b>" in page) == (not contained)
 
 
 def luminance(colour):

@@ -1,8 +1,10 @@
 """What a student sees: the messages of `check`, `ask` and `beside`, and their cards."""
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ from algebra import BANK
 from quadratics import ask, beside, check
 
 from marking import notebook
-from marking.notebook import CheckFailed, card
+from marking.course import Course
+from marking.exercise import Exercise
+from marking.notebook import CheckFailed, Tutor, card
 
 HERE = Path(__file__).parent
 
@@ -30,7 +34,7 @@ def test_a_known_mistake_is_named():
     error = failure("solve.discriminant", lambda a, b, c: b * b + 4 * a * c)
     assert isinstance(error, AssertionError)
     assert error.mistake == "plus for minus"
-    assert "A known mistake: plus for minus. You add 4 a c." in str(error)
+    assert "\n\nA known mistake. You add 4 a c. Subtract it: " in str(error)
     assert failure("solve.discriminant", lambda a, b, c: b).mistake is None
 
 
@@ -117,7 +121,7 @@ def test_in_ipython_the_message_is_a_card_and_the_traceback_one_line():
         "check('solve.discriminant', lambda a, b, c: b * b + 4 * a * c)",
     )
     assert "<div style=" in shown
-    assert "A known mistake: plus for minus" in shown
+    assert "A known mistake. You add 4 a c." in shown
     assert "CheckFailed: solve.discriminant: the result is wrong" in shown
     assert "engine.py" not in shown
 
@@ -131,6 +135,108 @@ def test_in_ipython_a_wrong_answer_is_drawn_beside_the_target():
     assert "<p>a curve: (array([4." in shown
     assert "<p>Your answer on the left, the target on the right, for an example.</p>" in shown
     assert "<p>two dots: (array([0., 1." in shown
+
+
+def without(package, *cells):
+    """What IPython shows of cells where a package is not installed."""
+    return in_ipython(f"import sys; sys.modules[{package!r}] = None", *cells)
+
+
+@pytest.mark.parametrize(
+    "call", ["ask('solve.roots')", "check('solve.roots', 1)", "beside('a', 1)"]
+)
+def test_what_a_course_lacks_is_said_in_one_line(call):
+    """A course imports what draws when it is loaded, as on the command line."""
+    shown = without(
+        "matplotlib",
+        "from marking.notebook import Tutor",
+        "def load_course():\n    import matplotlib.pyplot",
+        "tutor = Tutor(load_course, 'pip install algebra[course]')",
+        f"tutor.{call}",
+    )
+    words = "this command needs matplotlib, which is not installed: pip install algebra[course]"
+    assert f"NotInstalled: {words}" in shown
+    assert "Traceback" not in shown
+    assert "notebook.py" not in shown
+    assert "load_course()" not in shown
+
+
+def test_cards_that_cannot_be_made_say_what_to_install():
+    shown = without("jinja2", "from quadratics import check", "check('graph.which_way', 'B')")
+    assert "NotInstalled: this command needs jinja2, which is not installed: pip" in shown
+    assert "pages.py" not in shown
+
+
+def test_a_script_needs_no_notebook_to_check():
+    code = (
+        "import sys; sys.modules['IPython'] = None\n"
+        "from quadratics import check; check('graph.which_way', 'B')"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.stdout.startswith("✓ graph.which_way: right."), done.stderr
+
+
+def test_a_missing_package_of_the_students_own_is_no_lack_of_the_course():
+    def answer(a, b, c):
+        import no_such_package_of_a_student  # noqa: F401
+
+    text = str(failure("solve.discriminant", answer))
+    assert "ModuleNotFoundError: No module named 'no_such_package_of_a_student'" in text
+    assert "pip install" not in text
+
+
+def test_an_unanswered_question_is_not_answered_yet():
+    for nothing in ("", None, ...):
+        assert str(failure("graph.which_way", nothing)) == "graph.which_way: not answered yet."
+    for nothing in (None, ...):
+        text = str(failure("solve.by_hand", nothing, student="Ada"))
+        assert text == "solve.by_hand: not answered yet."
+    assert "solve.roots: not written yet." in str(failure("solve.roots", lambda a, b, c: None))
+
+
+def test_one_fresh_input_is_said_in_the_singular(capsys):
+    once = replace(
+        BANK["solve.discriminant"],
+        cases=lambda draw: [next(iter(BANK["solve.discriminant"].cases(draw)))],
+    )
+    course = Course("algebra", "algebra", {once.name: once})
+    Tutor(lambda: course, "").check(once.name, once.reference)
+    assert capsys.readouterr().out == "✓ solve.discriminant: right, on 1 fresh input.\n"
+
+
+def test_a_course_without_stretch_questions_says_so():
+    course = Course("algebra", "algebra", {"solve.roots": BANK["solve.roots"]})
+    with pytest.raises(ValueError, match="expected one of the stretch questions, of which there"):
+        Tutor(lambda: course, "").beside("solve.roots", lambda: None)
+
+
+def test_long_lines_of_numbers_keep_their_columns_and_scroll():
+    shown = card("✗", "wrong\n\nexpected  [1, 2]\ngot       [3, 4]")
+    (style,) = re.findall(r'<pre style="([^"]*)">', shown)
+    assert "white-space:pre;" in style
+    assert "overflow-x:auto" in style
+
+
+def sentences(text):
+    return [one.strip().casefold() for one in re.split(r"[.:;\n]\s", text) if one.strip()]
+
+
+def test_no_message_says_a_sentence_twice():
+    for question in BANK.values():
+        if not isinstance(question, Exercise):
+            continue
+        for mistake in question.mistakes:
+            text = str(failure(question.name, mistake.wrong))
+            assert "\n\nA known mistake. " in text
+            assert len(set(sentences(text))) == len(sentences(text)), text
+            assert f"A known mistake: {mistake.name}" not in text
 
 
 def test_a_card_escapes_what_it_shows_and_keeps_lines():
