@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from minddpm.checks import check_start, checked_shape
+from minddpm.checks import check_callable, check_start, checked_shape, drawing_devices
 from minddpm.loss import Variance
-from minddpm.network import Model, call_model, home_of
+from minddpm.network import Model, call_model, check_precision_of, home_of
 from minddpm.noising import Images, Noise, standard_noise, x0_from_noise
 from minddpm.posterior import beta_variance, q_posterior
 from minddpm.progress import final_images
@@ -52,6 +52,7 @@ def reverse_step(
     Raises: TypeError or ValueError for t, dtype or shape other than these.
     Source: Ho et al. 2020, algorithm 2, eq. 7 and 11.
     """
+    check_callable("variance", variance, "beta_variance")
     noise = standard_noise(x_t, noise, generator)
     mean, _ = q_posterior(x_0, x_t, t, schedule)
     spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
@@ -93,12 +94,12 @@ def starting_point(
     check_schedule(schedule)
     shape = checked_shape(image_shape)
     home, dtype = home_of(model)
-    device = device or home
+    source, device = drawing_devices(generator, device, home)
     if start is not None:
         check_start(start, shape)
         x_t, t = start
+        check_precision_of(model, x_t, "start's x_t")
         return x_t.detach().to(device), schedule.until(t)
-    source = generator.device if generator else device
     x_T = torch.randn(shape, generator=generator, device=source, dtype=dtype)
     return x_T.to(device), schedule
 
@@ -127,14 +128,14 @@ def sample_steps(
 
     Args:
         model: as in `simple_loss`; called in inference mode, an nn.Module in eval mode.
-        image_shape: (b, *dims), the batch included.
+        image_shape: (b, *dims), including the batch size.
         variance: as in `reverse_step`.
         clip: clip each estimate of x_0 to [-1, 1], where images lie.
         start: (x_t, t) to start from instead of noise, as inpainting and image-to-image need: x_t
-            of shape image_shape, t in 1..T.
+            of shape image_shape and the weights' dtype, one t in 1..T for all images.
         generator: source of randomness: x_T first, then one draw a step.
         device: where to compute; that of the model's weights if None. x_T has the weights' dtype.
-    Raises: TypeError or ValueError for an image_shape or a start other than these.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Ho et al. 2020, algorithm 2.
     """
     x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.checks import check_clouds, check_like, positive_integer
+from minddpm.checks import check_clouds, check_like, check_walk, positive_integer
 from minddpm.noising import Images, standard_noise
 from minddpm.schedule import Rng, Schedule, Time, per_image, time_index
 
@@ -121,8 +121,7 @@ def langevin(
         a score whose shape or dtype differs from that of x.
     Source: Song & Ermon 2019, eq. 4, which writes its step size as twice ours.
     """
-    if not 0 < step_size < math.inf:
-        raise ValueError(f"step_size must be positive and finite, got {step_size}")
+    check_walk(score, step_size)
     for _ in range(positive_integer("steps", steps)):
         slope = score(x)
         check_like("score", slope, x)

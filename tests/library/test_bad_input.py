@@ -381,7 +381,10 @@ def test_a_variance_that_is_not_positive(variance, of):
         ([0.1, 2], ["strictly between 0 and 1", "got 2.0 for t = 2"]),
         ([math.nan, 0.1], ["strictly between 0 and 1", "got nan for t = 1"]),
         ([math.inf], ["strictly between 0 and 1", "got inf for t = 1"]),
-        ([0.9] * 1000, ["some signal", "alpha_bar reaches 0 at t = 308 of 1000"]),
+        (
+            [0.9] * 1000,
+            ["some signal", "alpha_bar falls to 1e-308 at t = 308 of 1000, too little for float64"],
+        ),
     ],
 )
 def test_betas(betas, fragments):
@@ -428,20 +431,19 @@ def test_T(make):
 
 
 def test_the_settings_of_schedules():
-    refuses(
-        ValueError,
-        lambda: linear_schedule(10, beta_start=0.0),
-        "strictly between 0 and 1",
-        "got 0.0 for t = 1",
-    )
-    refuses(
-        ValueError,
-        lambda: linear_schedule(10, beta_end=1.0),
-        "strictly between 0 and 1",
-        "got 1.0 for t = 10",
-    )
-    refuses(ValueError, lambda: cosine_schedule(10, s=-0.1), "s must be at least 0", "got -0.1")
-    refuses(ValueError, lambda: cosine_schedule(10, max_beta=1.0), "max_beta lie in (0, 1)", "1.0")
+    inside = "must lie strictly between 0 and 1, got"
+    for make, name, value in (
+        (linear_schedule, "beta_start", 0.0),
+        (linear_schedule, "beta_start", math.nan),
+        (linear_schedule, "beta_end", 1.0),
+        (cosine_schedule, "max_beta", 1.0),
+        (cosine_schedule, "max_beta", 0),
+    ):
+        call = lambda: make(10, **{name: value})  # noqa: B023, E731
+        refuses(ValueError, call, f"{name} {inside} {value}")
+    for s in (-0.1, math.inf, math.nan):
+        message = f"s must be finite and at least 0, got {s}"
+        refuses(ValueError, lambda s=s: cosine_schedule(10, s=s), message)
 
 
 def test_batch_size():
@@ -479,7 +481,7 @@ BAD_STEPS = {
     "NaN": (math.nan, TypeError, "steps must be an integer, got nan"),
     "bool": (True, TypeError, "steps must be an integer, got True"),
     "text": ("5", TypeError, "steps must be an integer, got '5'"),
-    "nothing": (None, TypeError, "steps must be an integer, got None"),
+    "list": ([5] * 99, TypeError, "steps must be an integer, got a list"),
 }
 
 
@@ -492,14 +494,6 @@ def test_steps(case):
     refuses(error, lambda: invert(zeros, X, SCHEDULE, steps=steps), message)
     if case != "more than T":
         refuses(error, lambda: langevin(lambda x: -x, X, step_size=0.1, steps=steps), message)
-
-
-def test_more_steps_than_a_short_schedule_has_are_refused_even_by_default():
-    refuses(
-        ValueError,
-        lambda: ddim_sample(zeros, X.shape, SCHEDULE),
-        "steps must be at most T = 10, got 50",
-    )
 
 
 @pytest.mark.parametrize("eta", [-0.1, 1.1, math.nan, math.inf, -math.inf])
@@ -576,9 +570,9 @@ def test_a_score_is_like_its_points(error, change, got):
         ((2, 3), 0.0, [1.0, 1.0], ["must be positive", "got 0.0"]),
         ((2, 3), math.nan, [1.0, 1.0], ["must be positive", "got nan"]),
         ((2, 3), math.inf, [1.0, 1.0], ["must be positive", "got inf"]),
-        ((2, 3), 1.0, [1.0, 0.0], ["must be positive", "[1.0, 0.0]"]),
-        ((2, 3), 1.0, [1.0, math.nan], ["must be positive", "[1.0, nan]"]),
-        ((2, 3), 1.0, [1.0, math.inf], ["must be positive", "[1.0, inf]"]),
+        ((2, 3), 1.0, [1.0, 0.0], ["each of the weights must be positive and finite, got 0.0"]),
+        ((2, 3), 1.0, [1.0, math.nan], ["weights must be positive and finite, got nan"]),
+        ((2, 3), 1.0, [1.0, math.inf], ["weights must be positive and finite, got inf"]),
     ],
 )
 def test_mixtures(means, variance, weights, fragments):
@@ -600,12 +594,12 @@ BAD_LABELS = {
     "above": (
         torch.tensor([0, 4]),
         ValueError,
-        "label must lie in 0..3, the last for none, got [0, 4]",
+        "label must lie in 0..2, or 3 for no label, got 4",
     ),
     "below": (
         torch.tensor([-1, 2]),
         ValueError,
-        "label must lie in 0..3, the last for none, got [-1, 2]",
+        "label must lie in 0..2, or 3 for no label, got -1",
     ),
     "one too many": (
         torch.tensor([0, 1, 2]),
@@ -625,17 +619,17 @@ BAD_LABELS = {
     "float": (
         torch.tensor([1.0, 2.0]),
         TypeError,
-        "label must be an int64 tensor, got one of torch.float32",
+        "label must be an int64 tensor, got torch.float32",
     ),
     "int32": (
         torch.tensor([1, 2], dtype=torch.int32),
         TypeError,
-        "label must be an int64 tensor, got one of",
+        "label must be an int64 tensor, got torch.int32",
     ),
     "bool": (
         torch.tensor([True, False]),
         TypeError,
-        "label must be an int64 tensor, got one of torch.bool",
+        "label must be an int64 tensor, got torch.bool",
     ),
 }
 
@@ -680,13 +674,14 @@ def test_a_label_that_is_no_tensor_in_the_network():
 
 
 def test_labels_for_a_network_without_classes():
-    message, network = "label must be None for a network without classes", UNet(SMALL)
+    message, network = "this network has no classes, so it takes no label", UNet(SMALL)
     refuses(
         ValueError,
         lambda: network(X, torch.ones(3, dtype=torch.int64), torch.tensor([0, 1, 2])),
         message,
     )
-    refuses(ValueError, lambda: guided(network, 0), "label needs a network with classes")
+    refuses(ValueError, lambda: guided(network, 0), message)
+    refuses(ValueError, lambda: guided(respaced(network, SCHEDULE, 3)[0], 0), message)
 
 
 @pytest.mark.parametrize("scale", [-0.1, math.nan, math.inf, -math.inf])
@@ -700,7 +695,7 @@ def test_share_of_dropped_labels(share):
     message, labels = f"share must lie in [0, 1], got {share}", torch.tensor([0, 1, 2])
     refuses(ValueError, lambda: drop_labels(labels, 3, share), message)
     run = train(UNet(LABELLED), X, SCHEDULE, steps=1, labels=labels, dropped=share)
-    refuses(ValueError, lambda: next(run), message)
+    refuses(ValueError, lambda: next(run), f"dropped must lie in [0, 1], got {share}")
 
 
 # the network
@@ -773,11 +768,14 @@ def test_times_of_the_embedding_in_another_shape():
 @pytest.mark.parametrize(
     ("settings", "fragments"),
     [
-        ({"channels": (8, 12)}, ["positive multiple of groups=8", "(8, 12)"]),
-        ({"channels": ()}, ["positive multiple of groups=8", "got ()"]),
-        ({"channels": (0, 8)}, ["positive multiple of groups=8", "(0, 8)"]),
-        ({"channels": (-8,)}, ["positive multiple of groups=8", "(-8,)"]),
-        ({"groups": 0}, ["groups=0"]),
+        (
+            {"channels": (8, 12)},
+            ["each width in channels must be a multiple of groups=8, got 12"],
+        ),
+        ({"channels": ()}, ["channels must have at least one width, got ()"]),
+        ({"channels": (0, 8)}, ["each width in channels must be at least 1, got 0"]),
+        ({"channels": (-8,)}, ["each width in channels must be at least 1, got -8"]),
+        ({"groups": 0}, ["groups must be at least 1, got 0"]),
         ({"blocks": 0}, ["blocks must be at least 1", "got 0"]),
         ({"image_channels": 0}, ["image_channels", "must be at least 1", "got 0"]),
         ({"classes": -1}, ["classes must be at least 0", "got -1"]),
@@ -806,10 +804,12 @@ def test_decay(decay):
         ({"steps": 0}, ValueError, ["steps must be at least 1, got 0"]),
         ({"steps": 2.5}, TypeError, ["steps must be an integer, got 2.5"]),
         ({"batch_size": 0}, ValueError, ["batch_size must be at least 1, got 0"]),
-        ({"learning_rate": 0.0}, ValueError, ["learning_rate must be positive, got 0.0"]),
-        ({"learning_rate": math.nan}, ValueError, ["learning_rate must be positive, got nan"]),
-        ({"ema_decay": 1.0}, ValueError, ["decay must lie in [0, 1), got 1.0"]),
-        ({"images": X[:0]}, ValueError, ["images must be at least one", "got shape (0, 1, 4, 4)"]),
+        ({"learning_rate": 0.0}, ValueError, ["learning_rate must be positive", "got 0.0"]),
+        ({"learning_rate": math.nan}, ValueError, ["learning_rate must be positive", "got nan"]),
+        ({"learning_rate": math.inf}, ValueError, ["learning_rate must be positive and finite"]),
+        ({"ema_decay": 1.0}, ValueError, ["ema_decay must lie in [0, 1), got 1.0"]),
+        ({"images": X[:0]}, ValueError, ["images must have shape (b, *dims)", "(0, 1, 4, 4)"]),
+        ({"images": X[0, 0, 0, 0]}, ValueError, ["images must have shape (b, *dims)", "got ()"]),
         ({"batch_size": 4}, ValueError, ["batch_size must be at most the 3 images, got 4"]),
         ({"resume": {}}, ValueError, ["resume", "step"]),
         ({"resume": {"step": torch.tensor(2)}}, ValueError, ["steps must be at least 2", "got 1"]),
@@ -828,9 +828,9 @@ def test_settings_of_a_run(settings, error, fragments):
     ("config", "labels", "error", "fragments"),
     [
         (LABELLED, [0, 1], ValueError, ["labels must have shape (3,), one for each image", "(2,)"]),
-        (SMALL, [0, 1, 2], ValueError, ["label needs a network with classes"]),
-        (LABELLED, [0, 1, 3], ValueError, ["label must lie in 0..2, got 3"]),
-        (LABELLED, [0, 1, 7], ValueError, ["label must lie in 0..2, got 7"]),
+        (SMALL, [0, 1, 2], ValueError, ["this network has no classes, so it takes no labels"]),
+        (LABELLED, [0, 1, 3], ValueError, ["labels must lie in 0..2, got 3"]),
+        (LABELLED, [0, 1, 7], ValueError, ["labels must lie in 0..2, got 7"]),
         (LABELLED, [0.0, 1.0, 2.0], TypeError, ["must be an int64 tensor", "torch.float32"]),
         (LABELLED, [[0], [1], [2]], ValueError, ["must have shape (3,)", "got (3, 1)"]),
     ],
@@ -847,8 +847,8 @@ def test_the_state_of_another_model():
     refuses(
         ValueError,
         lambda: next(train(other, X, SCHEDULE, steps=2, resume=state.tensors())),
-        "resume",
-        "encoder.1",
+        "resume must be the training state of this model",
+        "has shape",
     )
     assert all(torch.equal(value, before[name]) for name, value in other.state_dict().items())
 
@@ -911,7 +911,11 @@ def test_t_as_an_array(t):
 
 def test_another_start():
     for start, error, message in (
-        ((X[:2], 3), ValueError, "start must have image_shape (3, 1, 4, 4), got (2, 1, 4, 4)"),
+        (
+            (X[:2], 3),
+            ValueError,
+            "start's x_t must have image_shape (3, 1, 4, 4), got (2, 1, 4, 4)",
+        ),
         ((X, 11), ValueError, "t must lie in 1..10, got 11"),
         ((X, 0), ValueError, "t must lie in 1..10, got 0"),
         ((X, 2.0), TypeError, "t must be an int"),

@@ -418,7 +418,7 @@ def test_a_state_beyond_the_end_spares_the_callers_model():
     *_, state = train(network(), images, SCHEDULE, steps=3)
     other = network(seed=5)
     before = [parameter.clone() for parameter in other.parameters()]
-    with pytest.raises(ValueError, match="steps must be at least 3, as in resume, got 2"):
+    with pytest.raises(ValueError, match="steps must be at least 3, got 2: .* already taken 3"):
         next(train(other, images, SCHEDULE, steps=2, resume=state.tensors()))
     assert all(torch.equal(a, b) for a, b in zip(before, other.parameters()))
 
@@ -429,5 +429,5 @@ def test_a_state_without_the_optimizers_moments_is_refused():
     tensors = {
         name: value for name, value in state.tensors().items() if not name.startswith("optimizer")
     }
-    with pytest.raises(ValueError, match="the optimizer's moments"):
+    with pytest.raises(ValueError, match="no moments of the optimizer"):
         next(train(network(), images, SCHEDULE, steps=5, resume=tensors))
