@@ -62,7 +62,7 @@ def check_positive(name: str, value: Any) -> None:
     """Raise unless the value is a positive and finite number."""
     check_number(name, value)
     if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be positive and finite, got {value}")
+        raise ValueError(f"{name} must be {'finite' if value > 0 else 'positive'}, got {value}")
 
 
 def check_share(name: str, value: Any) -> None:
@@ -127,24 +127,27 @@ def check_precision(name: str, images: Tensor, dtypes: Collection[torch.dtype]) 
         raise TypeError(f"{name} must have the network's dtype {expected}, got {images.dtype}")
 
 
+def check_generator(generator: Any) -> None:
+    """Raise TypeError unless this is a generator or None."""
+    if generator is not None and not isinstance(generator, Generator):
+        advice = f": use torch.Generator().manual_seed({generator})" * is_integer(generator)
+        raise TypeError(f"generator must be a torch.Generator, got {told(generator)}{advice}")
+
+
 def source_device(generator: Any, device: Any) -> Any:
     """Where random numbers are drawn: where the generator is, else on this device.
 
-    Raises: TypeError for a generator that is none.
+    Raises: TypeError for anything but a generator or None.
     """
-    if generator is None:
-        return device
-    if not isinstance(generator, Generator):
-        advice = f": use torch.Generator().manual_seed({generator})" * is_integer(generator)
-        raise TypeError(f"generator must be a torch.Generator, got {told(generator)}{advice}")
-    return generator.device
+    check_generator(generator)
+    return device if generator is None else generator.device
 
 
 def drawing_devices(generator: Any, device: Any, home: torch.device) -> tuple[Any, torch.device]:
-    """Where random numbers are drawn, and where they are wanted: on the device, or home if None.
+    """Where to draw random numbers, and where to put them: on the device, or at home if None.
 
-    Raises: TypeError or ValueError for a generator that is none, or a device that PyTorch does not
-        know or cannot use here.
+    Raises: TypeError for anything but a generator or None; TypeError or ValueError for a device
+        that PyTorch does not know or cannot use here.
     """
     wanted = home
     if device is not None:

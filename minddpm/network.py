@@ -32,7 +32,7 @@ def raw_answer(model: Model, x_t: Images, t: Tensor, *label: Tensor | None) -> A
     """
     if not callable(model):
         raise TypeError(f"model must be a network or a function of x_t and t, got {told(model)}")
-    network = unwrapped(model)
+    network = undistributed(model)
     if not isinstance(network, nn.Module) or not names_class_labels(inner(network.forward)):
         return model(x_t, t, *label)
     (class_labels,) = label or (None,)
@@ -53,7 +53,7 @@ def inner(method: Callable[..., Any]) -> Callable[..., Any]:
     return getattr(method, "__func__", method)
 
 
-def unwrapped(model: Model) -> Model:
+def undistributed(model: Model) -> Model:
     """The network inside a wrapper of PyTorch that spreads it over several devices."""
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     return model.module if isinstance(model, wrappers) else model
@@ -117,9 +117,9 @@ def check_precision_of(model: Model, images: Images, name: str = "images") -> No
 
 def classes_of(model: Model) -> int | None:
     """How many labels a model knows: 0 for none, None if its config does not say."""
-    network = unwrapped(model)
+    network = undistributed(model)
     while isinstance(network, Adapted):
-        network = unwrapped(network.model)
+        network = undistributed(network.model)
     config: Any = getattr(network, "config", None)
     if embeddings := getattr(config, "num_class_embeds", None):
         return int(embeddings) - 1  # the last one stands for no label
@@ -136,10 +136,10 @@ def known_classes(model: Model, classes: Any) -> int | None:
     known = classes_of(model)
     if classes is None:
         return known
-    classes = positive_integer("classes", classes)
-    if known not in (None, classes):
-        raise ValueError(f"classes must be {known}, as in the network's config, got {classes}")
-    return classes
+    chosen = positive_integer("classes", classes)
+    if known not in (None, chosen):
+        raise ValueError(f"classes must be {known}, as in the network's config, got {chosen}")
+    return chosen
 
 
 def with_label(model: Model, label: Tensor | None) -> Model:

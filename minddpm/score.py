@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.checks import check_clouds, check_like, check_walk, positive_integer
+from minddpm.checks import check_clouds, check_generator, check_like, check_walk, positive_integer
 from minddpm.noising import Images, standard_noise
 from minddpm.schedule import Rng, Schedule, Time, per_image, time_index
 
@@ -67,6 +67,7 @@ class GaussianMixture:
     def sample(self, n: int, *, generator: Rng = None) -> Float[Tensor, "n d"]:
         """Draw n clean points."""
         n = positive_integer("n", n)
+        check_generator(generator)
         cloud = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         centres = self.means[cloud]
         return centres + math.sqrt(self.variance) * standard_noise(centres, None, generator)

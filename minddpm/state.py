@@ -90,8 +90,10 @@ class TrainState:
     def check_fit(self, tensors: Mapping[str, Tensor]) -> None:
         """Raise ValueError, naming the first difference, unless these are a state of this model."""
         expected = "resume must be the training state of this model"
-        own = {name: value for name, value in self.tensors().items() if name[0] != "o"}
+        own = self.tensors()
         for name, value in own.items():
+            if name.startswith("optimizer."):
+                continue
             if name not in tensors:
                 raise ValueError(f"{expected}, but it has no {name!r}")
             if tensors[name].shape != value.shape:
