@@ -165,7 +165,7 @@ def drawing_devices(generator: Any, device: Any, home: torch.device) -> tuple[An
 def checked_betas(betas: Any) -> np.ndarray:
     """Return beta_1, ..., beta_T as a float64 array.
 
-    Raises: TypeError for what is no list of numbers, ValueError for an empty one or another rank.
+    Raises: TypeError for anything but numbers, ValueError for no numbers or a table of them.
     """
     if isinstance(betas, Tensor) and not betas.is_complex():
         betas = betas.detach().cpu().double().numpy()  # NumPy knows no bfloat16
@@ -245,8 +245,8 @@ def check_clouds(means: Any, variance: Any, weights: Any) -> None:
 def check_time(t: Any, first: int, last: int) -> Tensor:
     """Return t as an int64 tensor on the CPU, of shape () or (b,).
 
-    Raises: TypeError for a t that is not integer, ValueError for one outside first..last or of
-        another rank.
+    Raises: TypeError for a t that is not an integer, ValueError for one outside first..last or with
+        two or more dimensions.
     """
     expected = "t must be an int or an int64 tensor"
     if isinstance(t, np.ndarray) and t.ndim:
@@ -409,13 +409,16 @@ def check_run(
 
 
 def checked_augment(batch: Any, before: Tensor) -> Tensor:
-    """Return an augmented batch. Raises: unless it is a tensor with as many images as before."""
-    check_images(batch, "what augment returns")
+    """Return an augmented batch.
+
+    Raises: TypeError or ValueError unless it is a floating-point tensor of as many images.
+    """
+    if not isinstance(batch, Tensor) or not batch.is_floating_point():
+        raise TypeError(f"augment must return a floating-point tensor, got {kind_of(batch)}")
     if batch.shape[:1] != before.shape[:1]:
         got = f"shape {tuple(batch.shape)}"
         raise ValueError(f"augment must return as many images as it gets, {len(before)}, got {got}")
-    result: Tensor = batch
-    return result
+    return batch
 
 
 def check_walk(score: Any, step_size: Any) -> None:

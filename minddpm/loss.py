@@ -95,11 +95,11 @@ def variational_bound(
     does. The terms are computed on the CPU in float64.
 
     Args:
-        model: as in `simple_loss`; an nn.Module is put in eval mode meanwhile.
+        model: as in `simple_loss`; called in inference mode and, if it is an nn.Module, eval mode.
         x_0: 8-bit images, pixels k / 127.5 - 1 for k = 0..255, shape (b, *dims).
         schedule: with T >= 2.
         variance: of the reverse step, `posterior_variance` or `beta_variance`.
-        generator: source of randomness, one draw a step from t = T to 1.
+        generator: source of randomness, one draw for each step from t = T to 1.
     Returns: the terms in nats per image and their sum in bits per dimension, float64; the columns
         of `denoising` are t = T, T-1, ..., 2.
     Raises: ValueError for values outside [-1, 1] or T < 2; TypeError for images that are not

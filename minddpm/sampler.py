@@ -47,9 +47,9 @@ def reverse_step(
         x_t: noisy images, shape (b, *dims), floating point; t: their time, 1..T, an int or shape
             (b,).
         x_0: the estimate of the clean images, exactly the shape and dtype of x_t.
-        noise: likewise; drawn with the generator if None.
-        variance: of the step, `beta_variance` or `posterior_variance`.
-    Raises: TypeError or ValueError for t, dtype or shape other than these.
+        noise: standard normal, of the same shape and dtype; drawn with the generator if None.
+        variance: a function of t and the schedule, `beta_variance` or `posterior_variance`.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Ho et al. 2020, algorithm 2, eq. 7 and 11.
     """
     check_callable("variance", variance, "beta_variance")
@@ -127,7 +127,7 @@ def sample_steps(
     """Sample, yielding the state at t = T, T-1, ..., 1, and at t = 0 the finished images.
 
     Args:
-        model: as in `simple_loss`; called in inference mode, an nn.Module in eval mode.
+        model: as in `simple_loss`; called in inference mode and, if it is an nn.Module, eval mode.
         image_shape: (b, *dims), including the batch size.
         variance: as in `reverse_step`.
         clip: clip each estimate of x_0 to [-1, 1], where images lie.
@@ -157,7 +157,7 @@ def sample(
 ) -> Images:
     """Draw new images: start from noise and take all T reverse steps.
 
-    Args: progress, show a bar; others as in `sample_steps`.
+    Args: progress, whether to show a progress bar; all others as in `sample_steps`.
     Returns: images of shape image_shape; in [-1, 1] if clip.
     Raises: as `sample_steps`.
     Source: Ho et al. 2020, algorithm 2.

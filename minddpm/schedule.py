@@ -1,8 +1,8 @@
 """How much noise there is at each time t (Ho et al. 2020, section 2).
 
 The array index is the paper's t. Arrays have T + 1 entries: index 0 is the clean image (beta[0] =
-0, alpha_bar[0] = 1), index T the noisiest one. Libraries that count timesteps from 0 call our t by
-the number t - 1.
+0, alpha_bar[0] = 1), index T the noisiest one. Libraries that count timesteps from 0 write t - 1
+for our t.
 """
 
 from collections.abc import Sequence
@@ -122,7 +122,7 @@ def time_index(t: Time, schedule: Schedule, *, first: int = 1) -> Int64[Tensor, 
 
     Args: t, an integer or an int64 tensor of shape (b,); first, the least time allowed, 1 or 0.
     Returns: int64 on the CPU, where the arrays are, shape () or (b,).
-    Raises: TypeError for a t that is not integer, ValueError for one outside first..T.
+    Raises: TypeError for a t that is not an integer, ValueError for one outside first..T.
     """
     check_schedule(schedule)
     return check_time(t, first, schedule.T)
@@ -134,8 +134,8 @@ def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor
     Args: coefficient, float64, shape () for all images or (b,) for one each; x, the images, shape
         (b, *dims).
     Returns: shape () or (b, 1, ..., 1), dtype and device of x.
-    Raises: TypeError for images that are not floating point, ValueError where t has another number
-        of entries than there are images.
+    Raises: TypeError for images that are not floating point, ValueError unless t is a single number
+        or has one for each image.
     """
     check_one_each(coefficient, x)
     shape = coefficient.shape + (1,) * (x.ndim - 1) * coefficient.ndim

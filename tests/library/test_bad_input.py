@@ -1051,8 +1051,8 @@ def test_a_loss_that_returns_no_scalar(answer, error, got):
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
-        (lambda x: None, TypeError, "what augment returns must be a tensor, got None"),
-        (lambda x: x.byte(), TypeError, "what augment returns must be floating point"),
+        (lambda x: None, TypeError, "augment must return a floating-point tensor, got None"),
+        (lambda x: x.byte(), TypeError, "floating-point tensor, got a torch.uint8 tensor"),
         (lambda x: x[:1], ValueError, "augment must return as many images as it gets, 3, got"),
     ],
 )

@@ -13,7 +13,17 @@ import pytest
 import torch
 from torch import nn
 
-from minddpm import EMA, UNet, UNetConfig, guided, linear_schedule, simple_loss, train, train_step
+from minddpm import (
+    EMA,
+    UNet,
+    UNetConfig,
+    guided,
+    linear_schedule,
+    simple_loss,
+    train,
+    train_step,
+    train_to,
+)
 from minddpm.training import warm_cosine
 
 SCHEDULE = linear_schedule(20, 1e-3, 0.3)
@@ -418,6 +428,24 @@ def test_an_own_network_is_told_how_many_classes_there_are(classes, none):
     model, options = Own(), {"steps": 5, "batch_size": 40, "dropped": 0.5}
     *_, state = train(model, images, SCHEDULE, labels=labels, classes=classes, **options)
     assert {label for batch in model.told for label in batch} == {0, 1, none}
+
+
+def test_a_kept_run_is_told_how_many_classes_there_are(tmp_path):
+    class Own(Listening):
+        config = None
+
+    images, labels = torch.zeros(12, 1, 2, 2), torch.arange(12) % 2
+    options = {"steps": 2, "dropped": 0.5, "labels": labels, "progress": False}
+    run = train_to(tmp_path / "more", Own(), images, SCHEDULE, classes=5, **options)
+    assert run.metadata["classes"] == 5
+    run = train_to(tmp_path / "found", Own(), images, SCHEDULE, **options)
+    assert run.metadata["classes"] == 2
+    with pytest.raises(ValueError, match="classes"):
+        train_to(tmp_path / "more", Own(), images, SCHEDULE, resume=True, **options)
+    held_out = {"held_out": images, "held_out_labels": labels + 1}
+    with pytest.raises(ValueError, match="labels must lie in 0..1, got 2"):
+        train_to(tmp_path / "held", Own(), images, SCHEDULE, **held_out, **options)
+    train_to(tmp_path / "held", Own(), images, SCHEDULE, classes=3, **held_out, **options)
 
 
 def test_classes_may_repeat_what_the_config_says(images):
