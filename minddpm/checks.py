@@ -397,7 +397,7 @@ def check_run(
     if not is_integer(seed):
         raise TypeError(f"seed must be an integer, got {told(seed)}")
     if abs(seed) >= 2**43:  # the seed of a step is a million times as large, and has 64 bits
-        raise ValueError(f"seed must be less than 2**43 in size, got {seed}")
+        raise ValueError(f"seed must be below 2**43 in absolute value, got {seed}")
     if resume is None:
         return
     if not isinstance(resume, Mapping):

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from minddpm.checks import check_batch, check_images, check_like, check_share, positive_integer
-from minddpm.network import Adapted, Model, call_model, predict
+from minddpm.network import Adapted, Model, Predict, call_model
 from minddpm.noising import Images, Noise, forward_diffusion, standard_noise, x0_from_noise
 from minddpm.progress import final_images
 from minddpm.sampler import SampleStep, Start, reverse_process, starting_point
@@ -52,9 +52,9 @@ def respaced(
     shorter = Schedule(torch.cat([torch.zeros_like(beta[:1]), beta]), alpha_bar)
 
     def call(
-        model: Model, x_t: Images, t: Int64[Tensor, " b"], *label: Tensor | None, times: Tensor
+        predict: Predict, x_t: Images, t: Int64[Tensor, " b"], *label: Tensor | None, times: Tensor
     ) -> Images:
-        return predict(model, x_t, times[t], *label)
+        return predict(x_t, times[t], *label)
 
     return Adapted(model, call, times=times), shorter
 

@@ -5,7 +5,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from minddpm.checks import check_guidance, check_one_for_each, check_share, source_device
-from minddpm.network import Adapted, Model, classes_of, predict
+from minddpm.network import Adapted, Model, Predict, classes_of
 from minddpm.noising import Images
 from minddpm.schedule import Rng
 
@@ -30,13 +30,13 @@ def guided(model: Model, label: int | Int64[Tensor, " b"], scale: float = 1.0) -
     """
     check_guidance(label, classes_of(model), scale)
 
-    def call(model: Model, x_t: Images, t: Int64[Tensor, " b"], label: Tensor) -> Images:
+    def call(predict: Predict, x_t: Images, t: Int64[Tensor, " b"], label: Tensor) -> Images:
         labels = label if label.ndim else label.expand(len(x_t))
         check_one_for_each("label", labels, x_t)
         if scale == 1:
-            return predict(model, x_t, t, labels)
-        unconditional = predict(model, x_t, t, None)
-        conditional = predict(model, x_t, t, labels)
+            return predict(x_t, t, labels)
+        unconditional = predict(x_t, t, None)
+        conditional = predict(x_t, t, labels)
         return unconditional + scale * (conditional - unconditional)
 
     return Adapted(model, call, label=torch.as_tensor(label, device="cpu"))

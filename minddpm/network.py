@@ -12,6 +12,7 @@ from minddpm.checks import check_precision, check_same_shape, kind_of, positive_
 from minddpm.noising import Images
 
 Model = Callable[..., Any]  # model(x_t, t), or model(x_t, t, label): the noise it predicts
+Predict = Callable[..., Images]  # called in the same way, and its answer checked
 
 
 def predict(model: Model, x_t: Images, t: Tensor, *label: Tensor | None) -> Images:
@@ -23,34 +24,47 @@ def predict(model: Model, x_t: Images, t: Tensor, *label: Tensor | None) -> Imag
     return as_prediction(raw_answer(model, x_t, t, *label), x_t)
 
 
-def raw_answer(model: Model, x_t: Images, t: Tensor, *label: Tensor | None) -> Any:
+def raw_answer(
+    model: Model, x_t: Images, t: Tensor, *label: Tensor | None, by_name: bool | None = None
+) -> Any:
     """Call a model as model(x_t, t) or model(x_t, t, label), and return whatever it returns.
 
     A network whose forward names its labels `class_labels`, as those of diffusers do, gets them by
     that name. If its config has `num_class_embeds`, the last of these stands for no label, because
     such a network demands one.
+
+    Args: by_name, what `takes_class_labels` says of the model, where that is known.
     """
-    if not callable(model):
-        raise TypeError(f"model must be a network or a function of x_t and t, got {told(model)}")
-    network = undistributed(model)
-    if not isinstance(network, nn.Module) or not names_class_labels(inner(network.forward)):
+    if not (takes_class_labels(model) if by_name is None else by_name):
         return model(x_t, t, *label)
     (class_labels,) = label or (None,)
-    embeddings = getattr(getattr(network, "config", None), "num_class_embeds", None)
-    if class_labels is None and embeddings:
+    config: Any = getattr(undistributed(model), "config", None)
+    if class_labels is None and (embeddings := getattr(config, "num_class_embeds", None)):
         class_labels = torch.full((len(x_t),), embeddings - 1, device=x_t.device)
     return model(x_t, t, class_labels=class_labels)
 
 
+def takes_class_labels(model: Model) -> bool:
+    """Whether a model is a network whose forward has a parameter `class_labels`.
+
+    Raises: TypeError for a model that cannot be called.
+    """
+    if not callable(model):
+        raise TypeError(f"model must be a network or a function of x_t and t, got {told(model)}")
+    network = undistributed(model)
+    if not isinstance(network, nn.Module):
+        return False
+    # the function of a bound method is the same for all networks of a class
+    return "class_labels" in parameters_of(getattr(network.forward, "__func__", network.forward))
+
+
 @lru_cache(maxsize=128)
-def names_class_labels(forward: Callable[..., Any]) -> bool:
-    """Whether a network's forward has a parameter `class_labels`."""
-    return "class_labels" in inspect.signature(forward).parameters
-
-
-def inner(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of a bound method, the same for all networks of a class."""
-    return getattr(method, "__func__", method)
+def parameters_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's parameters: none where Python cannot see them."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a module traced by torch.jit, for one
+        return ()
 
 
 def undistributed(model: Model) -> Model:
@@ -148,14 +162,24 @@ def with_label(model: Model, label: Tensor | None) -> Model:
 
 
 class Adapted(nn.Module):
-    """A model that is called in another way, with tensors of its own that `.to(device)` moves."""
+    """A model that is called in another way, with tensors of its own that `.to(device)` moves.
+
+    Args: call, called as call(predict, x_t, t, ...) with a function that calls the inner model,
+        whatever this model is called with, and the tensors by name.
+    """
 
     def __init__(self, model: Model, call: Callable[..., Tensor], **tensors: Tensor) -> None:
         super().__init__()
+        self.by_name = takes_class_labels(model)
         self.model = model
         self.call = call
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor.to(home_of(model)[0]), persistent=False)
 
+    def predict(self, x_t: Tensor, t: Tensor, *label: Tensor | None) -> Tensor:
+        """Predict the noise with the inner model, as the function `predict` does."""
+        answer = raw_answer(self.model, x_t, t, *label, by_name=self.by_name)
+        return as_prediction(answer, x_t)
+
     def forward(self, x_t: Tensor, t: Tensor, *label: Tensor | None) -> Tensor:
-        return self.call(self.model, x_t, t, *label, **dict(self.named_buffers(recurse=False)))
+        return self.call(self.predict, x_t, t, *label, **dict(self.named_buffers(recurse=False)))

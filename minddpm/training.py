@@ -98,8 +98,8 @@ def train(
         learning_rate: Adam's at its peak, positive; it rises for 500 steps (a tenth of a short
             run), then falls to 0 as a cosine.
         ema_decay: of the averaged weights, state.average.model; in [0, 1).
-        seed: decides order, times and noise, but not the model's first weights; less than 2^43 in
-            size.
+        seed: decides order, times and noise, but not the model's first weights; below 2^43 in
+            absolute value.
         loss: what to minimise, called as `simple_loss` is; returns a scalar tensor.
         augment: called as augment(batch, generator), returns the batch to use instead.
         labels: int64, shape (n,), 0..classes-1, for a model called as model(x_t, t, label) (see
