@@ -22,7 +22,7 @@ class EMA:
 
     def __init__(self, model: nn.Module, decay: float = 0.999) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(f"model must be an nn.Module, got {type(model).__name__}")
+            raise TypeError(f"model must be an nn.Module, got a {type(model).__name__}")
         if not hasattr(decay, "__float__"):
             raise TypeError(f"decay must be a number, got {decay!r}")
         if not 0 <= decay < 1:

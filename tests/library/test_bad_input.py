@@ -1017,7 +1017,7 @@ class Weightless(torch.nn.Module):
 def test_models_that_cannot_be_trained():
     message = "model must be an nn.Module to be trained, got a function"
     refuses(TypeError, lambda: next(a_run(FUNCTION)), message)
-    refuses(TypeError, lambda: EMA(FUNCTION), "model must be an nn.Module, got function")
+    refuses(TypeError, lambda: EMA(FUNCTION), "model must be an nn.Module, got a function")
     frozen = UNet(SMALL).requires_grad_(False)
     for model in (Weightless(), frozen):
         message = "model must have weights that require gradients, got none"
