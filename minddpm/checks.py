@@ -1,13 +1,14 @@
-"""What callers may pass, and what to do where they passed something else."""
+"""What callers may pass, and what they are told about anything else."""
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
 
 def kind_of(value: Any) -> str:
@@ -22,15 +23,20 @@ def kind_of(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
-def positive_integer(name: str, value: Any) -> int:
+def told(value: Any) -> str:
+    """Write a value out for a message if that is short, as in "2.5" or "'cpu'", else its kind."""
+    return repr(value) if isinstance(value, (Real, str)) or value is None else kind_of(value)
+
+
+def positive_integer(name: str, value: Any, least: int = 1) -> int:
     """Return the value as an int.
 
-    Raises: TypeError for a value that is not an integer, ValueError for one below 1.
+    Raises: TypeError for a value that is not an integer, ValueError for one below the least.
     """
     if not is_integer(value):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+        raise TypeError(f"{name} must be an integer, got {told(value)}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
     return operator.index(value)
 
 
@@ -45,13 +51,56 @@ def is_integer(value: Any) -> bool:
     return True
 
 
+def check_number(name: str, value: Any) -> None:
+    """Raise TypeError unless the value is one real number; True and False do not count."""
+    single = isinstance(value, Tensor) and value.ndim == 0 and value.dtype != torch.bool
+    if not single and (isinstance(value, bool) or not isinstance(value, Real)):
+        raise TypeError(f"{name} must be a number, got {told(value)}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise unless the value is a positive and finite number."""
+    check_number(name, value)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be {'finite' if value > 0 else 'positive'}, got {value}")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Raise unless the value is a number in [0, 1]."""
+    check_number(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def check_inside(**values: Any) -> None:
+    """Raise unless each value, given by its name, is a number in (0, 1)."""
+    for name, value in values.items():
+        check_number(name, value)
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must lie strictly between 0 and 1, got {value}")
+
+
+def check_at_least_0(name: str, value: Any) -> None:
+    """Raise unless the value is a finite number, 0 or more."""
+    check_number(name, value)
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be finite and at least 0, got {value}")
+
+
+def check_callable(name: str, value: Any, example: str) -> None:
+    """Raise TypeError unless the value can be called, and name an example of what can."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function such as {example}, got {told(value)}")
+
+
 def checked_shape(image_shape: Any) -> tuple[int, ...]:
     """Return image_shape, (b, *dims), as a tuple of ints.
 
-    Raises: TypeError or ValueError unless it holds positive integers, the batch among them.
+    Raises: TypeError or ValueError unless it holds positive integers, the batch size first.
     """
-    if not isinstance(image_shape, Sequence) or not len(image_shape):
-        raise ValueError(f"image_shape must be (b, *dims), the batch included, got {image_shape}")
+    if not isinstance(image_shape, Sequence) or isinstance(image_shape, str) or not image_shape:
+        got = "()" if isinstance(image_shape, tuple) else told(image_shape)
+        raise ValueError(f"image_shape must be (b, *dims), including the batch size, got {got}")
     what = f"each number of image_shape {tuple(image_shape)}"
     return tuple(positive_integer(what, size) for size in image_shape)
 
@@ -63,19 +112,80 @@ def check_start(start: Any, shape: tuple[int, ...]) -> None:
     x_t = start[0]
     check_images(x_t, "start's x_t")
     if x_t.shape != shape:
-        raise ValueError(f"start must have image_shape {shape}, got {tuple(x_t.shape)}")
+        raise ValueError(f"start's x_t must have image_shape {shape}, got {tuple(x_t.shape)}")
 
 
-def check_share(name: str, value: float) -> None:
-    """Raise ValueError for a number outside [0, 1]."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+def check_precision(name: str, images: Tensor, dtypes: Collection[torch.dtype]) -> None:
+    """Raise TypeError unless a network whose weights have these dtypes can take the images.
+
+    Autocast takes any precision but float64. Functions without weights decide for themselves.
+    """
+    if not dtypes or images.dtype in dtypes:
+        return
+    if images.dtype == torch.float64 or not torch.is_autocast_enabled(images.device.type):
+        expected = " or ".join(sorted(str(dtype) for dtype in dtypes))
+        raise TypeError(f"{name} must have the network's dtype {expected}, got {images.dtype}")
+
+
+def check_generator(generator: Any) -> None:
+    """Raise TypeError unless this is a generator or None."""
+    if generator is not None and not isinstance(generator, Generator):
+        advice = f": use torch.Generator().manual_seed({generator})" * is_integer(generator)
+        raise TypeError(f"generator must be a torch.Generator, got {told(generator)}{advice}")
+
+
+def source_device(generator: Any, device: Any) -> Any:
+    """Where random numbers are drawn: where the generator is, else on this device.
+
+    Raises: TypeError for anything but a generator or None.
+    """
+    check_generator(generator)
+    return device if generator is None else generator.device
+
+
+def drawing_devices(generator: Any, device: Any, home: torch.device) -> tuple[Any, torch.device]:
+    """Where to draw random numbers, and where to put them: on the device, or at home if None.
+
+    Raises: TypeError for anything but a generator or None; TypeError or ValueError for a device
+        that PyTorch does not know or cannot use here.
+    """
+    wanted = home
+    if device is not None:
+        expected = "device must be a torch.device or a name such as 'cpu' or 'cuda'"
+        if not isinstance(device, (str, int, torch.device)) or isinstance(device, bool):
+            raise TypeError(f"{expected}, got {told(device)}")
+        try:
+            wanted = torch.empty(0, device=device).device
+        except (RuntimeError, AssertionError) as error:
+            got = f"'{device}', which PyTorch cannot use here"
+            raise ValueError(f"{expected}, got {got}") from error
+    return source_device(generator, wanted), wanted
+
+
+def checked_betas(betas: Any) -> np.ndarray:
+    """Return beta_1, ..., beta_T as a float64 array.
+
+    Raises: TypeError for anything but numbers, ValueError for no numbers or a table of them.
+    """
+    if isinstance(betas, Tensor) and not betas.is_complex():
+        betas = betas.detach().cpu().double().numpy()  # NumPy knows no bfloat16
+    try:
+        array = np.asarray(betas)
+    except (TypeError, ValueError):  # rows of several lengths, for one
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiu" and array.size:
+        raise TypeError(f"betas must be a list, array or tensor of numbers, got {told(betas)}")
+    if array.ndim != 1 or len(array) == 0:
+        raise ValueError(f"betas must have shape (T,) with T at least 1, got {array.shape}")
+    return array.astype(np.float64)
 
 
 def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
-    """Raise ValueError unless these are the arrays of a schedule, index 0 being the clean image."""
+    """Raise unless these are the arrays of a schedule, index 0 being the clean image."""
     advice = "use Schedule.from_betas(betas)"
     for name, values in (("beta", beta), ("alpha_bar", alpha_bar)):
+        if not isinstance(values, Tensor):
+            raise TypeError(f"{name} must be a float64 tensor, got {told(values)}: {advice}")
         whole = values.dtype == torch.float64 and values.ndim == 1 and 2 <= len(values) == len(beta)
         if not whole:
             got = f"{tuple(values.shape)} of {values.dtype}"
@@ -88,11 +198,12 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
         t = int(outside.nonzero()[0]) + 1
         got = f"{beta[t].item()!r} for t = {t}"
         raise ValueError(f"betas must lie strictly between 0 and 1, got {got}")
-    lost = (alpha_bar < torch.finfo(torch.float64).tiny).nonzero()
+    lost = ((alpha_bar >= 0) & (alpha_bar < torch.finfo(torch.float64).tiny)).nonzero()
     if len(lost):
+        t = int(lost[0])
         raise ValueError(
-            "betas must leave some signal at every t, but alpha_bar reaches 0 at"
-            f" t = {int(lost[0])} of {len(beta) - 1}: use fewer steps or smaller betas"
+            f"betas must leave some signal at every t, but alpha_bar falls to {alpha_bar[t]:.2g} at"
+            f" t = {t} of {len(beta) - 1}, too little for float64: use fewer steps or smaller betas"
         )
     product = (1 - beta).cumprod(0)
     # a share of signal below the rounding of 1 - beta cannot be told from its product
@@ -104,39 +215,38 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
 
 def check_variance(name: str, variance: Tensor) -> None:
     """Raise ValueError unless the variances of the distribution called `name` are positive."""
-    if not bool((variance > 0).all()):
-        raise ValueError(f"variances must be positive, got {variance.min().item():g} in {name}")
+    bad = variance[~(variance > 0)]  # NaN included
+    if bad.numel():
+        raise ValueError(f"variances must be positive, got {bad[0].item():g} in {name}")
 
 
-def check_rank(name: str, values: Tensor, shape: str) -> None:
-    """Raise ValueError unless there are as many sides as in `shape`, "(n, d)"."""
-    if values.ndim != len(shape.strip("(,)").split(",")):
-        raise ValueError(f"{name} must have shape {shape}, got {tuple(values.shape)}")
-
-
-def check_one_each(coefficient: Tensor, images: Tensor) -> None:
-    """Raise ValueError unless t, and so the coefficient, is one number or one for each image."""
+def check_one_each(coefficient: Tensor, images: Any) -> None:
+    """Raise unless t, and so the coefficient, is one number for all images or one for each."""
+    check_images(images)
     if coefficient.ndim and coefficient.shape != images.shape[:1]:
-        expected = f"an int or have shape ({len(images) if images.ndim else 1},), one for each image"
+        expected = (
+            f"an int or have shape ({len(images) if images.ndim else 1},), one for each image"
+        )
         raise ValueError(f"t must be {expected}, got {tuple(coefficient.shape)}")
 
 
-def check_clouds(means: Tensor, variance: float, weights: Tensor) -> None:
-    """Raise ValueError unless these describe a `score.GaussianMixture`."""
+def check_clouds(means: Any, variance: Any, weights: Any) -> None:
+    """Raise unless these describe a `score.GaussianMixture`."""
+    check_images(means, "means")
+    check_images(weights, "weights")
     if means.ndim != 2 or weights.shape != means.shape[:1]:
         shapes = f"{tuple(means.shape)} and {tuple(weights.shape)}"
         raise ValueError(f"means and weights must have shapes (k, d) and (k,), got {shapes}")
-    for name, values in (("variance", [variance]), ("weights", weights.tolist())):
-        if not all(0 < value < math.inf for value in values):
-            got = values if name == "weights" else variance
-            raise ValueError(f"{name} must be positive and finite, got {got}")
+    check_positive("variance", variance)
+    for weight in weights.tolist():
+        check_positive("each of the weights", weight)
 
 
 def check_time(t: Any, first: int, last: int) -> Tensor:
     """Return t as an int64 tensor on the CPU, of shape () or (b,).
 
-    Raises: TypeError for a t that is not integer, ValueError for one outside first..last or of
-        another rank.
+    Raises: TypeError for a t that is not an integer, ValueError for one outside first..last or with
+        two or more dimensions.
     """
     expected = "t must be an int or an int64 tensor"
     if isinstance(t, np.ndarray) and t.ndim:
@@ -159,6 +269,14 @@ def check_time(t: Any, first: int, last: int) -> Tensor:
     return times
 
 
+def single_time(t: Any, first: int, last: int) -> int:
+    """Return a t that holds for all images as an int. Raises: as `check_time`."""
+    times = check_time(t, first, last)
+    if times.ndim:
+        raise ValueError(f"t must be one int for all images, got one of shape {tuple(times.shape)}")
+    return int(times)
+
+
 def check_images(images: Any, name: str = "images") -> None:
     """Raise TypeError unless these are a floating-point tensor, and say how to make one."""
     if isinstance(images, Tensor):
@@ -173,6 +291,14 @@ def check_images(images: Any, name: str = "images") -> None:
     elif hasattr(images, "__getitem__") or hasattr(images, "__iter__"):
         advice = ": collect its images first, torch.stack([image for image, *_ in ...])"
     raise TypeError(f"{name} must be a tensor, got {kind_of(images)}{advice}")
+
+
+def check_batch(images: Any) -> None:
+    """Raise unless these are floating-point images, at least one, of shape (b, *dims)."""
+    check_images(images)
+    if not images.ndim or not len(images):
+        expected = "(b, *dims) with b at least 1"
+        raise ValueError(f"images must have shape {expected}, got {tuple(images.shape)}")
 
 
 def check_like(name: str, tensor: Any, images: Any) -> None:
@@ -197,41 +323,131 @@ def check_same_shape(name: str, tensor: Tensor, images: Tensor) -> None:
 
 def check_range(images: Any) -> None:
     """Raise unless these are floating-point images with every value in [-1, 1]."""
-    check_images(images)
+    check_batch(images)
     if not bool((images.abs() <= 1).all()):
         low, high = images.min().item(), images.max().item()
         raise ValueError(f"images must lie in [-1, 1], got values in [{low:g}, {high:g}]")
 
 
-def check_labels(labels: Any, classes: int | None) -> None:
+def check_labels(labels: Any, classes: int | None, name: str = "label") -> None:
     """Raise unless these are labels 0..classes-1: an int, or an int64 tensor of shape () or (b,).
 
     Args: classes, None where the number of labels is not known.
     """
+    expected = f"{name} must be an int or an int64 tensor"
     if isinstance(labels, Tensor):
         if labels.dtype != torch.int64:
-            raise TypeError(f"label must be an int or an int64 tensor, got {kind_of(labels)}")
+            raise TypeError(f"{expected}, got {kind_of(labels)}")
         if labels.ndim > 1:
-            raise ValueError(f"label must be an int or have shape (b,), got {tuple(labels.shape)}")
+            raise ValueError(f"{name} must be an int or have shape (b,), got {tuple(labels.shape)}")
     elif not is_integer(labels):
-        raise TypeError(f"label must be an int or an int64 tensor, got {kind_of(labels)}")
+        raise TypeError(f"{expected}, got {kind_of(labels)}")
     if classes == 0:
-        raise ValueError("label needs a network with classes, got one without")
+        raise ValueError(f"this network has no classes, so it takes no {name}")
     values = labels.cpu() if isinstance(labels, Tensor) else torch.tensor(labels, device="cpu")
     outside = values[(values < 0) | (values >= (math.inf if classes is None else classes))]
     if outside.numel():
-        expected = "at 0 or above" if classes is None else f"in 0..{classes - 1}"
-        raise ValueError(f"label must lie {expected}, got {outside.flatten()[0].item()}")
+        limits = "be at least 0" if classes is None else f"lie in 0..{classes - 1}"
+        raise ValueError(f"{name} must {limits}, got {outside.flatten()[0].item()}")
 
 
-def check_training_set(images: Any, labels: Any, classes: int | None) -> None:
-    """Raise unless these are images in [-1, 1] to train on, each with a label if any has one."""
+def check_guidance(label: Any, classes: int | None, scale: Any) -> None:
+    """Raise unless a model with so many classes can be guided to this label, this strongly."""
+    check_at_least_0("scale", scale)
+    check_labels(label, classes)
+
+
+def check_training_set(images: Any, labels: Any, classes: int | None) -> int:
+    """Raise unless these are images in [-1, 1] to train on, each with a label if any has one.
+
+    Args: classes, as in `check_labels`.
+    Returns: how many labels there are: one more than the largest if classes is None, 0 without
+        labels.
+    """
     check_range(images)
-    if not len(images):
-        raise ValueError(f"images must be at least one, got shape {tuple(images.shape)}")
-    if labels is not None:
-        check_one_for_each("labels", labels, images)
-        check_labels(labels, classes)
+    if labels is None:
+        return 0
+    check_one_for_each("labels", labels, images)
+    check_labels(labels, classes, "labels")
+    return int(labels.max()) + 1 if classes is None else classes
+
+
+def check_run(
+    model: Any,
+    steps: Any,
+    learning_rate: Any,
+    ema_decay: Any,
+    dropped: Any,
+    seed: Any,
+    loss: Any,
+    resume: Any,
+) -> None:
+    """Raise unless `training.train` can train this model with these settings."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be an nn.Module to be trained, got {told(model)}")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("model must have weights that require gradients, got none")
+    check_callable("loss", loss, "simple_loss")
+    positive_integer("steps", steps)
+    check_positive("learning_rate", learning_rate)
+    check_number("ema_decay", ema_decay)
+    if not 0 <= ema_decay < 1:
+        raise ValueError(f"ema_decay must lie in [0, 1), got {ema_decay}")
+    check_share("dropped", dropped)
+    if not is_integer(seed):
+        raise TypeError(f"seed must be an integer, got {told(seed)}")
+    if abs(seed) >= 2**43:  # the seed of a step is a million times as large, and has 64 bits
+        raise ValueError(f"seed must be below 2**43 in absolute value, got {seed}")
+    if resume is None:
+        return
+    if not isinstance(resume, Mapping):
+        raise TypeError(f"resume must be what state.tensors() returned, got {told(resume)}")
+    taken = int(resume.get("step", 0))
+    if taken > steps:
+        got = f"got {steps}: the run to resume has already taken {taken}"
+        raise ValueError(f"steps must be at least {taken}, {got}")
+
+
+def checked_augment(batch: Any, before: Tensor) -> Tensor:
+    """Return an augmented batch.
+
+    Raises: TypeError or ValueError unless it is a floating-point tensor of as many images.
+    """
+    if not isinstance(batch, Tensor) or not batch.is_floating_point():
+        raise TypeError(f"augment must return a floating-point tensor, got {kind_of(batch)}")
+    if batch.shape[:1] != before.shape[:1]:
+        got = f"shape {tuple(batch.shape)}"
+        raise ValueError(f"augment must return as many images as it gets, {len(before)}, got {got}")
+    return batch
+
+
+def check_walk(score: Any, step_size: Any) -> None:
+    """Raise unless Langevin dynamics can follow this score in steps of this size."""
+    check_callable("score", score, "mixture.score")
+    check_positive("step_size", step_size)
+
+
+def check_loss(loss: Any) -> None:
+    """Raise unless this is a finite scalar tensor with a gradient.
+
+    On an accelerator, where a look at the value would make each step wait, that it is finite is
+    left for the caller to check.
+    """
+    if not isinstance(loss, Tensor):
+        raise TypeError(f"loss must return a scalar tensor, got {told(loss)}")
+    if loss.ndim:
+        got = f"one of shape {tuple(loss.shape)}"
+        raise ValueError(f"loss must return a scalar tensor, got {got}: take its mean")
+    if not loss.requires_grad:
+        raise ValueError("loss must depend on the model's weights, got one without a gradient")
+    if loss.device.type == "cpu":
+        check_finite(loss)
+
+
+def check_finite(loss: Tensor) -> None:
+    """Raise FloatingPointError for a loss that is NaN or infinite."""
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss.item()}")
 
 
 def checked_batch_size(batch_size: Any, images: int) -> int:
@@ -246,30 +462,61 @@ def checked_batch_size(batch_size: Any, images: int) -> int:
     return int(batch_size)
 
 
-def check_unet_config(config: Any) -> None:
-    """Raise ValueError unless a U-Net can be built from this `unet.UNetConfig`."""
-    widths, groups = config.channels, config.groups
-    if groups < 1 or not widths or any(width < 1 or width % groups for width in widths):
-        expected = f"a positive multiple of groups={groups}"
-        raise ValueError(f"every width must be {expected}, got {widths}")
-    for name, least in (("image_channels", 1), ("blocks", 1), ("classes", 0)):
-        value = getattr(config, name)
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
+def checked_widths(config: Any) -> tuple[int, ...]:
+    """Check a `unet.UNetConfig` as a whole, and return its channels as a tuple of ints.
+
+    Raises: TypeError or ValueError unless a U-Net can be built from it.
+    """
+    channels = config.channels
+    if not isinstance(channels, Iterable) or isinstance(channels, str):
+        expected = "a sequence of widths, such as (16, 48, 96)"
+        raise TypeError(f"channels must be {expected}, got {told(channels)}")
+    widths = tuple(positive_integer("each width in channels", width) for width in channels)
+    if not widths:
+        raise ValueError("channels must have at least one width, got ()")
+    for name, least in (("image_channels", 1), ("blocks", 1), ("groups", 1), ("classes", 0)):
+        positive_integer(name, getattr(config, name), least)
+    for width in widths:
+        if width % config.groups:
+            expected = f"a multiple of groups={config.groups}"
+            raise ValueError(f"each width in channels must be {expected}, got {width}")
     check_embedding_dim("time_dim", config.time_dim)
+    return widths
 
 
-def check_embedding_dim(name: str, dim: int) -> None:
-    """Raise ValueError unless half of the numbers can be sines and half cosines."""
+def check_config(config: Any, kind: type) -> None:
+    """Raise TypeError unless a network's config is of this kind."""
+    if not isinstance(config, kind):
+        name = kind.__name__
+        raise TypeError(f"config must be a {name}, got {told(config)}: use {name}(...)")
+
+
+def check_embedding_dim(name: str, dim: Any) -> None:
+    """Raise unless half of the numbers can be sines and half cosines."""
+    if not is_integer(dim):
+        raise TypeError(f"{name} must be an integer, got {told(dim)}")
     if dim < 2 or dim % 2:
         raise ValueError(f"{name} must be even and positive, got {dim}")
+
+
+def check_embedding(t: Any, dim: Any, max_period: Any) -> None:
+    """Raise unless `unet.timestep_embedding` can turn these times into vectors of this size."""
+    check_embedding_dim("dim", dim)
+    check_positive("max_period", max_period)
+    if not isinstance(t, Tensor):
+        raise TypeError(f"t must be a tensor, got {told(t)}")
+    if t.ndim != 1:
+        raise ValueError(f"t must have shape (b,), got {tuple(t.shape)}")
 
 
 def check_one_for_each(name: str, values: Any, images: Tensor) -> None:
     """Raise unless these are int64 numbers, one for each image."""
     if not isinstance(values, Tensor) or values.dtype != torch.int64:
-        got = f"one of {values.dtype}" if isinstance(values, Tensor) else repr(values)
-        raise TypeError(f"{name} must be an int64 tensor, got {got}")
+        got = str(values.dtype) if isinstance(values, Tensor) else told(values)
+        advice = ""
+        if isinstance(values, (np.ndarray, Sequence)) and not isinstance(values, str):
+            advice = f": use torch.as_tensor({name}).long()"
+        raise TypeError(f"{name} must be an int64 tensor, got {got}{advice}")
     if values.shape != images.shape[:1]:
         expected = f"({len(images)},), one for each image"
         raise ValueError(f"{name} must have shape {expected}, got {tuple(values.shape)}")
@@ -280,8 +527,7 @@ def check_unet_input(
 ) -> None:
     """Raise unless a U-Net of this config and dtype can take these images, times and labels."""
     check_images(x_t)
-    if x_t.dtype != dtype and not torch.is_autocast_enabled(x_t.device.type):
-        raise TypeError(f"images must have the network's dtype {dtype}, got {x_t.dtype}")
+    check_precision("images", x_t, (dtype,))
     if x_t.ndim != 4 or x_t.shape[1] != config.image_channels:
         expected = f"(b, {config.image_channels}, height, width)"
         raise ValueError(f"images must have shape {expected}, got {tuple(x_t.shape)}")
@@ -296,8 +542,10 @@ def check_unet_input(
         return
     check_one_for_each("label", label, x_t)
     if not config.classes:
-        raise ValueError("label must be None for a network without classes")
-    # on an accelerator a look at the values would wait for the device at each step
-    if label.device.type == "cpu" and not bool(((label >= 0) & (label <= config.classes)).all()):
-        expected = f"in 0..{config.classes}, the last for none"
-        raise ValueError(f"label must lie {expected}, got {label.tolist()}")
+        raise ValueError("this network has no classes, so it takes no label")
+    if label.device.type != "cpu":  # a look at the values would wait for the device at each step
+        return
+    outside = label[(label < 0) | (label > config.classes)]
+    if outside.numel():
+        expected = f"in 0..{config.classes - 1}, or {config.classes} for no label"
+        raise ValueError(f"label must lie {expected}, got {outside[0].item()}")

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from minddpm.checks import check_images, check_like, check_share, positive_integer
-from minddpm.network import Adapted, Model, as_prediction, call_model
+from minddpm.checks import check_batch, check_images, check_like, check_share, positive_integer
+from minddpm.network import Adapted, Model, Predict, call_model
 from minddpm.noising import Images, Noise, forward_diffusion, standard_noise, x0_from_noise
 from minddpm.progress import final_images
 from minddpm.sampler import SampleStep, Start, reverse_process, starting_point
@@ -16,11 +16,12 @@ from minddpm.schedule import Device, Rng, Schedule, Time, check_schedule, per_im
 
 
 def spaced_times(T: int, steps: int) -> Int64[Tensor, " steps_plus_1"]:
-    """The times at which a sampler of fewer steps calls the network, and 0: step k is at k T /
-    steps.
+    """The times that a sampler visits in fewer steps: 0, T/steps, 2T/steps, ..., T.
 
-    Rounded as diffusers rounds its "trailing" timesteps.
+    They are rounded as diffusers rounds its "trailing" timesteps.
 
+    Args: T, at least 1; steps, 1..T.
+    Returns: int64, shape (steps+1,), rising.
     Raises: TypeError or ValueError for steps that are not an integer in 1..T.
     """
     if positive_integer("steps", steps) > T:
@@ -29,16 +30,21 @@ def spaced_times(T: int, steps: int) -> Int64[Tensor, " steps_plus_1"]:
     return torch.from_numpy(np.append(downward, 0)[::-1].copy())
 
 
-def respaced(model: Model, schedule: Schedule, steps: int) -> tuple[Adapted, Schedule]:
-    """Skip times: the same network on a schedule of fewer steps, which every sampler takes.
+def respaced(
+    model: Model, schedule: Schedule, steps: int | None = None
+) -> tuple[Adapted, Schedule]:
+    """Shorten the schedule to so many steps, and adapt the network to it. Any sampler takes both.
 
     Step k = 0..steps of the shorter schedule has the alpha_bar of the time k T / steps, and the
     network is called with that time.
 
+    Args: steps, 1..T; None means 50, or T if that is less.
+    Returns: the adapted network, called with t in 0..steps, and the shorter schedule.
     Raises: TypeError or ValueError for steps that are not an integer in 1..T.
     Source: Nichol & Dhariwal 2021, section 4.
     """
     check_schedule(schedule)
+    steps = min(50, schedule.T) if steps is None else steps
     times = spaced_times(schedule.T, steps)
     alpha_bar = schedule.alpha_bar[times]
     # a step that leaves less signal than rounding can tell from none still has a beta below 1
@@ -46,9 +52,9 @@ def respaced(model: Model, schedule: Schedule, steps: int) -> tuple[Adapted, Sch
     shorter = Schedule(torch.cat([torch.zeros_like(beta[:1]), beta]), alpha_bar)
 
     def call(
-        model: Model, x_t: Images, t: Int64[Tensor, " b"], *label: Tensor | None, times: Tensor
+        predict: Predict, x_t: Images, t: Int64[Tensor, " b"], *label: Tensor | None, times: Tensor
     ) -> Images:
-        return as_prediction(model(x_t, times[t], *label), x_t)
+        return predict(x_t, times[t], *label)
 
     return Adapted(model, call, times=times), shorter
 
@@ -64,15 +70,15 @@ def ddim_step(
     eta: float = 0.0,
     generator: Rng = None,
 ) -> Images:
-    """Noise the estimate of x_0 again, only to t-1, with the predicted noise.
+    """Take one DDIM step: noise the estimate of x_0 again, but only to t-1.
 
     x_{t-1} = sqrt(alpha_bar_{t-1}) x_0 + sqrt(1 - alpha_bar_{t-1} - sigma^2) predicted_noise
               + sigma noise,  sigma^2 = eta^2 beta_tilde_t
 
     Args: as in `reverse_step`, and
         predicted_noise: exactly the shape and dtype of x_t.
-        eta: how much of the noise is drawn anew, 0 to 1. 0 draws nothing; 1 is, where x_0 is not
-            clipped, `reverse_step` with `posterior_variance`.
+        eta: how much of the noise is drawn afresh, 0 to 1. With 0 nothing is drawn; 1 equals
+            `reverse_step` with `posterior_variance` if x_0 is not clipped.
     Raises: TypeError or ValueError for eta, t, dtype or shape other than these.
     Source: Song, Meng & Ermon 2021, eq. 12 and 16.
     """
@@ -80,7 +86,7 @@ def ddim_step(
     check_like("x_0", x_0, x_t)
     check_like("predicted_noise", predicted_noise, x_t)
     t = time_index(t, schedule)
-    # the share of the noise's variance that is drawn anew, sigma^2 / (1 - alpha_bar_{t-1})
+    # the share of the noise's variance that is drawn afresh, sigma^2 / (1 - alpha_bar_{t-1})
     fresh = eta**2 * schedule.beta[t] / (1 - schedule.alpha_bar[t])
     if eta == 0 and noise is None:
         noise = predicted_noise
@@ -95,17 +101,19 @@ def ddim_steps(
     x_T: Images,
     schedule: Schedule,
     *,
-    steps: int = 50,
+    steps: int | None = None,
     eta: float = 0.0,
     clip: bool = True,
     generator: Rng = None,
 ) -> Iterator[SampleStep]:
-    """Sample as `ddim_sample` does, from a given x_T, yielding the state at each of steps + 1
-    times.
+    """Sample from a given x_T as `ddim_sample` does, yielding the state at each of steps+1 times.
+
+    Args: x_T, shape (b, *dims), dtype of the model's weights; all others as in `ddim_sample`.
+    Raises: TypeError or ValueError for arguments other than these.
     """
     check_images(x_T, "x_T")
     model, shorter = respaced(model, schedule, steps)
-    times = spaced_times(schedule.T, steps)
+    times = spaced_times(schedule.T, shorter.T)
 
     def step(x_t: Images, t: int, x_0: Images, predicted_noise: Images) -> Images:
         return ddim_step(x_t, t, x_0, predicted_noise, shorter, eta=eta, generator=generator)
@@ -119,7 +127,7 @@ def ddim_sample(
     image_shape: Sequence[int],
     schedule: Schedule,
     *,
-    steps: int = 50,
+    steps: int | None = None,
     eta: float = 0.0,
     clip: bool = True,
     start: Start = None,
@@ -127,40 +135,45 @@ def ddim_sample(
     device: Device = None,
     progress: bool = False,
 ) -> Images:
-    """Draw new images with few calls of the network, at t = T, T - T/steps, ..., T/steps.
+    """Draw new images in few steps, calling the network at t = T, T - T/steps, ..., T/steps.
 
-    Args: eta as in `ddim_step`; all others as in `sample`. x_T is drawn first and, only if eta > 0,
-        then one noise a step.
-        steps: calls of the network, 1..T; from `start` = (x_t, t), 1..t.
-        clip: better False with guidance or beyond 100 steps, because each step, however short,
-            moves by all that is clipped off.
-    Raises: TypeError or ValueError for steps, eta, image_shape or start other than these.
+    Args: eta as in `ddim_step`, and all others as in `sample`, except
+        steps: how often to call the network, 1..T, or 1..t with `start` = (x_t, t). None means 50,
+            or T (or t) if that is less.
+        clip: False is better with guidance, or with more than 100 steps: each step, however short,
+            moves the image by everything that was clipped off.
+        generator: source of randomness: x_T first, then, only if eta > 0, one draw a step.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Song, Meng & Ermon 2021, eq. 12 and 16.
     """
     x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
+    steps = min(50, remaining.T) if steps is None else steps
     states = ddim_steps(model, x_t, remaining, steps=steps, eta=eta, clip=clip, generator=generator)
     return final_images(states, steps, progress)
 
 
 def invert(
-    model: Model, x_0: Images, schedule: Schedule, *, steps: int = 50, repeats: int = 1
+    model: Model, x_0: Images, schedule: Schedule, *, steps: int | None = None, repeats: int = 1
 ) -> Images:
-    """Encode images as an x_T from which DDIM, with eta = 0 and unclipped, leads back to about
-    them.
+    """Find an x_T from which DDIM, with eta = 0 and clip=False, leads back to nearly these images.
 
     A step up needs the noise predicted at its end, x_{t+1}, which is not known yet. It is predicted
-    at x_t instead, and then, `repeats` times in all, at the result: more repeats lead back more
-    exactly.
+    at x_t first, then at the result, `repeats` times in all: the more repeats, the closer.
 
-    Raises: TypeError or ValueError for images that are not floating point, steps outside 1..T,
-        repeats below 1.
+    Args:
+        model: as in `sample`.
+        x_0: images, shape (b, *dims), dtype of the model's weights.
+        steps: as in `ddim_sample`.
+        repeats: predictions for each step, at least 1.
+    Returns: x_T, shape and dtype of x_0.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Song, Meng & Ermon 2021, section 5.4.
     """
-    check_images(x_0)
+    check_batch(x_0)
     model, shorter = respaced(model, schedule, steps)
     repeats = positive_integer("repeats", repeats)
     x_t = x_0 = x_0.detach()
-    for t in range(steps):
+    for t in range(shorter.T):
         x_next = x_t
         for _ in range(repeats):
             noise = call_model(model, x_next, t + 1)

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from minddpm.checks import check_images, check_range, check_variance
-from minddpm.network import Model, as_prediction, call_model
+from minddpm.checks import check_batch, check_callable, check_range, check_variance
+from minddpm.network import Model, call_model, predict
 from minddpm.noising import Images, Noise, forward_diffusion, x0_from_noise
 from minddpm.posterior import Gaussian, posterior_variance, q_posterior
 from minddpm.schedule import Coefficient, Rng, Schedule, Time, check_schedule, per_image, time_index
@@ -59,14 +59,14 @@ def simple_loss(
     Raises: TypeError or ValueError for inputs, or a prediction, of the wrong kind or shape.
     Source: Ho et al. 2020, eq. 14.
     """
-    check_images(x_0)
+    check_batch(x_0)
     check_schedule(schedule)
     if t is None:
         t = schedule.sample_t(len(x_0), generator=generator)
     t = time_index(t, schedule)
     x_t, noise = forward_diffusion(x_0, t, schedule, noise, generator=generator)
     t = t if t.ndim else t.expand(len(x_0))
-    predicted_noise = as_prediction(model(x_t, t.to(x_t.device)), x_t)
+    predicted_noise = predict(model, x_t, t.to(x_t.device))
     return F.mse_loss(predicted_noise, noise)
 
 
@@ -95,18 +95,19 @@ def variational_bound(
     does. The terms are computed on the CPU in float64.
 
     Args:
-        model: as in `simple_loss`; an nn.Module is put in eval mode meanwhile.
+        model: as in `simple_loss`; called in inference mode and, if it is an nn.Module, eval mode.
         x_0: 8-bit images, pixels k / 127.5 - 1 for k = 0..255, shape (b, *dims).
         schedule: with T >= 2.
         variance: of the reverse step, `posterior_variance` or `beta_variance`.
-        generator: source of randomness, one draw a step from t = T to 1.
+        generator: source of randomness, one draw for each step from t = T to 1.
     Returns: the terms in nats per image and their sum in bits per dimension, float64; the columns
         of `denoising` are t = T, T-1, ..., 2.
     Raises: ValueError for values outside [-1, 1] or T < 2; TypeError for images that are not
-        floating point.
+        floating point or not of the weights' dtype, or for a variance that is not a function.
     Source: Ho et al. 2020, eq. 5, 8 and 13.
     """
     check_range(x_0)
+    check_callable("variance", variance, "beta_variance")
     check_schedule(schedule, least=2)
     clean = x_0.cpu().double()
     pixels = tuple(range(1, x_0.ndim))

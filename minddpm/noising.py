@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.checks import check_images, check_like
+from minddpm.checks import check_images, check_like, source_device
 from minddpm.schedule import Rng, Schedule, Time, per_image, time_index
 
 Images = Float[Tensor, " b *dims"]
@@ -94,5 +94,5 @@ def standard_noise(x: Images, noise: Noise = None, generator: Rng = None) -> Ima
         check_like("noise", noise, x)
         return noise
     check_images(x)
-    source = generator.device if generator else x.device
+    source = source_device(generator, x.device)
     return torch.randn(x.shape, dtype=x.dtype, generator=generator, device=source).to(x.device)

@@ -25,7 +25,7 @@ def posterior_coefficients(t: Time, schedule: Schedule) -> tuple[Coefficient, Co
 
     Args: t, 1..T, an int or shape (b,). At t = 1 the weights are 1 and 0.
     Returns: two float64 tensors of shape () or (b,).
-    Raises: TypeError or ValueError for another t.
+    Raises: TypeError or ValueError for a t that is not an integer in 1..T.
     Source: Ho et al. 2020, eq. 7.
     """
     t = time_index(t, schedule)

@@ -32,7 +32,7 @@ from minddpm.checks import check_training_set, checked_batch_size, positive_inte
 from minddpm.data import data_digest
 from minddpm.images import as_images
 from minddpm.loss import simple_loss
-from minddpm.network import classes_of, home_of, with_label
+from minddpm.network import home_of, known_classes, with_label
 from minddpm.schedule import Schedule, check_schedule
 from minddpm.state import TrainState
 from minddpm.training import Augment, Loss, train
@@ -57,6 +57,7 @@ def train_to(
     *,
     steps: int,
     labels: Int64[Tensor, " n"] | None = None,
+    classes: int | None = None,
     held_out: Tensor | np.ndarray | None = None,
     held_out_labels: Int64[Tensor, " m"] | None = None,
     every: int = 500,
@@ -81,8 +82,8 @@ def train_to(
 
     Args:
         folder: is made, if absent, for the first checkpoint.
-        model, images, schedule, labels, batch_size, learning_rate, ema_decay, seed, loss, augment,
-            dropped: as in `training.train`; images may be a numpy array too (see
+        model, images, schedule, labels, classes, batch_size, learning_rate, ema_decay, seed, loss,
+            augment, dropped: as in `training.train`; images may be a numpy array too (see
             `images.as_images`).
         steps: how many to take in all, counted from the start of the run.
         held_out, held_out_labels: images, and their labels if there are any, whose loss is logged.
@@ -99,11 +100,12 @@ def train_to(
     """
     folder, images = Path(folder).expanduser(), as_images(images)
     check_schedule(schedule)
-    check_training_set(images, labels, classes_of(model))
+    known = known_classes(model, classes)
+    found = check_training_set(images, labels, known)
     measure = None
     if held_out is not None:
         held_out = as_images(held_out)
-        check_training_set(held_out, held_out_labels, classes_of(model))
+        check_training_set(held_out, held_out_labels, known if labels is None else found)
         if held_out.shape[1:] != images.shape[1:]:
             expected, got = tuple(images.shape[1:]), tuple(held_out.shape[1:])
             raise ValueError(f"held_out must have the shape {expected} of the images, got {got}")
@@ -130,6 +132,7 @@ def train_to(
         "image_shape": list(images.shape[1:]),
         "data_sha256": data_digest(images),
         "labels_sha256": None if labels is None else tensor_digest(labels),
+        **({} if labels is None else {"classes": found}),
         "schedule_sha256": tensor_digest(schedule.beta),
     }
     records, tensors = begin(folder, schedule, settings, measure, resume)
@@ -141,6 +144,7 @@ def train_to(
         images,
         schedule,
         labels=labels,
+        classes=classes,
         loss=loss,
         augment=augment,
         resume=tensors,

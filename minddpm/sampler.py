@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from minddpm.checks import check_start, checked_shape
+from minddpm.checks import check_callable, check_start, checked_shape, drawing_devices
 from minddpm.loss import Variance
-from minddpm.network import Model, call_model, home_of
+from minddpm.network import Model, call_model, check_precision_of, home_of
 from minddpm.noising import Images, Noise, standard_noise, x0_from_noise
 from minddpm.posterior import beta_variance, q_posterior
 from minddpm.progress import final_images
@@ -47,11 +47,12 @@ def reverse_step(
         x_t: noisy images, shape (b, *dims), floating point; t: their time, 1..T, an int or shape
             (b,).
         x_0: the estimate of the clean images, exactly the shape and dtype of x_t.
-        noise: likewise; drawn with the generator if None.
-        variance: of the step, `beta_variance` or `posterior_variance`.
-    Raises: TypeError or ValueError for t, dtype or shape other than these.
+        noise: standard normal, of the same shape and dtype; drawn with the generator if None.
+        variance: a function of t and the schedule, `beta_variance` or `posterior_variance`.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Ho et al. 2020, algorithm 2, eq. 7 and 11.
     """
+    check_callable("variance", variance, "beta_variance")
     noise = standard_noise(x_t, noise, generator)
     mean, _ = q_posterior(x_0, x_t, t, schedule)
     spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
@@ -93,12 +94,12 @@ def starting_point(
     check_schedule(schedule)
     shape = checked_shape(image_shape)
     home, dtype = home_of(model)
-    device = device or home
+    source, device = drawing_devices(generator, device, home)
     if start is not None:
         check_start(start, shape)
         x_t, t = start
+        check_precision_of(model, x_t, "start's x_t")
         return x_t.detach().to(device), schedule.until(t)
-    source = generator.device if generator else device
     x_T = torch.randn(shape, generator=generator, device=source, dtype=dtype)
     return x_T.to(device), schedule
 
@@ -126,15 +127,15 @@ def sample_steps(
     """Sample, yielding the state at t = T, T-1, ..., 1, and at t = 0 the finished images.
 
     Args:
-        model: as in `simple_loss`; called in inference mode, an nn.Module in eval mode.
-        image_shape: (b, *dims), the batch included.
+        model: as in `simple_loss`; called in inference mode and, if it is an nn.Module, eval mode.
+        image_shape: (b, *dims), including the batch size.
         variance: as in `reverse_step`.
         clip: clip each estimate of x_0 to [-1, 1], where images lie.
         start: (x_t, t) to start from instead of noise, as inpainting and image-to-image need: x_t
-            of shape image_shape, t in 1..T.
+            of shape image_shape and the weights' dtype, one t in 1..T for all images.
         generator: source of randomness: x_T first, then one draw a step.
         device: where to compute; that of the model's weights if None. x_T has the weights' dtype.
-    Raises: TypeError or ValueError for an image_shape or a start other than these.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Ho et al. 2020, algorithm 2.
     """
     x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
@@ -156,7 +157,7 @@ def sample(
 ) -> Images:
     """Draw new images: start from noise and take all T reverse steps.
 
-    Args: progress, show a bar; others as in `sample_steps`.
+    Args: progress, whether to show a progress bar; all others as in `sample_steps`.
     Returns: images of shape image_shape; in [-1, 1] if clip.
     Raises: as `sample_steps`.
     Source: Ho et al. 2020, algorithm 2.

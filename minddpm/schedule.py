@@ -1,8 +1,8 @@
 """How much noise there is at each time t (Ho et al. 2020, section 2).
 
 The array index is the paper's t. Arrays have T + 1 entries: index 0 is the clean image (beta[0] =
-0, alpha_bar[0] = 1), index T the noisiest one. Libraries that count timesteps from 0 call our t by
-the number t - 1.
+0, alpha_bar[0] = 1), index T the noisiest one. Libraries that count timesteps from 0 write t - 1
+for our t.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,16 @@ from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor
 
 from minddpm.checks import (
+    check_at_least_0,
     check_betas,
-    check_images,
+    check_inside,
     check_one_each,
     check_time,
+    checked_betas,
+    drawing_devices,
     kind_of,
     positive_integer,
+    single_time,
 )
 
 # one time for the whole batch, or one for each image
@@ -53,14 +57,11 @@ class Schedule:
     def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> "Schedule":
         """Build a schedule from beta_1, ..., beta_T: the only place where betas[0] is beta_1.
 
-        Args: betas, T numbers strictly between 0 and 1 (list, array or tensor).
-        Raises: ValueError for an empty list, another rank, NaN, a value outside (0, 1), or so many
-            steps that no signal is left.
+        Args: betas, T numbers strictly between 0 and 1 (a list, array or tensor).
+        Raises: TypeError for anything but numbers; ValueError for an empty list, another rank, NaN,
+            a value outside (0, 1), or so many steps that too little signal is left for float64.
         """
-        array = betas.detach().cpu().numpy() if isinstance(betas, Tensor) else np.asarray(betas)
-        if array.ndim != 1 or len(array) == 0:
-            raise ValueError(f"betas must have shape (T,) with T at least 1, got {array.shape}")
-        beta = torch.from_numpy(np.append(0.0, array.astype(np.float64)))
+        beta = torch.from_numpy(np.append(0.0, checked_betas(betas)))
         return cls(beta, (1 - beta).cumprod(0))
 
     @property
@@ -85,9 +86,9 @@ class Schedule:
     def until(self, t: int) -> "Schedule":
         """The first t steps of this schedule, for a reverse process that starts at x_t.
 
-        Raises: TypeError or ValueError for a t that is not an integer in 1..T.
+        Raises: TypeError or ValueError unless t is a single integer in 1..T.
         """
-        last = int(check_time(t, 1, self.T))
+        last = single_time(t, 1, self.T)
         return Schedule(self.beta[: last + 1], self.alpha_bar[: last + 1])
 
     def sample_t(
@@ -98,12 +99,13 @@ class Schedule:
         Args: batch_size, b >= 1; generator, PyTorch's global one if None; device of the result, the
             CPU if None.
         Returns: int64, shape (b,).
-        Raises: TypeError or ValueError for a batch_size that is not a positive integer.
+        Raises: TypeError or ValueError for a batch_size that is not a positive integer, or for a
+            generator or device that is not one.
         """
         shape = (positive_integer("batch_size", batch_size),)
-        source = generator.device if generator else device or "cpu"
+        source, device = drawing_devices(generator, device, torch.device("cpu"))
         t = torch.randint(1, self.T + 1, shape, generator=generator, device=source)
-        return t.to(device or "cpu")
+        return t.to(device)
 
 
 def check_schedule(schedule: Any, *, least: int = 1) -> None:
@@ -120,7 +122,7 @@ def time_index(t: Time, schedule: Schedule, *, first: int = 1) -> Int64[Tensor, 
 
     Args: t, an integer or an int64 tensor of shape (b,); first, the least time allowed, 1 or 0.
     Returns: int64 on the CPU, where the arrays are, shape () or (b,).
-    Raises: TypeError for a t that is not integer, ValueError for one outside first..T.
+    Raises: TypeError for a t that is not an integer, ValueError for one outside first..T.
     """
     check_schedule(schedule)
     return check_time(t, first, schedule.T)
@@ -132,10 +134,9 @@ def per_image(coefficient: Coefficient, x: Float[Tensor, "..."]) -> Float[Tensor
     Args: coefficient, float64, shape () for all images or (b,) for one each; x, the images, shape
         (b, *dims).
     Returns: shape () or (b, 1, ..., 1), dtype and device of x.
-    Raises: TypeError for images that are not floating point, ValueError where t has another number
-        of entries than there are images.
+    Raises: TypeError for images that are not floating point, ValueError unless t is a single number
+        or has one for each image.
     """
-    check_images(x)
     check_one_each(coefficient, x)
     shape = coefficient.shape + (1,) * (x.ndim - 1) * coefficient.ndim
     return coefficient.to(x.dtype).to(x.device).reshape(shape)
@@ -145,11 +146,12 @@ def linear_schedule(T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0
     """beta_t rises in equal steps from beta_start at t = 1 to beta_end at t = T.
 
     Args: T, the number of steps, at least 1; beta_start and beta_end in (0, 1).
-    Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for betas
-        outside (0, 1).
+    Raises: TypeError or ValueError for a T that is not a positive integer, or for a beta outside
+        (0, 1).
     Source: Ho et al. 2020, section 4.
     """
     steps = positive_integer("T", T)
+    check_inside(beta_start=beta_start, beta_end=beta_end)
     betas = torch.linspace(beta_start, beta_end, steps, dtype=torch.float64, device="cpu")
     return Schedule.from_betas(betas)
 
@@ -160,15 +162,14 @@ def cosine_schedule(T: int = 1000, s: float = 0.008, max_beta: float = 0.999) ->
     alpha_bar_t = f(t) / f(0), f(t) = cos^2((t/T + s) / (1 + s) * pi/2)
     beta_t = min(1 - f(t) / f(t-1), max_beta)
 
-    Args: T, at least 1; s, an offset that keeps beta_1 from being too small, at least 0; max_beta,
-        in (0, 1).
-    Raises: TypeError or ValueError for a T that is not a positive integer, ValueError for s or
-        max_beta out of range.
+    Args: T, at least 1; s, an offset that keeps beta_1 from being too small, finite and at least 0;
+        max_beta, in (0, 1).
+    Raises: TypeError or ValueError for a T that is not a positive integer, or for s or max_beta out
+        of range.
     Source: Nichol & Dhariwal 2021, eq. 17.
     """
-    if not s >= 0 or not 0 < max_beta < 1:
-        got = f"{s} and {max_beta}"
-        raise ValueError(f"s must be at least 0 and max_beta lie in (0, 1), got {got}")
+    check_at_least_0("s", s)
+    check_inside(max_beta=max_beta)
     t = torch.arange(positive_integer("T", T) + 1, dtype=torch.float64, device="cpu")
     f = torch.cos((t / T + s) / (1 + s) * torch.pi / 2) ** 2
     return Schedule.from_betas((1 - f[1:] / f[:-1]).clamp(max=max_beta))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.checks import check_clouds, check_like, positive_integer
+from minddpm.checks import check_clouds, check_generator, check_like, check_walk, positive_integer
 from minddpm.noising import Images, standard_noise
 from minddpm.schedule import Rng, Schedule, Time, per_image, time_index
 
@@ -23,7 +23,7 @@ def score_from_noise(noise: Images, t: Time, schedule: Schedule) -> Images:
 
     Args: noise, shape (b, *dims); t, 1..T, an int or shape (b,). For one true noise, rather than
         its mean, the result is the score of q(x_t | x_0).
-    Raises: TypeError or ValueError for another t.
+    Raises: TypeError or ValueError for a t that is not an integer in 1..T.
     Source: Vincent 2011; Ho et al. 2020, section 3.2.
     """
     return -noise / noise_level(t, schedule, noise)
@@ -54,7 +54,7 @@ class GaussianMixture:
         means: the clouds' centres, floating point, shape (k, d).
         variance: of every cloud in every direction, positive.
         weights: shares of the clouds, positive, shape (k,); they are divided by their sum.
-    Raises: ValueError for arguments other than these.
+    Raises: TypeError or ValueError for arguments other than these.
     """
 
     means: Float[Tensor, "k d"]
@@ -65,8 +65,9 @@ class GaussianMixture:
         check_clouds(self.means, self.variance, self.weights)
 
     def sample(self, n: int, *, generator: Rng = None) -> Float[Tensor, "n d"]:
-        """Draw n clean points."""
+        """Draw n clean points, n at least 1."""
         n = positive_integer("n", n)
+        check_generator(generator)
         cloud = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         centres = self.means[cloud]
         return centres + math.sqrt(self.variance) * standard_noise(centres, None, generator)
@@ -110,19 +111,23 @@ def langevin(
     steps: int,
     generator: Rng = None,
 ) -> Images:
-    """Draw from the density with this score: climb its slope, and add noise at each step.
+    """Draw from the density with this score: at each step climb the slope and add noise.
 
     x <- x + step_size score(x) + sqrt(2 step_size) noise
 
     After many small steps x is a draw, wherever it started. The steps are unadjusted: the error of
     a finite step_size stays.
 
-    Raises: TypeError or ValueError for a step_size that is not positive and finite, steps below 1,
-        a score whose shape or dtype differs from that of x.
+    Args:
+        score: a function of x that returns the score there, exactly the shape and dtype of x.
+        x: where to start, shape (n, *dims), floating point.
+        step_size: positive and finite.
+        steps: how many to take, at least 1.
+    Returns: the last x.
+    Raises: TypeError or ValueError for arguments other than these.
     Source: Song & Ermon 2019, eq. 4, which writes its step size as twice ours.
     """
-    if not 0 < step_size < math.inf:
-        raise ValueError(f"step_size must be positive and finite, got {step_size}")
+    check_walk(score, step_size)
     for _ in range(positive_integer("steps", steps)):
         slope = score(x)
         check_like("score", slope, x)

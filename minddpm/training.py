@@ -7,10 +7,17 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
-from minddpm.checks import check_training_set, checked_batch_size, positive_integer
+from minddpm.checks import (
+    check_finite,
+    check_loss,
+    check_run,
+    check_training_set,
+    checked_augment,
+    checked_batch_size,
+)
 from minddpm.guidance import drop_labels
 from minddpm.loss import simple_loss
-from minddpm.network import classes_of, home_of, with_label
+from minddpm.network import home_of, known_classes, with_label
 from minddpm.noising import Images
 from minddpm.schedule import Rng, Schedule, check_schedule
 from minddpm.state import EMA, TrainState
@@ -33,28 +40,22 @@ def train_step(
 
     Args:
         model, x_0, schedule, generator: as in `simple_loss`.
-        optimizer: holds the model's parameters.
-        loss: what is minimised.
-        label: of each image, for a model that takes labels.
+        optimizer: of the model's parameters.
+        loss: what to minimise, called as `simple_loss` is; returns a scalar tensor.
+        label: one for each image, for a model that takes labels.
     Returns: a scalar without gradients, on the device of the model: reading it waits for the
         device.
-    Raises: FloatingPointError for a loss that is not finite, the weights then left as they were. On
-        an accelerator, where the check would make each step wait, `train` makes it every 100 steps.
+    Raises: TypeError or ValueError for a loss that is not a scalar tensor with a gradient;
+        FloatingPointError for one that is not finite, before the weights are changed. On an
+        accelerator, where this check would make every step wait, `train` checks every 100 steps.
     Source: Ho et al. 2020, algorithm 1.
     """
     value = loss(with_label(model, label), x_0, schedule, generator=generator)
-    if value.device.type == "cpu":
-        check_finite(value)
+    check_loss(value)
     optimizer.zero_grad()
     value.backward()
     optimizer.step()
     return value.detach()
-
-
-def check_finite(loss: Tensor) -> None:
-    """Raise FloatingPointError for a loss that is NaN or infinite."""
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"the loss is {loss.item()}")
 
 
 def warm_cosine(step: int, steps: int, warmup: int = 500) -> float:
@@ -78,42 +79,43 @@ def train(
     loss: Loss = simple_loss,
     augment: Augment | None = None,
     labels: Int64[Tensor, " n"] | None = None,
+    classes: int | None = None,
     dropped: float = 0.1,
     resume: Mapping[str, Tensor] | None = None,
 ) -> Iterator[TrainState]:
     """Train a model, yielding the state after every step: `for state in train(...)` may stop or
     plot.
 
-    Each epoch visits the images in its own order, and each step has its own seed, so that a resumed
-    run repeats exactly.
+    Each epoch visits the images in a new order, and each step has its own seed, so that a run that
+    is resumed gives exactly what it would have given without a break.
 
     Args:
-        model: predicts the noise from x_t and t, and from a label if it takes labels; changed in
-            place. Batches are moved to its device and dtype.
+        model: a network with weights that predicts the noise from x_t and t, and from a label if it
+            takes labels; changed in place. Batches are moved to its device and dtype.
         images: clean images in [-1, 1], shape (n, *dims), n >= 1.
-        steps: how many to take in all, counted from the very start.
-        batch_size: images a step, at most n; 64, or n if that is less, if None.
-        learning_rate: peak of Adam's; it rises for 500 steps (a tenth of a short run), then falls
-            to 0 as a cosine.
-        ema_decay: of the averaged weights, state.average.model.
-        seed: fixes order, times and noise; the model's first weights are the caller's.
-        loss: what is minimised, called as `simple_loss` is.
-        augment: changes a batch before it is used.
-        labels: of the images, 0..classes-1, for a model called as model(x_t, t, label). The share
-            `dropped` of them is replaced by `classes` (see `guidance.drop_labels`): the model's
-            own `config.classes`, else one more than the largest label.
-        resume: tensors of an earlier state, from the same settings.
+        steps: how many steps to take in all, counted from the very start.
+        batch_size: images in each step, 1..n; None means 64, or n if that is less.
+        learning_rate: Adam's at its peak, positive; it rises for 500 steps (a tenth of a short
+            run), then falls to 0 as a cosine.
+        ema_decay: of the averaged weights, state.average.model; in [0, 1).
+        seed: decides order, times and noise, but not the model's first weights; below 2^43 in
+            absolute value.
+        loss: what to minimise, called as `simple_loss` is; returns a scalar tensor.
+        augment: called as augment(batch, generator), returns the batch to use instead.
+        labels: int64, shape (n,), 0..classes-1, for a model called as model(x_t, t, label) (see
+            `guidance.guided`). Each is replaced by `classes`, which means no label, with
+            probability `dropped`.
+        classes: how many labels there are. None means as many as the model's config says or, if it
+            says nothing, one more than the largest label; name it where some label may be missing.
+        dropped: in [0, 1].
+        resume: what `state.tensors()` returned in an earlier run with the same settings.
     Raises: TypeError or ValueError for settings out of range or the state of another model;
         FloatingPointError, naming the step, for a loss that is not finite.
     """
-    steps = positive_integer("steps", steps)
     check_schedule(schedule)
-    check_training_set(images, labels, classes_of(model))
+    classes = check_training_set(images, labels, known_classes(model, classes))
     batch_size = checked_batch_size(batch_size, len(images))
-    if not learning_rate > 0:
-        raise ValueError(f"learning_rate must be positive, got {learning_rate}")
-    if resume is not None and int(resume.get("step", 0)) > steps:
-        raise ValueError(f"steps must be at least {int(resume['step'])}, as in resume, got {steps}")
+    check_run(model, steps, learning_rate, ema_decay, dropped, seed, loss, resume)
     device, dtype = home_of(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     average = EMA(model, ema_decay)
@@ -121,9 +123,6 @@ def train(
     if resume is not None:
         state.restore(resume)
     model.train()
-    classes = classes_of(model) or 0
-    if labels is not None and not classes:  # an own network, which does not say
-        classes = int(labels.max()) + 1
     generator = Generator()
     while state.step < steps:
         epoch, batch = divmod(state.step, len(images) // batch_size)
@@ -133,7 +132,7 @@ def train(
         generator.manual_seed(seed * 1_000_003 + 500_000_000 + state.step)
         x_0 = images[chosen]
         if augment is not None:
-            x_0 = augment(x_0, generator)
+            x_0 = checked_augment(augment(x_0, generator), x_0)
         x_0 = x_0.to(device, dtype)
         label = None
         if labels is not None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Real
 from torch import Tensor, nn
 
-from minddpm.checks import check_embedding_dim, check_rank, check_unet_config, check_unet_input
+from minddpm.checks import check_config, check_embedding, check_unet_input, checked_widths
 from minddpm.hub import OnHub
 
 
@@ -20,14 +20,13 @@ def timestep_embedding(
     embedding[:, i] = sin(t w_i), embedding[:, dim/2 + i] = cos(t w_i), w_i = max_period^(-i /
     (dim/2))
 
-    Args: t, any real numbers, shape (b,); dim, even and positive; max_period, about 1 / (2 pi) of
-        the slowest wave's period.
-    Returns: shape (b, dim), float32 (float64 if t is float64).
-    Raises: ValueError for an odd or non-positive dim, or for t that is not one-dimensional.
+    Args: t, any real numbers, shape (b,); dim, even and positive; max_period, positive, about
+        1 / (2 pi) of the slowest wave's period.
+    Returns: shape (b, dim); float32, or the dtype of t if that is floating point.
+    Raises: TypeError or ValueError for another dim or max_period, or a t of another rank.
     Source: Vaswani et al. 2017, section 3.5.
     """
-    check_embedding_dim("dim", dim)
-    check_rank("t", t, "(b,)")
+    check_embedding(t, dim, max_period)
     half = dim // 2
     exponent = -torch.arange(half, dtype=torch.float64, device="cpu") / half
     # Apple's GPUs, for one, have no float64
@@ -44,12 +43,12 @@ class UNetConfig:
 
     Args:
         image_channels: channels of the images, 1 for grey, 3 for colour.
-        channels: width of each resolution, the finest first; each further one halves the sides.
-        blocks: residual blocks at each resolution, on the way down and on the way up.
+        channels: width at each resolution, the finest first; each further one halves the sides.
+        blocks: residual blocks at each resolution, on the way down and again on the way up.
         time_dim: length of the time embedding, even.
         groups: groups of each GroupNorm; divides every width.
-        classes: number of labels, 0..classes-1; 0 for a network without labels.
-    Raises: ValueError for a setting outside its range.
+        classes: how many labels there are, 0..classes-1; 0 for a network without labels.
+    Raises: TypeError or ValueError for a setting that is not an integer in its range.
     """
 
     image_channels: int = 1
@@ -60,8 +59,7 @@ class UNetConfig:
     classes: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        check_unet_config(self)
+        object.__setattr__(self, "channels", checked_widths(self))
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -117,13 +115,15 @@ class SelfAttention(nn.Module):
 
 
 class UNet(OnHub):
-    """Predict the noise in x_t: down through the resolutions, across, and up again past the skips.
+    """Predict the noise in x_t: down through the resolutions, across, and up again with the skips.
 
+    Raises: TypeError for a config that is not a `UNetConfig`.
     Source: Ronneberger et al. 2015 for the shape, Ho et al. 2020, appendix B, for the blocks.
     """
 
     def __init__(self, config: UNetConfig = UNetConfig()) -> None:
         super().__init__()
+        check_config(config, UNetConfig)
         self.config = config
         widths = config.channels
         features = 4 * widths[0]
@@ -163,10 +163,14 @@ class UNet(OnHub):
     ) -> Float[Tensor, "b c h w"]:
         """Predict the noise in x_t at its times t, 1..T.
 
-        Args: label, of each image, 0..classes-1, or `classes` for an image without one; None for no
-            labels at all.
-        Raises: TypeError or ValueError for images that the levels cannot halve, or for inputs of
-            another kind, dtype or shape.
+        Args:
+            x_t: shape (b, image_channels, height, width), dtype of the weights; both sides
+                divisible by 2 for each resolution after the first.
+            t: int64, shape (b,).
+            label: one for each image, 0..classes-1, or `classes` for no label; None if no image has
+                one.
+        Returns: the predicted noise, shape of x_t.
+        Raises: TypeError or ValueError for inputs other than these.
         """
         check_unet_input(self.config, self.stem.weight.dtype, x_t, t, label)
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))

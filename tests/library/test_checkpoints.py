@@ -216,7 +216,7 @@ def test_a_damaged_header(tmp_path, model, reader, change):
         ({"channels": [16, 16]}, {}, "size mismatch"),
         ({"channels": [9, 16]}, {}, "multiple of groups=4"),
         ({"channels": 8}, {}, "Type(Check)?Error"),
-        ({"groups": 0}, {}, "multiple of groups=0"),
+        ({"groups": 0}, {}, "groups must be at least 1, got 0"),
         ({"depth": 3}, {}, "unexpected keyword argument 'depth'"),
         ({}, {"stem.weight": None}, "Missing key.*stem.weight"),
         ({}, {"extra": torch.ones(1)}, "Unexpected key.*extra"),

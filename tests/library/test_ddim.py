@@ -440,3 +440,18 @@ def test_progress_shows_a_bar_only_when_asked(capsys, generator):
     assert capsys.readouterr().err == ""
     ddim_sample(RecordingNetwork(), (1, 2), SCHEDULE, steps=4, generator=generator, progress=True)
     assert "4/4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("T", "calls"), [(1, 1), (10, 10), (49, 49), (50, 50), (120, 50)])
+def test_by_default_fifty_steps_or_all_of_a_shorter_schedule(T, calls):
+    schedule, x = linear_schedule(T), torch.randn(1, 2)
+    for draw in (
+        lambda model: ddim_sample(model, (1, 2), schedule),
+        lambda model: list(ddim_steps(model, x, schedule)),
+        lambda model: invert(model, x, schedule),
+        lambda model: ddim_sample(model, (1, 2), linear_schedule(500), start=(x, T)),
+    ):
+        model = RecordingNetwork()
+        draw(model)
+        assert len(model.calls) == calls
+    assert respaced(RecordingNetwork(), schedule)[1].T == calls

@@ -3,6 +3,7 @@ other.
 """
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -238,3 +239,28 @@ def test_dropping_is_one_draw_of_the_generator():
     ]
     assert ours.tolist() == expected
     assert torch.equal(seeds[0].get_state(), seeds[1].get_state())
+
+
+def test_traced_and_scripted_networks_are_taken():
+    """Python cannot see the parameters of a traced one."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1))
+
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = network
+
+        def forward(self, x_t, t):
+            return self.layers(x_t)
+
+    inputs = (torch.zeros(2, 1, 4, 4), torch.tensor([1, 2]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer versions of torch deprecate both
+        made = [torch.jit.trace(Own(), inputs), torch.jit.script(Own())]
+        seeds = [torch.Generator().manual_seed(1) for _ in range(3)]
+        samples = [
+            sample(model, (2, 1, 4, 4), SCHEDULE, generator=seed)
+            for model, seed in zip([Own(), *made], seeds)
+        ]
+    assert (samples[1] - samples[0]).abs().max() <= 1e-5
+    assert (samples[2] - samples[0]).abs().max() <= 1e-5

@@ -278,7 +278,7 @@ def test_the_state_of_another_network_is_refused_and_spares_the_model(tmp_path):
     save(tmp_path / "checkpoint.safetensors", network(), SCHEDULE, metadata=half, training=tensors)
     wider = UNet(UNetConfig(channels=(16, 16), time_dim=8, groups=4))
     untouched = copy.deepcopy(wider)
-    with pytest.raises(ValueError, match="training state of such a model"):
+    with pytest.raises(ValueError, match="training state of this model"):
         train_to(tmp_path, wider, IMAGES, SCHEDULE, resume=True, **SETTINGS)
     assert same(wider, untouched)
 

@@ -13,7 +13,17 @@ import pytest
 import torch
 from torch import nn
 
-from minddpm import EMA, UNet, UNetConfig, guided, linear_schedule, simple_loss, train, train_step
+from minddpm import (
+    EMA,
+    UNet,
+    UNetConfig,
+    guided,
+    linear_schedule,
+    simple_loss,
+    train,
+    train_step,
+    train_to,
+)
 from minddpm.training import warm_cosine
 
 SCHEDULE = linear_schedule(20, 1e-3, 0.3)
@@ -407,6 +417,64 @@ def test_an_own_network_learns_labels():
     assert model.seen[before] is None and model.seen[before + 1].tolist() == [2] * 6
 
 
+@pytest.mark.parametrize(("classes", "none"), [(None, 2), (3, 3), (9, 9)])
+def test_an_own_network_is_told_how_many_classes_there_are(classes, none):
+    """The largest label need not be among the images: 0 and 1 of three."""
+
+    class Own(Listening):
+        config = None
+
+    images, labels = torch.zeros(40, 2), torch.arange(40) % 2
+    model, options = Own(), {"steps": 5, "batch_size": 40, "dropped": 0.5}
+    *_, state = train(model, images, SCHEDULE, labels=labels, classes=classes, **options)
+    assert {label for batch in model.told for label in batch} == {0, 1, none}
+
+
+def test_a_kept_run_is_told_how_many_classes_there_are(tmp_path):
+    class Own(Listening):
+        config = None
+
+    images, labels = torch.zeros(12, 1, 2, 2), torch.arange(12) % 2
+    options = {"steps": 2, "dropped": 0.5, "labels": labels, "progress": False}
+    run = train_to(tmp_path / "more", Own(), images, SCHEDULE, classes=5, **options)
+    assert run.metadata["classes"] == 5
+    run = train_to(tmp_path / "found", Own(), images, SCHEDULE, **options)
+    assert run.metadata["classes"] == 2
+    with pytest.raises(ValueError, match="classes"):
+        train_to(tmp_path / "more", Own(), images, SCHEDULE, resume=True, **options)
+    held_out = {"held_out": images, "held_out_labels": labels + 1}
+    with pytest.raises(ValueError, match="labels must lie in 0..1, got 2"):
+        train_to(tmp_path / "held", Own(), images, SCHEDULE, **held_out, **options)
+    train_to(tmp_path / "held", Own(), images, SCHEDULE, classes=3, **held_out, **options)
+
+
+def test_classes_may_repeat_what_the_config_says(images):
+    settings = {"steps": 3, "batch_size": 4, "labels": LABELS, "dropped": 0.5}
+    *_, named = train(labelled(), images, SCHEDULE, classes=3, **settings)
+    *_, known = train(labelled(), images, SCHEDULE, **settings)
+    assert same(named.model, known.model)
+
+
+def test_the_state_of_another_model_is_refused_by_its_first_difference(images):
+    *_, state = train(network(), images, SCHEDULE, steps=2)
+    stored = state.tensors()
+    name = "weights.stem.bias"
+    other = UNet(dataclasses.replace(CONFIG, channels=(8, 8)))
+    for model, tensors, said in (
+        (network(), {k: v for k, v in stored.items() if k != name}, f"it has no '{name}'"),
+        (network(), stored | {name: torch.zeros(9)}, rf"its '{name}' has shape \(9,\), not \(8,\)"),
+        (network(), stored | {"average.extra": torch.zeros(1)}, "model has no 'average.extra'"),
+        (other, stored, "it has no 'weights."),
+        (network(), {}, "it has no 'step'"),
+    ):
+        before = copy.deepcopy(model)
+        message = "resume must be the training state of this model, but "
+        with pytest.raises(ValueError, match=message + ".*" + said) as caught:
+            next(train(model, images, SCHEDULE, steps=4, resume=tensors))
+        assert len(str(caught.value)) < 150
+        assert same(model, before)
+
+
 def test_without_a_batch_size_a_small_set_is_one_batch():
     images = torch.rand(5, 1, 8, 8) * 2 - 1
     *_, state = train(network(), images, SCHEDULE, steps=2)
@@ -418,7 +486,7 @@ def test_a_state_beyond_the_end_spares_the_callers_model():
     *_, state = train(network(), images, SCHEDULE, steps=3)
     other = network(seed=5)
     before = [parameter.clone() for parameter in other.parameters()]
-    with pytest.raises(ValueError, match="steps must be at least 3, as in resume, got 2"):
+    with pytest.raises(ValueError, match="steps must be at least 3, got 2: .* already taken 3"):
         next(train(other, images, SCHEDULE, steps=2, resume=state.tensors()))
     assert all(torch.equal(a, b) for a, b in zip(before, other.parameters()))
 
@@ -429,5 +497,5 @@ def test_a_state_without_the_optimizers_moments_is_refused():
     tensors = {
         name: value for name, value in state.tensors().items() if not name.startswith("optimizer")
     }
-    with pytest.raises(ValueError, match="the optimizer's moments"):
+    with pytest.raises(ValueError, match="no moments of the optimizer"):
         next(train(network(), images, SCHEDULE, steps=5, resume=tensors))
