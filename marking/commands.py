@@ -28,7 +28,7 @@ def graded_here(course: Course, path: Path) -> Graded:
     """
     if not path.is_file():
         raise FileNotFoundError(
-            f"expected a notebook of exercises, got {path}, which does not exist"
+            f"expected a notebook of exercises, got {path}, which {what_instead(path)}"
         )
     try:
         submission = read_submission(course, path, "", path.name)
@@ -36,6 +36,13 @@ def graded_here(course: Course, path: Path) -> Graded:
         raise ValueError(f"{path}: {reason}") from None
     with prepared_sandbox(course, Limits()) as sandbox:
         return grade_submission(submission, sandbox, secrets.randbits(32))
+
+
+def what_instead(path: Path) -> str:
+    """What a path is that should have been something else, as the end of "x, which ..."."""
+    if path.is_dir():
+        return "is a folder"
+    return "is a file" if path.exists() else "does not exist"
 
 
 def run_check(options: argparse.Namespace, course: Course) -> int:
@@ -54,8 +61,9 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
     """List which exercises are solved, and which comes next."""
     notebooks = course.notebooks_in(options.folder)
     if not notebooks:
+        got = "has none" if options.folder.is_dir() else what_instead(options.folder)
         raise FileNotFoundError(
-            f"expected a folder with notebooks of exercises, got {options.folder}"
+            f"expected a folder with notebooks of exercises, got {options.folder}, which {got}"
         )
     rows = [(path, row) for path in notebooks for row in graded_here(course, path).rows]
     for _, row in rows:

@@ -4,6 +4,11 @@ Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, 
 score, ddim, guidance.
 """
 
+from minddpm.interrupts import loading
+
+loading()  # first: what follows takes seconds
+
+# ruff: noqa: E402
 from minddpm.checkpoints import load, load_pretrained, save
 from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced

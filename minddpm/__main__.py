@@ -22,21 +22,33 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm import __version__
-from minddpm.checkpoints import check_writable, load, load_pretrained, tensor_digest, write_whole
+from minddpm.checkpoints import (
+    check_readable,
+    check_writable,
+    load,
+    load_pretrained,
+    reason,
+    tensor_digest,
+    write_whole,
+)
+from minddpm.checks import how_many
 from minddpm.data import data_digest, jitter, load_mnist
-from minddpm.grids import grid, picture_format, write_picture
+from minddpm.grids import check_size, grid, picture_format, write_picture
 from minddpm.guidance import guided
 from minddpm.images import LoadedImages, load_splits
-from minddpm.metrics import digit_report, image_report
+from minddpm.interrupts import loaded, uninterrupted
+from minddpm.metrics import check_comparable, digit_report, image_report
 from minddpm.network import Model
 from minddpm.options import (
     add,
     add_device,
     add_images,
     add_sampling,
+    check_needs_data,
     check_sampling,
     draw,
     integer,
+    nonempty,
     not_negative,
     place,
     positive,
@@ -47,23 +59,39 @@ from minddpm.unet import UNet, UNetConfig
 
 AUGMENTS = {"jitter": jitter, "none": None}
 DIGIT_NAMES = tuple("0123456789")
+DIGIT_SHAPE = (1, 28, 28)
 LESSONS = """The lessons are the notebooks 00 to 10 in the folder notebooks/ of the repository:
 `make lab` opens them in JupyterLab."""
-# what Python's callers pass, and what it is called here
+# what the library advises its callers in Python, and how that is said here
 IN_OPTIONS = {
     "resume=True": "--resume",
-    "batch_size": "--batch-size",
-    "learning_rate": "--learning-rate",
+    "source='bundled'": "--source bundled",
     "another folder": "another --out",
+    "the weights to start from": "the weights of --start",
     "side=": "--side ",
 }
+IN_PYTHON = r": (?:use load|fill a model with) ?.*"  # advice that is of no use here
+# where a message of the library calls an option by its name in Python
+OPTION_NAME = r"(?<![\w/.='-]){name}(?= (?:was [^;]*, is|must|needs)\b)"
 
 Command = Callable[[str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]
 
 
 def run_train(options: argparse.Namespace) -> None:
-    """Train on digits or on your own images, keeping a log and a checkpoint to resume from."""
+    """Train on digits or on your own images, and save a log and a checkpoint to resume from."""
+    check_needs_data(options)
+    if options.source and options.data:
+        raise ValueError(
+            f"--source chooses digits, and --data other images: got both --source {options.source}"
+            f" and --data {options.data}"
+        )
     train, held_out = images_of(options)
+    if (options.batch_size or 1) > len(train.images):
+        more = len(held_out.images)
+        raise ValueError(
+            f"--batch-size must be at most {len(train.images)}, the number of images to train on"
+            f" ({more} more {'is' if more == 1 else 'are'} held out), got {options.batch_size}"
+        )
     schedule, classes = linear_schedule(), len(train.names)
     torch.manual_seed(options.seed)
     model = UNet(UNetConfig(image_channels=train.images.shape[1], classes=classes))
@@ -88,28 +116,34 @@ def run_train(options: argparse.Namespace) -> None:
         seed=options.seed,
         augment=AUGMENTS[augment_of(options)],
         metadata={
-            "source": Path(options.data).name if options.data else options.source,
+            "source": source_name(options),
             "augment": augment_of(options),
             "start_sha256": start_sha256,
             "labels": options.labels,
             "label_names": list(train.names),
         },
     )
+    taken = how_many(options.steps, "step")
     if not run.steps:
-        print(f"{run.checkpoint} is finished: all its {options.steps} steps are taken")
+        every = "the only step" if options.steps == 1 else f"all {taken}"
+        print(f"{run.checkpoint} has already taken {every}")
         return
     held = run.metadata["held_out_loss"]
-    print(f"{run.checkpoint}: {options.steps} steps, held-out loss {held:.4f}")
+    print(f"{run.checkpoint}: {taken}, held-out loss {held:.4f}")
+
+
+def source_name(options: argparse.Namespace) -> str:
+    """The name of the images to train on, as the checkpoint records it."""
+    if options.data is None:
+        return options.source or "bundled"
+    return Path(options.data).expanduser().absolute().name
 
 
 def images_of(options: argparse.Namespace) -> tuple[LoadedImages, LoadedImages]:
     """The images that the options name: to train on, and held out."""
     labelled = getattr(options, "labels", False)
     if options.data is None:
-        for name in ("side", "channels"):
-            if getattr(options, name) is not None:
-                raise ValueError(f"--{name} needs --data, got only --{name}")
-        parts = [load_mnist(split, options.source) for split in ("train", "test")]
+        parts = [load_mnist(split, source_name(options)) for split in ("train", "test")]
         names = DIGIT_NAMES if labelled else ()
         train, held_out = (
             LoadedImages(images, labels if labelled else None, names) for images, labels in parts
@@ -119,25 +153,29 @@ def images_of(options: argparse.Namespace) -> tuple[LoadedImages, LoadedImages]:
 
 
 def augment_of(options: argparse.Namespace) -> str:
-    """How images are changed before they are used: if it is not said, only digits are turned."""
+    """How images are changed before they are used: by default only digits are turned."""
     return options.augment or ("jitter" if options.data is None else "none")
 
 
 def started_from(path: Path, expected: UNetConfig) -> tuple[UNet, Schedule]:
     """A network with the weights of a checkpoint, and its schedule.
 
-    Weights without labels may begin a network with them, whose rows of labels begin at zero.
+    A network with labels may start from weights without: its rows for the labels are then zero.
     """
     start, schedule, _ = load(path)
     if start.config.image_channels != expected.image_channels:
+        channels = how_many(expected.image_channels, "channel")
         raise ValueError(
-            f"--start must hold weights for images of {expected.image_channels} channels, got"
-            f" {start.config.image_channels}"
+            f"--start must be a checkpoint for images with {channels}, got one for"
+            f" {how_many(start.config.image_channels, 'channel')}"
         )
     if start.config.classes not in (0, expected.classes):
+        trained = "trained without --labels"
+        if expected.classes:
+            trained = f"with {how_many(expected.classes, 'label')}, or with none"
         raise ValueError(
-            f"--start must hold weights for {expected.classes} labels or none, got"
-            f" {start.config.classes}"
+            f"--start must be a checkpoint {trained}, got one with"
+            f" {how_many(start.config.classes, 'label')}"
         )
     model = UNet(replace(start.config, classes=expected.classes))
     model.load_state_dict(start.state_dict(), strict=expected.classes == start.config.classes)
@@ -145,8 +183,8 @@ def started_from(path: Path, expected: UNetConfig) -> tuple[UNet, Schedule]:
 
 
 def check_sides(images: Tensor, config: UNetConfig) -> None:
-    """Raise unless the network can halve the images' sides as often as it has to, and say which
-    side would do: images are not padded, because the network would learn to draw the border.
+    """Raise unless the network can halve the images' sides as often as it has to, and suggest a
+    side: images are not padded, because the network would learn to draw the border.
     """
     multiple = 2 ** (len(config.channels) - 1)
     height, width = images.shape[2:]
@@ -159,17 +197,8 @@ def check_sides(images: Tensor, config: UNetConfig) -> None:
 
 
 def run_sample(options: argparse.Namespace) -> None:
-    """Draw new images and write them as a grid, ten to a row."""
-    if options.out.is_dir():
-        raise IsADirectoryError(
-            f"--out must be the file of a picture, got the folder {options.out}"
-        )
-    if not options.out.parent.is_dir():  # refused now, before minutes are spent on the images
-        raise FileNotFoundError(
-            f"expected an existing folder to write {options.out.name} in, got {options.out.parent}"
-        )
-    check_writable(options.out.parent)
-    picture_format(options.out)
+    """Draw new images and write them as one picture, ten to a row."""
+    check_out(options.out)
     label = options.label if options.digit is None else str(options.digit)
     if options.scale != 1 and label is None:
         raise ValueError(f"--scale needs --digit or --label, got only --scale {options.scale:g}")
@@ -179,36 +208,66 @@ def run_sample(options: argparse.Namespace) -> None:
     check_sampling(options, schedule)
     drawer: Model = model.to(options.device)
     if label is not None:
-        number = label_number(label, model.config, metadata)
+        option = "--label" if options.digit is None else "--digit"
+        number = label_number(option, label, model.config, metadata)
         drawer = guided(model, number, options.scale)
     shape = (options.count, *image_shape(model, metadata))
+    if shape[1] not in (1, 3):
+        raise ValueError(
+            f"a picture can show only images with 1 or 3 channels: {checkpoint} draws images with"
+            f" {shape[1]}"
+        )
+    check_size(grid(torch.zeros(shape)), options.out)
     images = draw(drawer, shape, schedule, options, options.seed)
     write_picture(grid(images), options.out)
-    print(f"{options.count} images in {options.out}")
+    print(f"wrote {how_many(options.count, 'image')} to {options.out}")
 
 
-def label_number(name: str, config: UNetConfig, metadata: Mapping[str, Any]) -> int:
-    """The number of a label that is called by its name."""
-    if not config.classes:
-        raise ValueError(
-            f"expected weights that know labels, to draw {name!r}, got some trained without --labels"
+def check_out(out: Path) -> None:
+    """Refuse a picture that could not be written."""
+    check_file("--out", out)
+    if not out.parent.is_dir():
+        raise FileNotFoundError(
+            f"expected an existing folder to write {out.name} in, got {out.parent}"
         )
+    picture_format(out)
+
+
+def check_file(option: str, path: Path) -> None:
+    """Refuse a file that could not be written, before minutes are spent on the images."""
+    try:
+        check_writable(path)
+    except IsADirectoryError:
+        raise IsADirectoryError(f"{option} must be a file, got the folder {path}") from None
+
+
+def label_number(option: str, name: str, config: UNetConfig, metadata: Mapping[str, Any]) -> int:
+    """The number of the label with a name."""
+    if not config.classes:
+        raise ValueError(f"{option} needs a checkpoint trained with --labels, got one without")
     names = metadata.get("label_names") or [str(number) for number in range(config.classes)]
     if name not in names:
-        raise ValueError(f"the label must be one of {', '.join(names)}, got {name!r}")
+        raise ValueError(f"{option} must be one of {', '.join(names)}, got {name!r}")
     return int(names.index(name))
 
 
 def image_shape(model: UNet, metadata: Mapping[str, Any]) -> tuple[int, ...]:
-    """The shape (c, h, w) of the images that a network was trained on: 28 x 28 if none is kept."""
-    return tuple(metadata.get("image_shape", (model.config.image_channels, 28, 28)))
+    """The shape (c, h, w) of the images that a network was trained on: 28 x 28 if none is saved."""
+    channels = model.config.image_channels
+    shape = metadata.get("image_shape", [channels, 28, 28])
+    whole = isinstance(shape, list) and all(type(side) is int and side > 0 for side in shape)
+    if not whole or len(shape) != 3 or shape[0] != channels:
+        raise ValueError(
+            "the checkpoint is damaged: its metadata must hold the image_shape"
+            f" [{channels}, height, width], got {shape}"
+        )
+    return tuple(shape)
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
-    """Draw images, keeping each batch, and measure them beside real ones."""
-    if options.samples.is_dir():
-        raise IsADirectoryError(f"--samples must be a file, got the folder {options.samples}")
-    check_writable(options.samples.parent)
+    """Draw images, saving each batch, and compare them with real ones."""
+    check_needs_data(options)
+    check_file("--samples", options.samples)
     settings = {
         name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim", "eta")
     }
@@ -223,21 +282,27 @@ def run_evaluate(options: argparse.Namespace) -> None:
         images = kept_samples(options.samples, settings)
     if len(images) < options.count:  # a short last batch is drawn again, and whole
         images = images[: len(images) // options.batch * options.batch]
-    model = model.to(options.device)
+    model, saved = model.to(options.device), len(images)
     try:
         while (start := len(images)) < options.count:
             size = min(options.batch, options.count - start)
-            print(f"images {start + 1} to {start + size} of {options.count}", file=sys.stderr)
-            # each batch has its own seed, so that a run that goes on draws what it would have drawn
+            now = f"images {start + 1} to {start + size}" if size > 1 else f"image {start + 1}"
+            print(f"{now} of {options.count}", file=sys.stderr)
+            # each batch has its own seed, so that stopping in between changes no image
             seed = options.seed * 1_000_003 + start
             drawn = draw(model, (size, *shape), schedule, options, seed)
             images = torch.cat([images, drawn])
             arrays = io.BytesIO()
             np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
-            write_whole(options.samples, arrays.getvalue())
+            with uninterrupted():
+                write_whole(options.samples, arrays.getvalue())
+                saved = len(images)
     except KeyboardInterrupt:
-        kept = f"{start} images are kept in {options.samples}" if start else "nothing is kept"
-        raise KeyboardInterrupt(f"stopped; {kept}") from None
+        images_saved = f"{how_many(saved, 'image')} saved in {options.samples}"
+        done = (
+            f"{images_saved}: run the command again to continue" if saved else "nothing was saved"
+        )
+        raise KeyboardInterrupt(f"stopped; {done}") from None
     images = images[: options.count]
     if real is None:
         print(digit_report(images, progress=True))
@@ -248,23 +313,48 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def real_images(
     options: argparse.Namespace, shape: tuple[int, ...], metadata: Mapping[str, Any]
 ) -> tuple[LoadedImages, LoadedImages] | None:
-    """The images to measure by: of --data, or None for the bundled digits."""
+    """The images to compare with: those of --data, or None for the bundled digits.
+
+    Raises: ValueError for images that cannot be compared with what the weights draw.
+    """
     if options.data is None:
-        source = metadata.get("source", "bundled")
-        if source not in ("bundled", "full"):
-            raise ValueError(
-                f"the weights were trained on {source}: name images to measure by, with --data"
-            )
+        check_digits_meant(shape, metadata)
         return None
     train, held_out = images_of(options)
     if train.images.shape[1:] != shape:
         raise ValueError(
-            f"--data must hold images of shape {shape}, as the weights draw them, got"
+            f"--data must hold images of shape {shape}, as the checkpoint draws them, got"
             f" {tuple(train.images.shape[1:])}: see --side and --channels"
         )
+    try:
+        check_comparable(train.images, held_out.images)
+    except ValueError:
+        raise ValueError(
+            "--data must hold at least 4 images to train on and 2 held out (one in ten if it has no"
+            f" test images of its own), got {len(train.images)} and {len(held_out.images)}"
+        ) from None
     if metadata.get("data_sha256") != data_digest(train.images):
-        warnings.warn("the weights were not trained on these images of --data", stacklevel=2)
+        warnings.warn("the checkpoint was not trained on the images of --data", stacklevel=2)
     return train, held_out
+
+
+def check_digits_meant(shape: tuple[int, ...], metadata: Mapping[str, Any]) -> None:
+    """Refuse to compare with digits what a checkpoint draws if it was trained on other images."""
+    source = metadata.get("source")
+    advice = "say with --data which images to compare with"
+    if source not in (None, "bundled", "full"):
+        raise ValueError(f"the checkpoint was trained on {source}: {advice}")
+    if shape != DIGIT_SHAPE:
+        raise ValueError(f"the checkpoint draws images of shape {shape}, not digits: {advice}")
+    trained_on = metadata.get("data_sha256")
+    if source is not None or trained_on is None:
+        return
+    if trained_on != data_digest(load_mnist("train", "bundled")[0]):
+        warnings.warn(
+            "the checkpoint was not trained on the bundled digits, which its images are compared"
+            f" with: {advice}",
+            stacklevel=3,
+        )
 
 
 def fingerprint(model: UNet, schedule: Schedule) -> str:
@@ -274,7 +364,9 @@ def fingerprint(model: UNet, schedule: Schedule) -> str:
 
 def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c h w"]:
     """Read the samples of an earlier evaluation, and refuse those drawn with other settings."""
-    expected = f"expected the samples of an earlier evaluation in {path}, got a file of another kind"
+    sought = "the samples of an earlier evaluation"
+    expected = f"expected {sought} in {path}, got a file of another kind"
+    check_readable(path, sought)
     if not zipfile.is_zipfile(path):
         raise ValueError(expected)
     try:
@@ -282,7 +374,7 @@ def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c 
             images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ValueError(expected) from None  # what numpy says would be advice on pickles
-    check_settings(f"reuse {path}", was, settings)
+    check_settings(f"reuse {path}", "the checkpoint that drew them", was, settings)
     return images
 
 
@@ -293,7 +385,7 @@ def build_parser(plugins: bool = True) -> argparse.ArgumentParser:
     """
     parser = argparse.ArgumentParser(
         prog="minddpm",
-        description="Train a DDPM, sample from it, and judge its samples.",
+        description="Train a DDPM, sample from it, and measure how good its samples are.",
         epilog=LESSONS,
     )
     parser.add_argument("--version", action="version", version=f"minddpm {__version__}")
@@ -332,8 +424,10 @@ def add_train(command: Command) -> None:
         "--out", type=place, required=True, help="folder for the checkpoint and log.csv"
     )
     add_images(trainer, "the digits of --source")
-    add(
-        trainer, "--source", "bundled", "4,500 digits, or all of MNIST", choices=("bundled", "full")
+    trainer.add_argument(
+        "--source",
+        choices=("bundled", "full"),
+        help="train on the 4,500 bundled digits, or on the full MNIST (default: bundled)",
     )
     trainer.add_argument(
         "--labels",
@@ -344,33 +438,37 @@ def add_train(command: Command) -> None:
     trainer.add_argument(
         "--batch-size",
         type=integer(1),
-        help="images a step (default: 64, or all of them if they are fewer)",
+        help="images per step (default: 64, or all if there are fewer)",
     )
     add(
         trainer,
         "--learning-rate",
         2.5e-3,
-        "its peak, after a warm-up and before a cosine",
+        "peak learning rate (warm-up, then cosine decay)",
         type=positive,
     )
     add(
         trainer,
         "--seed",
         0,
-        "of the first weights, the order, the times and the noise",
+        "seed of the initial weights, the order of the images, the times and the noise",
         type=integer(0),
     )
     trainer.add_argument(
         "--augment",
         choices=AUGMENTS,
-        help="turn and stretch each image a little, or not (default: jitter for digits, none for"
-        " --data)",
+        help="rotate and stretch each image a little (jitter), or not (none) (default: jitter for"
+        " digits, none for --data)",
     )
     trainer.add_argument(
-        "--start", type=place, help="checkpoint whose weights to begin with (default: fresh ones)"
+        "--start",
+        type=place,
+        help="checkpoint whose weights to start from (default: random weights)",
     )
     add(trainer, "--every", 500, "steps between checkpoints", type=integer(1))
-    trainer.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    trainer.add_argument(
+        "--resume", action="store_true", help="continue from the checkpoint in --out"
+    )
     add_device(trainer)
 
 
@@ -380,15 +478,17 @@ def add_sample(command: Command) -> None:
     sampler.add_argument(
         "--out", type=place, required=True, help="picture to write, such as digits.png"
     )
-    add(sampler, "--count", 100, "how many images", type=integer(1))
+    add(sampler, "--count", 100, "how many images to draw", type=integer(1))
     label = sampler.add_mutually_exclusive_group()
     label.add_argument(
         "--digit", type=int, choices=range(10), help="the digit to draw (default: any)"
     )
     label.add_argument(
-        "--label", help="the label to draw, by the name it was trained with (default: any)"
+        "--label",
+        type=nonempty,
+        help="the label to draw, by the name it was trained with (default: any)",
     )
-    add(sampler, "--scale", 1.0, "how strongly the label guides", type=not_negative)
+    add(sampler, "--scale", 1.0, "how strongly the label guides the drawing", type=not_negative)
     add_sampling(sampler)
     add_device(sampler)
 
@@ -400,34 +500,33 @@ def add_evaluate(command: Command) -> None:
         evaluator,
         "--samples",
         Path("samples.npz"),
-        "where the images are kept, to go on from or measure again",
+        "file for the images, to continue from or to measure again",
         type=place,
     )
-    add(evaluator, "--count", 1000, "how many images", type=integer(2))
-    add(evaluator, "--batch", 250, "images drawn at once", type=integer(1))
+    add(evaluator, "--count", 1000, "how many images to draw", type=integer(2))
+    add(evaluator, "--batch", 250, "how many to draw at once", type=integer(1))
     add_images(evaluator, "the bundled digits")
     add_sampling(evaluator)
     add_device(evaluator)
 
 
-def in_options(error: BaseException) -> str:
+def in_options(error: BaseException, options: argparse.Namespace) -> str:
     """What an error says, in terms of the command line's options."""
     text = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        text = f"{error.filename}: {reason(error)}"
     for argument, option in IN_OPTIONS.items():
         # whole words only, and no parts of a path
         text = re.sub(rf"(?<![\w/.-]){re.escape(argument)}(?![/.-]|\w*_)", option, text)
-    return text
-
-
-def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Write a warning as one line."""
-    print(f"warning: {in_options(Warning(str(message)))}", file=sys.stderr)
+    for name in vars(options):
+        text = re.sub(OPTION_NAME.format(name=name), f"--{name.replace('_', '-')}", text)
+    return re.sub(IN_PYTHON, "", text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
-    Returns: 0, or 1 where answers are wrong; 2 after an error, named in one line; 130 after Ctrl-C.
+    Returns: 0, or 1 where answers are wrong; 2 after an error, told in one line; 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may know few characters
@@ -435,16 +534,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     own = arguments[:1] in (["train"], ["sample"], ["evaluate"])
     options = build_parser(plugins=not own).parse_args(arguments)
+
+    def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"warning: {in_options(Warning(str(message)), options)}", file=sys.stderr)
+
     try:
+        loaded()
         with warnings.catch_warnings():
             warnings.showwarning = show_warning
             status = options.run(options)
             return status or 0
     except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
-        print(f"error: {in_options(error)}", file=sys.stderr)
+        print(f"error: {in_options(error, options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\n{in_options(stop) or 'stopped'}", file=sys.stderr)
+        print(f"\n{in_options(stop, options) or 'stopped'}", file=sys.stderr)
         return 130
 
 

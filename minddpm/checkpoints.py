@@ -1,9 +1,9 @@
 """Save a model with its noise schedule, and load both: safetensors files, no pickle.
 
-The weights stand in the file under the names of the model's own `state_dict`, so that
-`model.load_state_dict(safetensors.torch.load_file(path))` loads them too. Its header holds, as
-JSON, a UNet's config, the betas and the metadata. What a run of training needs to go on lies in a
-second file beside it: `run.training.safetensors` for `run.safetensors`.
+The weights are stored under the names of the model's own `state_dict`, so that
+`model.load_state_dict(safetensors.torch.load_file(path))` loads them too. The header holds, as
+JSON, a UNet's config, the betas and the metadata. What training needs to continue is in a second
+file next to the first: `run.training.safetensors` for `run.safetensors`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from minddpm.checks import how_many, kind_of
 from minddpm.data import ASSETS
-from minddpm.schedule import Schedule
+from minddpm.schedule import Schedule, check_schedule
 from minddpm.unet import UNet, UNetConfig
 
 VERSION = "2"
@@ -43,22 +44,25 @@ def save(
     """Write a checkpoint.
 
     Args:
-        path: where to write; its folder is made if absent.
-        model: whose weights to keep. A UNet is built again by `load(path)`; of a network of your
-            own only the weights are kept, and `load(path, model=...)` fills them into another one.
+        path: the file to write; its folder is created if it does not exist.
+        model: whose weights to save. A UNet is built again by `load(path)`; of a network of your
+            own only the weights are saved, and `load(path, model=...)` puts them into another one.
             Wrappers, such as torch.compile's, are left out.
         schedule: the noise schedule it was trained with.
         metadata: anything JSON can hold (steps, seed, data digest, ...).
-        training: the tensors to resume from (see `training.TrainState.tensors`), kept in the file
-            `training_file(path)`; without them an older file of that name is removed.
+        training: the tensors to resume from (see `training.TrainState.tensors`), saved in the
+            file `training_file(path)`; without them an older file of that name is removed.
 
     Returns: the path.
-    Raises: TypeError for a model that is no nn.Module, or metadata that JSON cannot hold.
+    Raises: TypeError for a path, model or schedule of another type, or metadata that JSON cannot
+        hold; OSError for a path that cannot be written.
     """
+    path = as_path(path)
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
-    kept = as_json(metadata or {})
-    path, network = Path(path).expanduser(), unwrapped(model)
+        raise TypeError(f"model must be a torch.nn.Module, got {kind_of(model)}")
+    check_schedule(schedule)
+    kept = as_json({} if metadata is None else metadata)
+    network = unwrapped(model)
     config = asdict(network.config) if isinstance(network, UNet) else None
     header = {
         "format": "pt",
@@ -85,10 +89,15 @@ def as_json(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises: TypeError for what JSON cannot hold, naming the key.
     """
+    if not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a dict, got {kind_of(metadata)}")
     kept = {}
     for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise TypeError(f"the keys of metadata must be strings, got {key!r}")
         try:
-            kept[key] = json.loads(json.dumps(value))
+            # NaN, which JSON does not know, would differ from itself when it is read back
+            kept[key] = json.loads(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise TypeError(
                 f"metadata[{key!r}] must be something JSON can hold, got {value!r}: {error}"
@@ -96,9 +105,16 @@ def as_json(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def as_path(path: str | Path) -> Path:
+    """A path, in which ~ stands for the home folder. Raises: TypeError for anything else."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must name a file, got {kind_of(path)}")
+    return Path(path).expanduser()
+
+
 def training_file(path: str | Path) -> Path:
-    """The file beside a checkpoint from which its run of training goes on."""
-    path = Path(path).expanduser()
+    """The file next to a checkpoint from which its training continues."""
+    path = as_path(path)
     return path.with_name(f"{path.name.removesuffix('.safetensors')}.training.safetensors")
 
 
@@ -122,7 +138,7 @@ def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies of tensors as safetensors writes them: on the CPU, whole, each with its own memory."""
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
-            raise TypeError(f"only tensors can be saved, got a {type(value).__name__} as {name}")
+            raise TypeError(f"training must hold only tensors, got {kind_of(value)} as {name!r}")
     return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
 
 
@@ -136,32 +152,81 @@ def tensor_digest(*tensors: Tensor) -> str:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file in one piece, making its folder: a reader sees the old file or the new one,
+    """Write a file in one piece, creating its folder: a reader sees the old file or the new one,
     never half of it.
+
+    Raises: OSError for a path that cannot be written, and as `check_writable`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    check_writable(path)
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk before it takes the old file's name
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = part_of(path)
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # on the disk before it takes the old file's name
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise type(error)(f"cannot write {path}: {reason(error)}") from error
     return path
 
 
-def check_writable(folder: Path) -> None:
-    """Raise unless `write_whole` can write in a folder, or make it, as far as can be told before.
+def part_of(path: Path) -> Path:
+    """The file that `write_whole` fills before it takes the name of the whole one."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
 
-    Raises: NotADirectoryError for a file, PermissionError for what is read-only.
+
+def reason(error: OSError) -> str:
+    """Why the operating system refused, such as "permission denied"."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def check_writable(path: Path) -> None:
+    """Raise unless `write_whole` can write a file, as far as can be told without creating folders.
+
+    Raises: IsADirectoryError for a folder, NotADirectoryError for a file where a folder must be,
+        OSError for a place where no such file can be created.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"expected a folder to write in, got the file {there}")
-    if not os.access(there, os.W_OK):
-        raise PermissionError(f"expected a folder to write in, got {there}, which is read-only")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(f"expected a file to write, got the folder {path}")
+        folders = path.absolute().parents
+        folder = next(folder for folder in folders if folder.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(f"expected a folder to write in, got the file {folder}")
+        trial = part_of(folder / path.name)
+        try:
+            trial.touch()  # only the operating system knows who may write what
+        except FileNotFoundError:  # as in /proc
+            raise PermissionError(f"cannot write {path}: {folder} takes no files") from None
+        trial.unlink()
+    except OSError as error:
+        if error.strerror is None:  # said above
+            raise
+        raise type(error)(f"cannot write {path}: {reason(error)}") from error
+
+
+def check_readable(path: Path, expected: str) -> None:
+    """Raise unless a file is there and can be read.
+
+    Args: expected, what it should be, such as "a checkpoint".
+    Raises: FileNotFoundError for a folder or nothing, another OSError for a file that the operating
+        system does not open.
+    """
+    try:
+        if path.is_dir():
+            raise FileNotFoundError(f"expected {expected} at {path}, got a folder")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        if error.strerror is None:  # said above
+            raise
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise FileNotFoundError(f"expected {expected} at {path}, got no file") from None
+        raise type(error)(f"{path} cannot be read: {reason(error)}") from error
 
 
 class Contents(NamedTuple):
@@ -176,14 +241,11 @@ class Contents(NamedTuple):
 
 
 def read(path: str | Path, part: str = "model") -> Contents:
-    """Read a checkpoint file, or say why it is none; part is only for the first format, which keeps
-    model and training in one file.
+    """Read a checkpoint file, or say why it is not one; part is only for the first format, which
+    keeps model and training in one file.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"expected a checkpoint at {path}, got {'a folder' if path.is_dir() else 'no file'}"
-        )
+    path = as_path(path)
+    check_readable(path, "a checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -193,8 +255,7 @@ def read(path: str | Path, part: str = "model") -> Contents:
     except SafetensorError as error:
         size = path.stat().st_size
         raise ValueError(
-            f"expected a whole safetensors file, got {path}, {size} bytes, empty, truncated or of"
-            f" another kind: {error}"
+            f"{path} is not a complete safetensors file ({how_many(size, 'byte')}): {error}"
         ) from error
     if header.get("format") == FIRST_FORMAT:
         header, tensors = from_first_format(header, tensors, part)
@@ -211,13 +272,16 @@ def read(path: str | Path, part: str = "model") -> Contents:
         values = {name: json.loads(header[name]) for name in ("config", "betas", "metadata")}
     except (KeyError, ValueError) as error:
         raise ValueError(
-            f"{path} has a damaged header: expected JSON in config, betas and metadata, got {error!r}"
+            f"{path} has a damaged header: expected config, betas and metadata in JSON, got"
+            f" {error!r}"
         ) from error
     kinds = {"config": (dict, type(None)), "betas": (list,), "metadata": (dict,)}
     for name, expected in kinds.items():
         if not isinstance(values[name], expected):
             got = textwrap.shorten(header[name], 40)
-            raise ValueError(f"{path} has a damaged header: expected other JSON in {name}, got {got}")
+            raise ValueError(
+                f"{path} has a damaged header: expected other JSON in {name}, got {got}"
+            )
     return Contents(header.get("holds", ""), header.get("network", ""), **values, tensors=tensors)
 
 
@@ -249,20 +313,21 @@ def load(
 
     Args:
         path: the file that `save` wrote.
-        model: the network to fill with the weights, in its own dtype and on its own device; needed
-            if they are not those of a UNet. It is left as it was if they do not fit it.
+        model: the network to load the weights into, in its own dtype and on its own device; needed
+            if they are not those of a UNet. It stays as it was if they do not fit it.
 
     Returns: the network, in eval mode, its schedule, and the metadata it was saved with.
-    Raises: FileNotFoundError for a missing file; ValueError for one that is truncated, foreign or
-        inconsistent, or holds the weights of another network.
+    Raises: FileNotFoundError for a missing file, OSError for one that cannot be read; ValueError
+        for one that is incomplete, damaged or not a checkpoint, or holds the weights of another
+        network.
     """
     contents = read(path)
     if contents.holds == "training":
-        raise ValueError(f"{path} holds a state of training: load the checkpoint beside it")
+        raise ValueError(f"{path} holds a training state: load the checkpoint next to it")
     if model is None and contents.config is None:
         raise ValueError(
-            f"{path} holds the weights of a {contents.network}, not of a UNet:"
-            f" pass a network to fill, load(path, model={contents.network}(...))"
+            f"{path} holds the weights of {contents.network}, not of a UNet: use load(path,"
+            f" model={contents.network}(...))"
         )
     try:
         # no default of the caller's, nor the state of the random numbers, makes a difference
@@ -271,17 +336,20 @@ def load(
             network = UNet(UNetConfig(**contents.config or {})) if model is None else model
         fill(network, contents.tensors, assign=model is None)
     except (TypeError, ValueError, RuntimeError) as error:
-        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 400)
-        misfit = "do not fit its own config" if model is None else "do not fit the model"
-        raise ValueError(f"{path} holds weights or a schedule that {misfit}: {reason}") from error
+        why = textwrap.shorten(f"{type(error).__name__}: {error}", 400)
+        if model is None:
+            damage = "is damaged: weights or schedule do not match its config"
+        else:
+            damage = "does not match the model"
+        raise ValueError(f"{path} {damage}: {why}") from error
     return network.eval(), schedule, contents.metadata
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = False) -> None:
-    """Give a model its weights, under its own names or those of a wrapper around it.
+    """Load weights into a model, under its own names or those of a wrapper around it.
 
     Args: assign, take dtype and device from the tensors too, rather than keep the model's.
-    Raises: ValueError for weights that do not fit; the model is then left as it was.
+    Raises: ValueError for weights that do not fit; the model then stays as it was.
     """
     network = unwrapped(model)
     own = network.state_dict()
@@ -295,7 +363,8 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = Fals
         given, expected = tensors[name], own[names[name]]
         if given.shape != expected.shape:
             wrong.append(
-                f"size mismatch for {name}: expected {tuple(expected.shape)}, got {tuple(given.shape)}"
+                f"size mismatch for {name}: expected {tuple(expected.shape)}, got"
+                f" {tuple(given.shape)}"
             )
         elif given.is_floating_point() != expected.is_floating_point():
             kind = "floating point" if expected.is_floating_point() else "integers"
@@ -308,15 +377,15 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = Fals
 def load_training(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the metadata and the tensors that `training.train` resumes from.
 
-    Args: path, of the checkpoint; they lie in the file `training_file(path)`.
-    Raises: FileNotFoundError and ValueError as `load`, and ValueError for a checkpoint that was
-        saved without them.
+    Args: path, of the checkpoint; they are in the file `training_file(path)`.
+    Raises: as `load`, and ValueError for a checkpoint that was saved without them.
     """
     beside = training_file(path)
     contents = read(beside if beside.is_file() else path, part="training")
     if contents.holds != "training":
         raise ValueError(
-            f"expected a training state to resume from, got {path}, which was saved for sampling only"
+            f"expected a training state to resume from, got {path}, which was saved for sampling"
+            " only"
         )
     return contents.metadata, contents.tensors
 

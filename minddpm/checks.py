@@ -40,6 +40,11 @@ def positive_integer(name: str, value: Any, least: int = 1) -> int:
     return operator.index(value)
 
 
+def how_many(number: int, noun: str) -> str:
+    """A number of things in words, as in "1 image" or "2 images"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def is_integer(value: Any) -> bool:
     """Whether Python takes the value for an integer; True and False do not count."""
     if isinstance(value, (bool, np.bool_)):  # before an older NumPy takes one for a number

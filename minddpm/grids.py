@@ -52,23 +52,51 @@ def grid(images: Float[Tensor, "n c h w"], columns: int = 10) -> Image.Image:
 
 def write_picture(picture: Image.Image, path: Path) -> Path:
     """Write a picture in the format that the ending of the file's name asks for."""
+    return write_whole(path, encoded(picture, picture_format(path, picture.mode)))
+
+
+def encoded(picture: Image.Image, name: str) -> bytes:
+    """The bytes of a picture in a format, given by Pillow's name for it."""
     content = io.BytesIO()
-    picture.save(content, picture_format(path, picture.mode))
-    return write_whole(path, content.getvalue())
+    picture.save(content, name)
+    return content.getvalue()
 
 
 def picture_format(path: Path, mode: str = "RGB") -> str:
     """Pillow's name for the format that the ending of a file's name asks for.
 
-    Raises: ValueError for an ending that stands for no format, or for one that Pillow cannot write.
+    Raises: ValueError for an ending that stands for no format, for one that Pillow cannot write, or
+        for one that changes the size of pictures, as icons do.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     name = Image.registered_extensions().get(path.suffix.lower(), "")
+    trial = Image.new(mode, (70, 50))
     try:
-        Image.new(mode, (8, 8)).save(io.BytesIO(), name or path.suffix)
-    except (OSError, ValueError, KeyError) as error:  # not every format takes every picture
+        content = encoded(trial, name or path.suffix)
+    except Exception as error:  # of many kinds: not every format takes every picture
         raise ValueError(
             f"expected a name with the ending of a picture, such as {path.stem}.png, got {path}"
         ) from error
+    try:
+        with Image.open(io.BytesIO(content)) as back:
+            size = back.size
+    except UnidentifiedImageError:  # a format that is only written, such as PDF
+        size = trial.size
+    if size != trial.size:
+        raise ValueError(
+            f"{path.suffix} files hold pictures of few sizes: choose another format, such as"
+            f" {path.stem}.png"
+        )
     return name
+
+
+def check_size(picture: Image.Image, path: Path) -> None:
+    """Raise ValueError for a picture that is too large for the format of its file."""
+    try:
+        encoded(picture, picture_format(path, picture.mode))
+    except Exception as error:  # of many kinds: each of Pillow's encoders raises its own
+        raise ValueError(
+            f"{path.suffix} files cannot hold a picture of {picture.width}x{picture.height} pixels:"
+            f" choose fewer images, or another format, such as {path.stem}.png"
+        ) from error

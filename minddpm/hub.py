@@ -15,8 +15,8 @@ Network = TypeVar("Network", bound=nn.Module)
 class OnHub(nn.Module):
     """A network with the methods of huggingface_hub's `PyTorchModelHubMixin`.
 
-    A subclass has an attribute `config`, a dataclass, from which `cls(config=config)` builds it
-    again. huggingface_hub is optional, and slow to import: it is imported when a method is called.
+    A subclass has an attribute `config`, a dataclass, from which `cls(config=config)` builds the
+    same network. huggingface_hub is optional and slow to import, so only these methods import it.
     """
 
     config: Any
@@ -27,7 +27,7 @@ class OnHub(nn.Module):
         folder.
 
         Args: options, as `PyTorchModelHubMixin.from_pretrained` takes them (revision, token, ...);
-            `strict` is True by default, so that missing weights are refused.
+            `strict` is True by default, which refuses missing weights.
         Raises: ImportError where huggingface_hub is not installed.
         """
         network = with_hub(cls).from_pretrained(name, **{"strict": True} | options)

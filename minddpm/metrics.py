@@ -1,4 +1,4 @@
-"""How good are generated images? A classifier's confidence for digits; for any images, a distance
+"""How good are generated images? For digits, a classifier's confidence; for any images, a distance
 between distributions, and signs of copying.
 """
 
@@ -15,17 +15,18 @@ from jaxtyping import Float, Int64
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from minddpm.checks import check_images, how_many
 from minddpm.data import ASSETS, load_mnist
 
 SURE = 0.9  # a digit counts as confident above this probability
 MEASURED_AT_ONCE = 250  # images measured at once
 DRAWS = 20  # seeded draws of real images that a distance is averaged over
-COARSE = 8  # side of the small copies of images on which any images are compared
+COARSE = 8  # side of the small copies on which images of any kind are compared
 
 
 class DigitClassifier(nn.Module):
-    """A small convolutional network that tells the ten digits apart, and whose features stand for
-    an image.
+    """A small convolutional network that tells the ten digits apart, and whose features describe an
+    image.
     """
 
     def __init__(self) -> None:
@@ -75,41 +76,43 @@ def load_classifier() -> DigitClassifier:
 
 
 def frechet_distance(features_a: Float[Tensor, "n d"], features_b: Float[Tensor, "m d"]) -> float:
-    """Fréchet distance between the Gaussians that two sets of features would be, were they
-    Gaussian.
+    """Fréchet distance between two Gaussians, those with the means and covariances of two sets of
+    features.
 
     |mu_a - mu_b|^2 + tr(A + B - 2 (A B)^{1/2}), A and B the sample covariances; 0 for equal mean
     and covariance
 
-    Finite sets make it too large: two sets of one distribution still lie apart, by a bias of the
+    Finite sets make it too large: even between two sets from one distribution it has a bias of the
         order 1/n + 1/m.
     So compare distances only between sets of the same sizes, on the same features.
 
     Computed in float64. With centred features Q_a R_a / sqrt(n - 1), A = R_a^T R_a, so that tr (A
-    B)^{1/2} is the sum of the singular values of R_a R_b^T: no square root of a rounding error, and
-    rank-deficient covariances do no harm.
+    B)^{1/2} is the sum of the singular values of R_a R_b^T. This takes no square root of a rounding
+    error, and works for rank-deficient covariances.
 
     Args:
-        features_a: one row an image, shape (n, d), n >= 2.
-        features_b: likewise, shape (m, d), m >= 2.
+        features_a: one row per image, shape (n, d), n >= 2.
+        features_b: one row per image, shape (m, d), m >= 2.
 
-    Raises: TypeError for other than floating point; ValueError for fewer rows, unequal widths, NaN
-        or infinity.
+    Raises: TypeError unless both are floating point tensors; ValueError for fewer rows, unequal
+        widths, NaN or infinity.
     Source: Heusel et al. 2017 (FID, with features of another network).
     """
     for name, features in (("features_a", features_a), ("features_b", features_b)):
-        if not features.is_floating_point():
-            raise TypeError(f"{name} must be floating point, got {features.dtype}")
+        check_images(features, name)
         if features.ndim != 2 or len(features) < 2:
             raise ValueError(
                 f"{name} must have shape (n, d) with n at least 2, got {tuple(features.shape)}"
             )
-        bad = len(features) - features.isfinite().all(1).sum()
+        bad = len(features) - int(features.isfinite().all(1).sum())
         if bad:
-            raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} rows")
+            raise ValueError(
+                f"{name} must be finite, got NaN or infinity in {how_many(bad, 'row')}"
+            )
     if features_a.shape[1] != features_b.shape[1]:
         raise ValueError(
-            f"both must have one width, got {features_a.shape[1]} and {features_b.shape[1]}"
+            f"features_a and features_b must have the same width, got {features_a.shape[1]} and"
+            f" {features_b.shape[1]}"
         )
     means, roots = [], []
     for features in (features_a.double(), features_b.double()):
@@ -143,6 +146,7 @@ def nearest_training(
         check_digits(images, 1)
         training = load_mnist("train")[0]
     else:
+        check_images(training, "training")
         check_images_like(images, training, 1)
     images, training = images.float().flatten(1), training.float().flatten(1)
     indices = torch.cat(
@@ -153,29 +157,37 @@ def nearest_training(
 
 
 def check_digits(images: Tensor, least: int) -> None:
-    """Raise unless these are at least so many images of 28 by 28 pixels in [-1, 1]."""
+    """Raise unless these are at least this many images of 28 by 28 pixels in [-1, 1]."""
     check_images_like(images, torch.empty(1, 1, 28, 28, device="cpu"), least)
 
 
-def check_images_like(images: Tensor, others: Tensor, least: int) -> None:
-    """Raise unless these are at least so many images in [-1, 1], each of the others' shape."""
-    if not images.is_floating_point():
-        raise TypeError(f"images must be floating point, got {images.dtype}")
+def check_images_like(images: Tensor, others: Tensor, least: int, name: str = "images") -> None:
+    """Raise unless these are at least this many images in [-1, 1], each of the others' shape.
+
+    Args: name, of the argument that holds them.
+    """
+    check_images(images, name)
     if images.shape[1:] != others.shape[1:] or len(images) < least:
         sides = ", ".join(map(str, others.shape[1:]))
         raise ValueError(
-            f"images must have shape (n, {sides}) with n at least {least}, got"
+            f"{name} must have shape (n, {sides}) with n at least {least}, got"
             f" {tuple(images.shape)}"
         )
     if images.isnan().any():
         raise ValueError(
-            f"images must lie in [-1, 1], got NaN in {images.isnan().flatten(1).any(1).sum()} of"
+            f"{name} must lie in [-1, 1], got NaN in {images.isnan().flatten(1).any(1).sum()} of"
             " them"
         )
     if images.abs().max() > 1:
         raise ValueError(
-            f"images must lie in [-1, 1], got {images.min():.7g} to {images.max():.7g}"
+            f"{name} must lie in [-1, 1], got {images.min():.7g} to {images.max():.7g}"
         )
+
+
+def check_comparable(training: Tensor, held_out: Tensor) -> None:
+    """Raise unless `image_report` can compare images with these."""
+    check_images_like(training, training, 4, "training")
+    check_images_like(held_out, training, 2, "held_out")
 
 
 @functools.cache
@@ -188,12 +200,12 @@ def training_features() -> Float[Tensor, "n d"]:
 
 @functools.cache
 def drawn_distance(count: int) -> float:
-    """`random_distance` of so many images of the train split."""
+    """`random_distance` for this many images of the train split."""
     return random_distance(training_features(), count)
 
 
 def random_distance(features: Float[Tensor, "n d"], count: int) -> float:
-    """Mean Fréchet distance of so many rows, drawn at random from a seed, to the rest of them."""
+    """Mean Fréchet distance of this many rows, drawn at random from a seed, to the other rows."""
     generator = torch.Generator().manual_seed(0)
     orders = [
         torch.randperm(len(features), generator=generator, device="cpu") for _ in range(DRAWS)
@@ -238,7 +250,7 @@ class DigitFigures(ImageFigures):
 
 @dataclass(frozen=True)
 class DigitReport:
-    """The figures of some images beside those of the held-out real digits; `print` shows them as a
+    """The figures of some images next to those of the held-out real digits; `print` shows them as a
     table.
     """
 
@@ -308,29 +320,30 @@ def held_out_figures() -> DigitFigures:
 
 
 def digit_report(images: Float[Tensor, "n 1 28 28"], progress: bool = False) -> DigitReport:
-    """Measure generated digits beside the 500 held-out real ones, and both against the 4,500 of the
-    train split.
+    """Compare generated digits with the 500 held-out real ones, both measured against the 4,500 of
+    the train split.
 
     - confident: the share of images to which the classifier gives one digit with more than 0.9
       probability.
-    - class_counts: by the classifier. Of 1,000 digits drawn evenly a class has 100 give or take
-      9.5, so that even then the rarest has only about 3/4 of the commonest.
-    - frechet: to the train split, on classifier features. That of held-out digits is the floor: not
-      0, as they are few.
-    - drawn_frechet: the floor matched to these images. The bias falls with their number, and it is
-      about half as large for the held-out digits, 50 of each class, as for images whose classes
-      fall as they may. So here n real digits are drawn at random from the train split and compared
-      with the rest, on average; at most half of it (split_half).
-    - nearest: Euclidean distance over the 784 pixels to the nearest training image. Copies show as
-      distances well below those of held-out digits, and in `closer`, the share below their 1%
-      quantile, as much more than 1%.
+    - class_counts: images per class, by the classifier. If all classes are equally likely, 1,000
+      digits have 100 of each, give or take 9.5, so that the rarest class has only about 3/4 as many
+      as the commonest.
+    - frechet: distance to the train split, on classifier features. That of held-out digits is the
+      floor; it is above 0 because they are few.
+    - drawn_frechet: the floor for these images. The bias falls with their number, and it is about
+      half as large for the held-out digits, exactly 50 of each class, as for images with random
+      classes. So this is the average for n real digits, drawn at random from the train split (at
+      most half of it: split_half) and compared with the others.
+    - nearest: Euclidean distance over the 784 pixels to the nearest training image. Copies have
+      distances well below those of held-out digits, and `closer`, the share below their 1%
+      quantile, is then well above 1%.
 
     Args:
         images: in [-1, 1], shape (n, 1, 28, 28), n >= 2; about 1,000 are enough.
         progress: show a bar.
 
-    Raises: TypeError for other than floating point; ValueError for another shape, NaN or pixels
-        outside [-1, 1].
+    Raises: TypeError unless images are a floating point tensor; ValueError for another shape, NaN
+        or pixels outside [-1, 1].
     """
     check_digits(images, 2)
     these, real, half = (
@@ -342,16 +355,16 @@ def digit_report(images: Float[Tensor, "n 1 28 28"], progress: bool = False) -> 
 
 
 def coarse_features(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """The pixels of images averaged over areas to 8 by 8, each image a row: their coarse look.
+    """The pixels of images averaged to 8 by 8, one row per image.
 
-    They tell brightness, colour and rough shape apart, but no texture and no detail.
+    They show brightness, colour and rough shape, but no texture or detail.
     """
     return F.adaptive_avg_pool2d(images.float(), COARSE).flatten(1)
 
 
 @dataclass(frozen=True)
 class ImageReport:
-    """The figures of some images beside those of held-out real ones; `print` shows a table."""
+    """The figures of some images next to those of held-out real ones; `print` shows a table."""
 
     images: ImageFigures
     held_out: ImageFigures
@@ -381,26 +394,26 @@ def image_report(
     held_out: Float[Tensor, "k c h w"],
     progress: bool = False,
 ) -> ImageReport:
-    """Measure generated images of any kind beside held-out real ones, both against the images that
-    the network was trained on.
+    """Compare generated images of any kind with held-out real ones, both measured against the
+    images that the network was trained on.
 
-    - frechet: to the training images, on `coarse_features`. It sees brightness, colour and rough
-      shape; compare it only between sets of the same size and of the same data.
-    - drawn_frechet: the floor for so many images. As many real training images (at most half of
-      them) are drawn at random and compared with the rest, on average.
+    - frechet: distance to the training images, on `coarse_features`. It sees brightness, colour and
+      rough shape; compare it only between sets of the same size, on the same data.
+    - drawn_frechet: the floor for this many images: the average for as many real training images
+      (at most half of them), drawn at random and compared with the others.
     - nearest: Euclidean distance over all pixels to the nearest training image. Copies lie nearer
       than held-out images do.
 
     Args:
-        images, training, held_out: in [-1, 1], of one shape (c, h, w); at least 2, 4 and 2.
+        images, training, held_out: in [-1, 1], all of the same shape (c, h, w); at least 2, 4 and 2
+            of them.
         progress: show a bar.
 
-    Raises: TypeError for other than floating point; ValueError for another shape, too few images,
-        NaN or pixels outside [-1, 1].
+    Raises: TypeError unless all are floating point tensors; ValueError for another shape, too few
+        images, NaN or pixels outside [-1, 1].
     """
-    check_images_like(training, training, 4)
-    for some in (images, held_out):
-        check_images_like(some, training, 2)
+    check_comparable(training, held_out)
+    check_images_like(images, training, 2)
     features = coarse_features(training)
     half = len(training) // 2
     drawn = random_distance(features, min(len(images), half))

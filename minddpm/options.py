@@ -23,7 +23,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def integer(least: int) -> Callable[[str], int]:
-    """Make a reader of an option that is an integer, at least `least`."""
+    """Make a reader for an option that is an integer of at least `least`."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) < 2**32:
@@ -36,7 +36,7 @@ def integer(least: int) -> Callable[[str], int]:
 
 
 def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
-    """Make a reader of an option that is a number, which `expected` describes and `fits` tests."""
+    """Make a reader for an option that is a number, which `expected` describes and `fits` tests."""
 
     def read(text: str) -> float:
         try:
@@ -44,24 +44,34 @@ def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], floa
         except ValueError:
             value = math.nan
         if not fits(value):
-            raise argparse.ArgumentTypeError(f"must be a number {expected}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"must be {expected}, got {text!r}")
         return value
 
     return read
 
 
-positive = number("above 0", lambda value: 0 < value < math.inf)
-not_negative = number("of at least 0", lambda value: 0 <= value < math.inf)
-share = number("from 0 to 1", lambda value: 0 <= value <= 1)
+positive = number("a number above 0", lambda value: 0 < value < math.inf)
+not_negative = number("at least 0", lambda value: 0 <= value < math.inf)
+share = number("a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 
 def place(text: str) -> Path:
-    """Read an option that is a path, ~ being the home folder."""
-    return Path(text).expanduser()
+    """Read an option that is a path, in which ~ stands for the home folder."""
+    try:
+        return Path(nonempty(text)).expanduser()
+    except RuntimeError as error:  # ~ of a user who is unknown
+        raise argparse.ArgumentTypeError(f"{error}: {text}") from None
+
+
+def nonempty(text: str) -> str:
+    """Read an option that is any text but none, which a shell makes of an unset variable."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must not be empty, got {text!r}")
+    return text
 
 
 def device(text: str) -> torch.device:
-    """Read an option that is a device of this machine; auto is the fastest that is there."""
+    """Read an option that is a device of this machine; auto is the fastest available."""
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -78,7 +88,7 @@ def device(text: str) -> torch.device:
 
 
 def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **kind: Any) -> None:
-    """Add an option whose help tells its default."""
+    """Add an option whose help names its default."""
     command.add_argument(name, default=default, help=f"{what} (default: %(default)s)", **kind)
 
 
@@ -88,7 +98,7 @@ def add_device(command: argparse.ArgumentParser) -> None:
         command,
         "--device",
         "auto",
-        "where to compute: cpu, cuda, mps, or auto, the fastest that is there",
+        "where to compute: cpu, cuda, mps, or auto, the fastest available",
         type=device,
     )
 
@@ -97,37 +107,56 @@ def add_images(command: argparse.ArgumentParser, default: str) -> None:
     """Add the options that choose images."""
     command.add_argument(
         "--data",
-        type=str,
-        help="a folder of pictures, an .npz file with an array images, a folder of IDX files,"
+        type=nonempty,
+        help="a folder of pictures, an .npz file with an array `images`, a folder of IDX files,"
         f" mnist or fashion-mnist (default: {default})",
     )
     command.add_argument(
         "--side",
         type=integer(1),
-        help="scale the images of --data until their shorter side has this many pixels, and cut the"
-        " middle square out (default: leave them as they are)",
+        help="scale the images of --data until their shorter side has this many pixels, and cut out"
+        " the middle square (default: leave them as they are)",
     )
     command.add_argument(
         "--channels",
         type=int,
         choices=(1, 3),
-        help="make the images of --data grey, 1, or colour, 3 (default: as they are)",
+        help="turn the images of --data grey (1) or into colour (3) (default: leave them as they"
+        " are)",
     )
+
+
+def check_needs_data(options: argparse.Namespace) -> None:
+    """Refuse options about the images of --data where there is no --data."""
+    for name in ("side", "channels"):
+        value = getattr(options, name)
+        if value is not None and options.data is None:
+            raise ValueError(f"--{name} needs --data, got only --{name} {value}")
 
 
 def add_sampling(command: argparse.ArgumentParser) -> None:
     """Add the options that `draw` reads."""
-    command.add_argument("--checkpoint", type=place, help="weights (default: the shipped ones)")
-    add(command, "--seed", 0, "of the noise", type=integer(0))
-    add(command, "--variance", "beta", "of an ancestral step", choices=VARIANCES)
     command.add_argument(
-        "--ddim", type=integer(1), help="take only so many steps, with DDIM (default: all of them)"
+        "--checkpoint", type=place, help="trained weights (default: those that minddpm ships)"
+    )
+    add(command, "--seed", 0, "seed of the noise", type=integer(0))
+    add(
+        command,
+        "--variance",
+        "beta",
+        "variance of the noise that an ancestral step adds",
+        choices=VARIANCES,
+    )
+    command.add_argument(
+        "--ddim",
+        type=integer(1),
+        help="sample with DDIM in this many steps (default: take all steps, without DDIM)",
     )
     add(
         command,
         "--eta",
         0.0,
-        "how much fresh noise a DDIM step adds: from none, 0, to that of an ancestral step, 1",
+        "how much fresh noise a DDIM step adds: 0 for none, 1 for as much as an ancestral step",
         type=share,
     )
 
@@ -138,11 +167,12 @@ def check_sampling(options: argparse.Namespace, schedule: Schedule) -> None:
         raise ValueError(f"--eta needs --ddim, got only --eta {options.eta:g}")
     if options.ddim and options.variance != "beta":
         raise ValueError(
-            f"--variance is of ancestral steps, --eta of DDIM's: got --ddim and {options.variance}"
+            "--variance is for ancestral steps, and DDIM has --eta instead: got both --ddim and"
+            f" --variance {options.variance}"
         )
     if options.ddim and options.ddim > schedule.T:
         raise ValueError(
-            f"--ddim must be at most {schedule.T}, the steps of the noise schedule, got"
+            f"--ddim must be at most {schedule.T}, the number of steps of the noise schedule, got"
             f" {options.ddim}"
         )
 

@@ -9,8 +9,8 @@ from torch import Tensor
 def final_images(states: Iterable[Any], calls: int, progress: bool) -> Tensor:
     """Follow a sampler to its end and return the images.
 
-    Args: states, `sampler.SampleStep`s down to t = 0; calls of the model, which the bar counts;
-        progress, whether to show the bar.
+    Args: states, `sampler.SampleStep`s down to t = 0; calls, how often the model is called, which
+        the bar counts; progress, whether to show the bar.
     """
     from tqdm.auto import tqdm
 

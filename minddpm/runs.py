@@ -1,10 +1,8 @@
-"""A run of training that keeps a checkpoint and a log, and goes on where it stopped."""
+"""A run of training that saves a checkpoint and a log, and continues where it stopped."""
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -22,15 +20,18 @@ from torch import Tensor, nn
 
 from minddpm.checkpoints import (
     as_json,
+    as_path,
     check_writable,
     load_training,
+    reason,
     save,
     tensor_digest,
     write_whole,
 )
-from minddpm.checks import check_training_set, checked_batch_size, positive_integer
+from minddpm.checks import check_training_set, checked_batch_size, is_integer, positive_integer
 from minddpm.data import data_digest
 from minddpm.images import as_images
+from minddpm.interrupts import uninterrupted, waiting_interrupt
 from minddpm.loss import simple_loss
 from minddpm.network import home_of, known_classes, with_label
 from minddpm.schedule import Schedule, check_schedule
@@ -38,15 +39,36 @@ from minddpm.state import TrainState
 from minddpm.training import Augment, Loss, train
 
 LOG_HEAD = "step,images,loss,held_out_loss,learning_rate,seconds\n"
+AT_START: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}  # before any step
 HELD_OUT_AT_ONCE = 250  # held-out images measured at once
+# how a setting that a checkpoint records as a digest differs, and what else differs because of it
+DIFFERS = {
+    "data_sha256": "the images differ from those of {run}",
+    "labels_sha256": "the labels differ from those of {run}",
+    "schedule_sha256": "the noise schedule differs from that of {run}",
+    "start_sha256": "the weights to start from differ from those of {run}",
+    "weights_sha256": "the weights or their noise schedule differ from those of {run}",
+}
+FOLLOWS = {
+    "data_sha256": {
+        "image_shape",
+        "batch_size",
+        "source",
+        "labels_sha256",
+        "labels",
+        "label_names",
+    },
+    "labels_sha256": {"labels", "label_names", "start_sha256"},
+    "start_sha256": {"schedule_sha256"},
+}
 
 
 class Run(NamedTuple):
-    """What `train_to` leaves behind."""
+    """What `train_to` returns."""
 
     checkpoint: Path  # the averaged weights
     metadata: dict[str, Any]  # step, images_seen, seconds, held_out_loss, and all settings
-    steps: int  # taken now: 0 if the run was finished before
+    steps: int  # taken in this call: 0 if the run was already finished
 
 
 def train_to(
@@ -56,10 +78,10 @@ def train_to(
     schedule: Schedule,
     *,
     steps: int,
-    labels: Int64[Tensor, " n"] | None = None,
+    labels: Int64[Tensor, " n"] | np.ndarray | None = None,
     classes: int | None = None,
     held_out: Tensor | np.ndarray | None = None,
-    held_out_labels: Int64[Tensor, " m"] | None = None,
+    held_out_labels: Int64[Tensor, " m"] | np.ndarray | None = None,
     every: int = 500,
     resume: bool = False,
     batch_size: int | None = None,
@@ -72,50 +94,52 @@ def train_to(
     metadata: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Run:
-    """Train a model, keeping a checkpoint and a log in a folder.
+    """Train a model, saving a checkpoint and a log in a folder.
 
     The folder gets `checkpoint.safetensors`, the averaged weights, which `checkpoints.load` reads;
-    beside it `checkpoint.training.safetensors`, from which the run goes on; and `log.csv`. They are
-    written every so many steps, at the end, and on Ctrl-C, as soon as the step under way is done.
+    next to it `checkpoint.training.safetensors`, from which the run continues; and `log.csv`. They
+    are written every so many steps, at the end, and on Ctrl-C, once the current step is done.
     Before the first checkpoint nothing is written. A run that was stopped and resumed equals, bit
     for bit, one that never stopped.
 
     Args:
-        folder: is made, if absent, for the first checkpoint.
+        folder: where to save; it is created, if necessary, for the first checkpoint.
         model, images, schedule, labels, classes, batch_size, learning_rate, ema_decay, seed, loss,
-            augment, dropped: as in `training.train`; images may be a numpy array too (see
-            `images.as_images`).
+            augment, dropped: as in `training.train`; images (see `images.as_images`) and labels may
+            be NumPy arrays too.
         steps: how many to take in all, counted from the start of the run.
-        held_out, held_out_labels: images, and their labels if there are any, whose loss is logged.
+        held_out, held_out_labels: images whose loss is logged, and their labels if they have any.
         every: steps between checkpoints.
-        resume: go on from the checkpoint in the folder, with the same settings.
-        metadata: what JSON can hold, kept in the checkpoint; part of the settings.
+        resume: continue from the checkpoint in the folder, with the same settings.
+        metadata: what JSON can hold, saved in the checkpoint; part of the settings. It may not use
+            the names of what is saved there anyway, such as step or seed.
         progress: show a bar.
 
-    Raises: FileExistsError for a folder that holds a run, unless it is resumed; FileNotFoundError
-        for one to resume that holds none; ValueError for a run to resume with other settings, and
-        what `train` raises: all before anything is written, and before the model is changed.
-        FloatingPointError for a loss that is not finite. KeyboardInterrupt on Ctrl-C, saying what
-        is kept.
+    Raises: FileExistsError for a folder that already holds a run, unless it is resumed;
+        FileNotFoundError for one to resume that holds none; OSError for one that cannot be written;
+        ValueError for a run to resume with other settings, and what `train` raises: all before
+        anything is written, and before the model is changed. FloatingPointError for a loss that is
+        not finite. KeyboardInterrupt on Ctrl-C, saying what was saved.
     """
-    folder, images = Path(folder).expanduser(), as_images(images)
+    folder, images = as_path(folder), as_images(images)
     check_schedule(schedule)
+    given: Tensor | None = as_labels(labels)
     known = known_classes(model, classes)
-    found = check_training_set(images, labels, known)
+    found = check_training_set(images, given, known)
     measure = None
     if held_out is not None:
-        held_out = as_images(held_out)
-        check_training_set(held_out, held_out_labels, known if labels is None else found)
-        if held_out.shape[1:] != images.shape[1:]:
-            expected, got = tuple(images.shape[1:]), tuple(held_out.shape[1:])
-            raise ValueError(f"held_out must have the shape {expected} of the images, got {got}")
+        others, other_labels = checked_held_out(
+            held_out, held_out_labels, images, known if given is None else found
+        )
         measure = partial(
             held_out_loss,
-            images=held_out,
+            images=others,
             schedule=schedule,
-            labels=held_out_labels,
+            labels=other_labels,
             loss=loss,
         )
+    elif held_out_labels is not None:
+        raise ValueError("held_out_labels needs held_out, got only held_out_labels")
     batch_size = checked_batch_size(batch_size, len(images))
     steps, every = positive_integer("steps", steps), positive_integer("every", every)
     chosen: dict[str, Any] = {
@@ -126,15 +150,20 @@ def train_to(
         "dropped": dropped,
         "seed": seed,
     }
-    settings = {
-        **as_json(metadata or {}),
-        **chosen,
+    for name, value in chosen.items():
+        chosen[name] = value.item() if isinstance(value, np.generic) else value
+    recorded = chosen | {
         "image_shape": list(images.shape[1:]),
         "data_sha256": data_digest(images),
-        "labels_sha256": None if labels is None else tensor_digest(labels),
-        **({} if labels is None else {"classes": found}),
+        "labels_sha256": None if given is None else tensor_digest(given),
+        **({} if given is None else {"classes": found}),
         "schedule_sha256": tensor_digest(schedule.beta),
     }
+    settings = as_json({} if metadata is None else metadata)
+    taken = [name for name in settings if name in recorded or name in (*AT_START, "held_out_loss")]
+    if taken:
+        raise ValueError(f"metadata may not hold {taken[0]!r}, which train_to itself saves there")
+    settings |= as_json(recorded)
     records, tensors = begin(folder, schedule, settings, measure, resume)
     first = records.last["step"]
     if first == steps:
@@ -143,7 +172,7 @@ def train_to(
         model,
         images,
         schedule,
-        labels=labels,
+        labels=given,
         classes=classes,
         loss=loss,
         augment=augment,
@@ -151,6 +180,10 @@ def train_to(
         **chosen,
     )
     state = None
+
+    def is_due(step: int) -> bool:
+        return step % every == 0 or step == steps
+
     try:
         with (
             waiting_interrupt() as interrupted,
@@ -159,22 +192,50 @@ def train_to(
             for state in training:
                 records.losses.append(state.last_loss)
                 advance(state)
-                due = state.step % every == 0 or state.step == steps
+                due = is_due(state.step)
                 if due or interrupted():
                     records.keep(state, log_row=due)
                 if interrupted() and state.step < steps:
                     raise KeyboardInterrupt
     except FloatingPointError as error:
         step = records.last["step"]
-        good = f"{records.checkpoint}, of step {step}" if step else "none yet"
+        good = f"{records.checkpoint}, from step {step}" if step else "none yet"
         raise FloatingPointError(f"{error}; last good checkpoint: {good}") from None
     except KeyboardInterrupt:
         if state is not None and state.step > records.last["step"] and between_steps(state):
-            records.keep(state, log_row=False)
+            records.keep(state, log_row=is_due(state.step))
         step = records.last["step"]
-        kept = f"{records.checkpoint} keeps it: go on with resume=True" if step else "nothing kept"
-        raise KeyboardInterrupt(f"stopped at step {step} of {steps}; {kept}") from None
+        saved = f"saved in {records.checkpoint}: continue with resume=True"
+        if not step:
+            saved = "nothing was saved"
+        raise KeyboardInterrupt(f"stopped at step {step} of {steps}; {saved}") from None
     return Run(records.checkpoint, records.last, steps - first)
+
+
+def as_labels(labels: Any) -> Any:
+    """Turn a NumPy array of integers into an int64 tensor, and leave all else for the checks."""
+    if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
+        return torch.from_numpy(labels.astype(np.int64))
+    return labels
+
+
+def checked_held_out(
+    held_out: Any, labels: Any, images: Tensor, classes: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the held-out images and their labels as tensors.
+
+    Raises: TypeError or ValueError as for the images to train on, naming held_out; ValueError for
+        held-out images of another shape.
+    """
+    try:
+        held_out, labels = as_images(held_out), as_labels(labels)
+        check_training_set(held_out, labels, classes)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"held_out: {error}") from error
+    if held_out.shape[1:] != images.shape[1:]:
+        expected, got = tuple(images.shape[1:]), tuple(held_out.shape[1:])
+        raise ValueError(f"held_out must have the shape {expected} of the images, got {got}")
+    return held_out, labels
 
 
 @dataclass
@@ -188,11 +249,11 @@ class Records:
     measure: Callable[[nn.Module], float] | None  # the held-out loss of a model
     last: dict[str, Any]  # the metadata of the last checkpoint
     rows: list[str]  # of the log
-    losses: list[Tensor]  # since the last row; they stay on the device, which need not be awaited
-    started: float  # when the run would have started, had it never stopped
+    losses: list[Tensor]  # since the last row; left on the device, so that no step waits for it
+    started: float  # when the run would have started if it had never stopped
 
     def keep(self, state: TrainState, *, log_row: bool) -> None:
-        """Write a checkpoint, and before it, if asked, a row of the log.
+        """Write a checkpoint, and before it, if asked, a row of the log; Ctrl-C waits for both.
 
         Raises: FloatingPointError for weights, or a held-out loss, that are not finite: they must
             not replace the last good ones.
@@ -207,26 +268,27 @@ class Records:
                 raise FloatingPointError(f"the held-out loss is {held_out} at step {state.step}")
         if not all(bool(weight.isfinite().all()) for weight in state.model.parameters()):
             raise FloatingPointError(f"the weights are not finite at step {state.step}")
-        if log_row:
-            loss = torch.stack([loss.cpu() for loss in self.losses]).double().mean().item()
-            self.rows.append(
-                f"{state.step},{state.images_seen},{loss:.5f},{held_out},"
-                f"{state.learning_rate:.2e},{seconds:.0f}\n"
+        with uninterrupted():
+            if log_row:
+                loss = torch.stack([loss.cpu() for loss in self.losses]).double().mean().item()
+                self.rows.append(
+                    f"{state.step},{state.images_seen},{loss:.5f},{held_out},"
+                    f"{state.learning_rate:.2e},{seconds:.0f}\n"
+                )
+                self.losses.clear()
+                write_whole(self.log, "".join([LOG_HEAD, *self.rows]).encode())
+            tensors = state.tensors()
+            if self.losses:
+                tensors["losses"] = torch.stack([loss.cpu() for loss in self.losses])
+            metadata = self.settings | now
+            save(
+                self.checkpoint,
+                state.average.model,
+                self.schedule,
+                metadata=metadata,
+                training=tensors,
             )
-            self.losses.clear()
-            write_whole(self.log, "".join([LOG_HEAD, *self.rows]).encode())
-        tensors = state.tensors()
-        if self.losses:
-            tensors["losses"] = torch.stack([loss.cpu() for loss in self.losses])
-        metadata = self.settings | now
-        save(
-            self.checkpoint,
-            state.average.model,
-            self.schedule,
-            metadata=metadata,
-            training=tensors,
-        )
-        self.last = metadata
+            self.last = metadata
 
 
 def begin(
@@ -236,51 +298,90 @@ def begin(
     measure: Callable[[nn.Module], float] | None,
     resume: bool,
 ) -> tuple[Records, dict[str, Tensor] | None]:
-    """Begin a run, or go on with the one in the folder.
+    """Begin a run, or continue the one in the folder.
 
     Returns: its records; the tensors to resume from, or None for a new run.
     """
     checkpoint, log = folder / "checkpoint.safetensors", folder / "log.csv"
-    last: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}
+    last = dict(AT_START)
     tensors = None
     losses: list[Tensor] = []
     if resume:
-        last, tensors = load_training(checkpoint)
-        check_settings(f"resume {checkpoint}", last, settings)
+        saved, tensors = load_training(checkpoint)
+        check_settings(f"resume {checkpoint}", f"the run in {folder}", saved, settings)
+        if not is_integer(saved.get("step")):
+            raise ValueError(f"{checkpoint} does not say how many steps it has taken")
+        last |= saved
         if last["step"] > settings["steps"]:
             raise ValueError(
-                f"steps must be at least {last['step']}, as many as {checkpoint} has taken, got"
+                f"steps must be at least {last['step']}, which {checkpoint} has already taken, got"
                 f" {settings['steps']}"
             )
         losses = list(tensors.pop("losses", torch.empty(0, device="cpu")))
     elif checkpoint.exists():
         raise FileExistsError(
-            f"{checkpoint} exists: add resume=True to go on from it, or choose another folder"
+            f"{checkpoint} exists: continue it with resume=True, or choose another folder"
         )
-    elif log.exists() and len(log.read_text().splitlines()) > 1:
-        raise FileExistsError(f"{log} holds a run whose checkpoint is gone: choose another folder")
-    check_writable(folder)
-    rows = log_rows(log, last["step"])
+    for path in (checkpoint, log):
+        check_writable(path)
+    lines = log_lines(log)
+    if len(lines) > 1 and not resume:
+        raise FileExistsError(
+            f"{log} belongs to a run whose checkpoint is missing: choose another folder"
+        )
+    rows = log_rows(log, lines[1:], last["step"])
     started = time.perf_counter() - last["seconds"]
     records = Records(checkpoint, log, schedule, settings, measure, last, rows, losses, started)
     return records, tensors
 
 
-def check_settings(action: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with other settings than those recorded, naming each."""
-    changed = [
+def check_settings(action: str, run: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to continue with other settings than those recorded, naming each.
+
+    Args: action, such as "resume x.safetensors"; run, what the settings were recorded of.
+    """
+    changed = {name for name, value in now.items() if name in was and was[name] != value}
+    for cause, effects in FOLLOWS.items():
+        if cause in changed:
+            changed -= effects
+    words = dict(DIFFERS)
+    if now.get("labels_sha256") is None:
+        words["labels_sha256"] = "{run} was trained with labels"
+    elif was.get("labels_sha256") is None:
+        words["labels_sha256"] = "{run} was trained without labels"
+    other = [words[name].format(run=run) for name in words if name in changed]
+    other += [
         f"{name} was {was[name]!r}, is {value!r}"
         for name, value in now.items()
-        if name in was and was[name] != value
+        if name in changed and name not in DIFFERS
     ]
-    if changed:
-        raise ValueError(f"cannot {action} with other settings: {'; '.join(changed)}")
+    if other:
+        raise ValueError(f"cannot {action} with other settings: {'; '.join(other)}")
 
 
-def log_rows(log: Path, step: int) -> list[str]:
-    """The rows of a log up to the step from which training goes on: later ones will come again."""
-    rows = log.read_text().splitlines(keepends=True)[1:] if step and log.exists() else []
-    return [row for row in rows if int(row.split(",")[0]) <= step]
+def log_rows(log: Path, lines: list[str], step: int) -> list[str]:
+    """The rows of a log up to the step from which training continues: it will write the later ones
+    again.
+
+    Raises: ValueError for a line that is not a row.
+    """
+    rows = [line for line in lines if line.strip()]
+    for row in rows:
+        if not row.partition(",")[0].isdecimal():
+            raise ValueError(
+                f"{log} has a line that does not begin with a step: remove {row.strip()!r}"
+            )
+    return [row for row in rows if int(row.partition(",")[0]) <= step]
+
+
+def log_lines(log: Path) -> list[str]:
+    """The lines of a log, none if there is no such file."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise type(error)(f"{log} cannot be read: {reason(error)}") from error
 
 
 @torch.inference_mode()
@@ -293,7 +394,7 @@ def held_out_loss(
 ) -> float:
     """The mean loss on held-out images, at the same times and with the same noise every time.
 
-    Args: labels, if given, are handed to the model; loss, as in `training.train`.
+    Args: labels, if given, are passed to the model; loss, as in `training.train`.
     """
     generator = torch.Generator().manual_seed(1)
     device, dtype = home_of(model)
@@ -307,32 +408,6 @@ def held_out_loss(
     return fmean(losses)
 
 
-@contextmanager
-def waiting_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let a first Ctrl-C wait, so that no step is left half done; a second one stops at once.
-
-    Yields: whether Ctrl-C was pressed.
-    """
-    pressed: list[int] = []
-
-    def press(number: int, _: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def between_steps(state: TrainState) -> bool:
     """Whether weights, their average and the optimizer have all taken the same number of steps."""
     taken = {int(moments["step"]) for moments in state.optimizer.state.values()}
@@ -343,7 +418,7 @@ def between_steps(state: TrainState) -> bool:
 def progress_bar(
     steps: int, last: Mapping[str, Any], shown: bool
 ) -> Iterator[Callable[[TrainState], None]]:
-    """Show how far training is; yields what to call after each step."""
+    """Show how far training has come; yields what to call after each step."""
     from tqdm.auto import tqdm
 
     recent: deque[Tensor] = deque(maxlen=50)
@@ -356,7 +431,7 @@ def progress_bar(
             nonlocal shown_at
             recent.append(state.last_loss)
             now = time.perf_counter()
-            if now - shown_at > 1:  # seldom, because it waits for the device
+            if now - shown_at > 1:  # rarely, because it waits for the device
                 shown_at, rate = now, (state.images_seen - seen) / (now - start)
                 loss = torch.stack([*recent]).mean().item()
                 bar.set_postfix({"loss": f"{loss:.4f}", "images/s": f"{rate:.0f}"}, refresh=False)

@@ -151,7 +151,7 @@ def test_a_file_of_another_kind(tmp_path, reader, content):
     path = tmp_path / "other"
     path.write_bytes(content)
     with pytest.raises(
-        ValueError, match=f"expected a whole safetensors file, got .*other, {len(content)} bytes"
+        ValueError, match=rf"other is not a complete safetensors file \({len(content)} bytes\)"
     ):
         reader(path)
 
@@ -163,7 +163,7 @@ def test_a_truncated_file(tmp_path, model, reader, share):
     content = path.read_bytes()
     path.write_bytes(content[: math.ceil(share * len(content))])
     path = tmp_path / "model"
-    with pytest.raises(ValueError, match="expected a whole safetensors file, got .* truncated"):
+    with pytest.raises(ValueError, match=r"is not a complete safetensors file \(\d+ bytes?\)"):
         reader(path)
 
 
@@ -232,14 +232,16 @@ def test_an_inconsistent_file(tmp_path, model, config, change, said):
     tensors = {name: value for name, value in changed.items() if value is not None}
     config = json.dumps({"channels": [8, 16], "time_dim": 8, "groups": 4} | config)
     save_file(tensors, path, header_of(path) | {"config": config, "betas": betas})
-    with pytest.raises(ValueError, match=f"do not fit its own config: .*{said}") as error:
+    with pytest.raises(
+        ValueError, match=f"is damaged: weights or schedule do not match its config: .*{said}"
+    ) as error:
         load(path)
     assert "\n" not in str(error.value)
 
 
 def test_the_state_of_training_is_no_model(tmp_path, model):
     path = save(tmp_path / "model", model, linear_schedule(), training={"step": torch.tensor(1)})
-    with pytest.raises(ValueError, match="holds a state of training: load the checkpoint beside"):
+    with pytest.raises(ValueError, match="holds a training state: load the checkpoint next to it"):
         load(training_file(path))
 
 
@@ -333,7 +335,9 @@ def test_a_network_of_ones_own_fills_another(tmp_path):
     assert same(own, other)
     assert torch.equal(schedule.beta, cosine_schedule(9).beta)
     assert metadata == {"name": "mine"}
-    with pytest.raises(ValueError, match=r"weights of a Own,.* load\(path, model=Own\(...\)\)"):
+    with pytest.raises(
+        ValueError, match=r"weights of Own, not of a UNet: use load\(path, model=Own\(...\)\)"
+    ):
         load(path)
 
 
@@ -342,7 +346,9 @@ def test_weights_that_do_not_fit_leave_the_network_as_it_was(tmp_path):
     path = save(tmp_path / "own", Own(), linear_schedule())
     wider = Own(8)
     before = copy.deepcopy(wider)
-    with pytest.raises(ValueError, match="do not fit the model: .*size mismatch for body.weight"):
+    with pytest.raises(
+        ValueError, match="does not match the model: .*size mismatch for body.weight"
+    ):
         load(path, model=wider)
     assert same(wider, before)
 
@@ -457,11 +463,64 @@ def test_metadata_that_json_cannot_hold_is_named(tmp_path, model, value):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schedule": linear_schedule().beta}, "schedule must be a Schedule, got a torch.float64"),
+        ({"path": None}, "path must name a file, got None"),
+        ({"path": 3}, "path must name a file, got an int"),
+        ({"metadata": [1]}, "metadata must be a dict, got a list"),
+        ({"metadata": {2: 1}}, "the keys of metadata must be strings, got 2"),
+        ({"metadata": {"x": math.inf}}, r"metadata\['x'\] must be something JSON can hold"),
+        ({"training": {"step": 1}}, "training must hold only tensors, got an int as 'step'"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_saved_is_named(tmp_path, model, monkeypatch, change, said):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    given = {"path": tmp_path / "new" / "x", "model": model, "schedule": linear_schedule()}
+    with pytest.raises(TypeError, match=said):
+        save(**given | change)
+    for read in (load, load_training):
+        with pytest.raises(TypeError, match="path must name a file, got a dict"):
+            read({})
+
+
+def test_a_checkpoint_cannot_take_the_place_of_a_folder(tmp_path, model):
+    with pytest.raises(
+        IsADirectoryError, match=f"expected a file to write, got the folder {tmp_path}"
+    ):
+        save(tmp_path, model, linear_schedule())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="folder to write in, got the file .*file"):
+        save(tmp_path / "file" / "below", model, linear_schedule())
+    with pytest.raises(OSError, match="cannot write .*: file name too long"):
+        save(tmp_path / (300 * "x"), model, linear_schedule())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_a_place_that_takes_no_files_is_refused(tmp_path, model):
+    with pytest.raises(PermissionError, match="cannot write /proc/x: /proc takes no files"):
+        save("/proc/x", model, linear_schedule())
+
+
+def test_a_file_that_may_not_be_read_is_not_called_missing(tmp_path, model, reader, monkeypatch):
+    path = save(tmp_path / "x", model, linear_schedule(), training={"step": torch.tensor(1)})
+
+    def refused(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoints.Path, "open", refused)
+    with pytest.raises(PermissionError, match=r"x\S* cannot be read: permission denied"):
+        reader(path)
+
+
 def test_what_is_no_network_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(
         jaxtyping.config, "jaxtyping_disable", True
     )  # as users run it, without enforced annotations
-    with pytest.raises(TypeError, match="model must be a torch.nn.Module, got dict"):
+    with pytest.raises(TypeError, match="model must be a torch.nn.Module, got a dict"):
         save(tmp_path / "model", {}, linear_schedule())
 
 
@@ -477,7 +536,8 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
         raise error
 
     monkeypatch.setattr(checkpoints.os, "fsync", fsync)
-    with pytest.raises(error if isinstance(error, type) else type(error)):
+    said = None if isinstance(error, type) else f"cannot write {path}: no space left on device"
+    with pytest.raises(error if isinstance(error, type) else type(error), match=said):
         save(path, model, linear_schedule(), metadata={"step": 2})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

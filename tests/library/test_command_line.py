@@ -3,6 +3,7 @@ costs.
 """
 
 import csv
+import io
 import math
 import os
 import re
@@ -10,15 +11,16 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import minddpm.__main__ as command_line
-from minddpm import checkpoints, runs, training
+from minddpm import checkpoints, interrupts, runs, training
 from minddpm.checkpoints import ASSETS, load, load_pretrained, load_training, save, training_file
 from minddpm.data import data_digest, load_mnist
 from minddpm.ddim import ddim_sample
@@ -30,6 +32,7 @@ from minddpm.schedule import linear_schedule
 from minddpm.unet import UNet, UNetConfig
 
 SMALL = UNetConfig(channels=(8, 8), time_dim=8, groups=4)
+NEEDS_SIGINT = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 LOG = ["step", "images", "loss", "held_out_loss", "learning_rate", "seconds"]
 
 
@@ -59,6 +62,34 @@ def run(capsys):
         return code, captured.out, (captured.err.splitlines() or [""])[-1]
 
     return run
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The images that are drawn, one batch after another."""
+    batches = []
+    draw = command_line.draw
+
+    def kept(*arguments):
+        batches.append(draw(*arguments))
+        return batches[-1]
+
+    monkeypatch.setattr(command_line, "draw", kept)
+    return batches
+
+
+@pytest.fixture
+def unsampled(monkeypatch):
+    """Fail if images are drawn."""
+    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+
+
+@pytest.fixture
+def heeded():
+    """Heed Ctrl-C, also in processes to come: it is ignored where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def train_arguments(out, *more, steps=6, every=2):
@@ -132,9 +163,10 @@ def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name
     *_, last = (command for command in commands if ("--labels" in command) == labels)
     options = vars(command_line.build_parser().parse_args(last.split()))
     model, _, metadata = load_pretrained(name)
-    settings = {name: metadata[name] for name in ("seed", "steps", "learning_rate", "source")}
+    settings = {name: metadata[name] for name in ("seed", "steps", "learning_rate")}
     assert {name: options[name] for name in settings} == settings
     parsed = command_line.build_parser().parse_args(last.split())
+    assert command_line.source_name(parsed) == metadata["source"]
     assert command_line.augment_of(parsed) == metadata["augment"]
     assert parsed.batch_size is None
     assert metadata["batch_size"] == 64
@@ -152,7 +184,9 @@ def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
         code, _, message = run(*train_arguments(tmp_path / "parts", "--labels"))
     checkpoint = tmp_path / "parts" / "checkpoint.safetensors"
     assert code == 130
-    assert message == f"stopped at step {stop - 1} of 6; {checkpoint} keeps it: go on with --resume"
+    assert (
+        message == f"stopped at step {stop - 1} of 6; saved in {checkpoint}: continue with --resume"
+    )
     metadata, _ = load_training(checkpoint)
     assert metadata["step"] == stop - 1
 
@@ -169,12 +203,13 @@ def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
     assert [row.split(",")[:5] for row in logs[0]] == [row.split(",")[:5] for row in logs[1]]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+@NEEDS_SIGINT
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
-    # where tests run in the background, Ctrl-C is ignored by all that they start: heed it again
     code = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import sys; from minddpm.__main__ import main; sys.exit(main(sys.argv[1:]))\n"
+        "import sys; from functools import partial; import minddpm.__main__ as command_line\n"
+        "small = partial(command_line.UNetConfig, channels=(8, 8), time_dim=8, groups=4)\n"
+        "command_line.UNetConfig = small; sys.exit(command_line.main(sys.argv[1:]))\n"
     )
     arguments = ["train", "--out", str(tmp_path / "run"), "--batch-size", "2"]
     process = subprocess.Popen(
@@ -183,7 +218,7 @@ def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
     assert process.stderr is not None
     shown = b""
     try:
-        while b"2/18000" not in shown:
+        while not re.search(rb"[1-9]/18000", shown):
             byte = process.stderr.read(1)
             assert byte, shown.decode()  # it ended by itself
             shown += byte
@@ -195,8 +230,8 @@ def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
     message = rest.decode().splitlines()[-1]
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
     step = int(re.fullmatch(r"stopped at step (\d+) of 18000; .*", message)[1])
-    assert step >= 2
-    assert f"; {checkpoint} keeps it: go on with --resume" in message
+    assert step >= 1
+    assert f"; saved in {checkpoint}: continue with --resume" in message
     metadata, tensors = load_training(checkpoint)
     assert metadata["step"] == tensors["step"] == step
     assert load(checkpoint)[2]["step"] == step
@@ -267,11 +302,13 @@ def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run
         *(argument for argument in labelled if argument != "--labels"), "--resume"
     )
     assert code == 2
-    assert "labels was True, is False" in message
+    assert message.endswith(f"settings: the run in {tmp_path / 'second'} was trained with labels")
     told = tmp_path / "second" / "checkpoint.safetensors"
     code, _, message = run(*train_arguments(tmp_path / "third", "--start", told))
     assert code == 2
-    assert "--start must hold weights for 0 labels or none, got 10" in message
+    assert message == (
+        "error: --start must be a checkpoint trained without --labels, got one with 10 labels"
+    )
 
 
 def test_log_rows_after_the_checkpoint_are_written_anew(tmp_path, small, run, monkeypatch):
@@ -292,7 +329,7 @@ def test_ctrl_c_before_the_first_step_is_done(tmp_path, small, run, monkeypatch)
     stop_at(monkeypatch, 1, KeyboardInterrupt())
     code, _, message = run(*train_arguments(tmp_path / "run"))
     assert code == 130
-    assert message == "stopped at step 0 of 6; nothing kept"
+    assert message == "stopped at step 0 of 6; nothing was saved"
     assert not (tmp_path / "run").exists()
 
 
@@ -301,7 +338,7 @@ def test_a_finished_run_says_so(tmp_path, small, run):
     before = (tmp_path / "checkpoint.safetensors").read_bytes(), (tmp_path / "log.csv").read_text()
     code, out, _ = run(*train_arguments(tmp_path, "--resume", steps=2))
     assert code == 0
-    assert out == f"{tmp_path / 'checkpoint.safetensors'} is finished: all its 2 steps are taken\n"
+    assert out == f"{tmp_path / 'checkpoint.safetensors'} has already taken all 2 steps\n"
     assert before == (
         (tmp_path / "checkpoint.safetensors").read_bytes(),
         (tmp_path / "log.csv").read_text(),
@@ -311,11 +348,11 @@ def test_a_finished_run_says_so(tmp_path, small, run):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--steps", 8), "steps was 2, is 8"),
-        (("--seed", 1), "seed was 0, is 1"),
+        (("--steps", 8), "--steps was 2, is 8"),
+        (("--seed", 1), "--seed was 0, is 1"),
         (("--learning-rate", 0.1), "--learning-rate was 0.0025, is 0.1"),
-        (("--source", "full"), "source was 'bundled', is 'full'"),
-        (("--seed", 1, "--batch-size", 5), "--batch-size was 4, is 5; seed was 0, is 1"),
+        (("--source", "full"), "--source was 'bundled', is 'full'"),
+        (("--seed", 1, "--batch-size", 5), "--batch-size was 4, is 5; --seed was 0, is 1"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(tmp_path, small, run, more, said):
@@ -333,7 +370,10 @@ def test_resuming_with_other_data_is_refused(tmp_path, small, run):
     small["train"][0][0] *= -1
     code, _, message = run(*train_arguments(tmp_path, "--resume", steps=2))
     assert code == 2
-    assert "data_sha256 was" in message
+    assert message == (
+        f"error: cannot resume {tmp_path / 'checkpoint.safetensors'} with other settings: the"
+        f" images differ from those of the run in {tmp_path}"
+    )
 
 
 def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small, run):
@@ -347,7 +387,7 @@ def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small,
     code, _, message = run(*train_arguments(tmp_path, steps=2))
     assert code == 2
     assert message.endswith(
-        "checkpoint.safetensors exists: add --resume to go on from it, or choose another --out"
+        "checkpoint.safetensors exists: continue it with --resume, or choose another --out"
     )
     (tmp_path / "checkpoint.safetensors").unlink()
     training_file(tmp_path / "checkpoint.safetensors").unlink()
@@ -356,8 +396,8 @@ def test_resuming_nothing_and_overwriting_something_are_refused(tmp_path, small,
     assert code == 2
     assert (
         message
-        == f"error: {tmp_path / 'log.csv'} holds a run whose checkpoint is gone: choose another"
-        " --out"
+        == f"error: {tmp_path / 'log.csv'} belongs to a run whose checkpoint is missing: choose"
+        " another --out"
     )
     assert (tmp_path / "log.csv").read_bytes() == before
 
@@ -379,7 +419,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpo
     assert code == 2
     assert (
         message
-        == f"error: the loss is nan at step 5; last good checkpoint: {checkpoint}, of step 4"
+        == f"error: the loss is nan at step 5; last good checkpoint: {checkpoint}, from step 4"
     )
     assert all(value.isfinite().all() for value in load_file(checkpoint).values())
 
@@ -399,9 +439,8 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, small, run, monke
     checkpoint = tmp_path / "checkpoint.safetensors"
     assert code == 2
     assert (
-        message
-        == f"error: the held-out loss is nan at step 4; last good checkpoint: {checkpoint}, of"
-        " step 2"
+        message == f"error: the held-out loss is nan at step 4; last good checkpoint: {checkpoint},"
+        " from step 2"
     )
     assert all(value.isfinite().all() for value in load_file(checkpoint).values())
 
@@ -418,6 +457,9 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, small, run, monke
         ("--learning-rate", "nan", "must be a number above 0"),
         ("--learning-rate", "inf", "must be a number above 0"),
         ("--learning-rate", "fast", "must be a number above 0"),
+        ("--out", "", "must not be empty"),
+        ("--start", " ", "must not be empty"),
+        ("--data", "", "must not be empty"),
         ("--source", "web", "invalid choice"),
     ],
 )
@@ -431,12 +473,17 @@ def test_an_option_out_of_range_is_refused(tmp_path, capsys, option, value, said
     assert not (tmp_path / "run").exists()
 
 
+def without_space(text):
+    """Text as it is however its lines are wrapped."""
+    return "".join(text.split())
+
+
 @pytest.mark.parametrize("command", ["train", "sample", "evaluate"])
 def test_help_explains_each_option_and_tells_its_default(capsys, command):
     with pytest.raises(SystemExit) as stop:
         command_line.main([command, "--help"])
     assert stop.value.code == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = without_space(capsys.readouterr().out)
     (choices,) = (
         action.choices
         for action in command_line.build_parser()._actions
@@ -448,19 +495,83 @@ def test_help_explains_each_option_and_tells_its_default(capsys, command):
         assert (
             action.required or action.const or told in action.help % {"default": action.default}
         ), action.dest
-        assert action.const or action.help % {"default": action.default} in shown
+        described = action.help % {"default": action.default}
+        assert action.const or without_space(described) in shown
+
+
+def test_a_batch_larger_than_the_images_to_train_on_names_those_held_out(tmp_path, run):
+    np.savez(tmp_path / "few.npz", images=np.zeros((12, 8, 8), np.uint8))
+    options = ("--data", tmp_path / "few.npz", "--batch-size", 12)
+    code, _, message = run("train", "--out", tmp_path / "run", *options)
+    assert (code, message) == (
+        2,
+        "error: --batch-size must be at most 11, the number of images to train on (1 more is held"
+        " out), got 12",
+    )
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize("option", ["--side", "--channels"])
+@pytest.mark.usefixtures("unsampled")
+def test_options_of_data_need_data(tmp_path, run, command, option):
+    out = ("--out", tmp_path) if command == "train" else ("--samples", tmp_path / "x.npz")
+    code, _, message = run(command, *out, option, 3)
+    assert (code, message) == (2, f"error: {option} needs --data, got only {option} 3")
+
+
+def test_source_chooses_digits_and_data_other_images(tmp_path, run):
+    options = ("--source", "bundled", "--data", tmp_path)
+    code, _, message = run("train", "--out", tmp_path / "run", *options)
+    assert code == 2
+    assert message.endswith(f"got both --source bundled and --data {tmp_path}")
+
+
+@pytest.mark.parametrize(("classes", "said"), [(3, "10 labels, or with none, got one with 3")])
+def test_weights_to_start_from_fit_the_labels_and_the_channels(tmp_path, small, run, classes, said):
+    told = save(tmp_path / "told", UNet(replace(SMALL, classes=classes)), linear_schedule(3))
+    code, _, message = run(*train_arguments(tmp_path / "run", "--labels", "--start", told))
+    assert (code, message) == (2, f"error: --start must be a checkpoint with {said} labels")
+    coloured = save(tmp_path / "rgb", UNet(replace(SMALL, image_channels=3)), linear_schedule(3))
+    code, _, message = run(*train_arguments(tmp_path / "run", "--start", coloured))
+    assert message.endswith("for images with 1 channel, got one for 3 channels")
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+def test_no_advice_is_given_in_python(tmp_path, run, command):
+    own = save(tmp_path / "own", torch.nn.Linear(1, 1), linear_schedule(3))
+    out = ("--out", tmp_path / "x.png") if command == "sample" else ()
+    code, _, message = run(command, *out, "--checkpoint", own)
+    assert (code, message) == (2, f"error: {own} holds the weights of Linear, not of a UNet")
+    save_file({"x": torch.ones(1)}, tmp_path / "foreign")
+    code, _, message = run(command, *out, "--checkpoint", tmp_path / "foreign")
+    assert message.endswith("has no noise schedule, because minddpm did not write it")
+
+
+def test_what_the_library_says_is_said_in_options():
+    options = command_line.build_parser().parse_args(["train", "--out", "x"])
+    for text, said in (
+        ("Use the digits of source='bundled'", "Use the digits of --source bundled"),
+        ("choose a side, such as side=32", "choose a side, such as --side 32"),
+        ("learning_rate must be positive, got 0", "--learning-rate must be positive, got 0"),
+        ("in /steps must/learning_rate was", "in /steps must/learning_rate was"),
+        ("the checkpoint was trained on x", "the checkpoint was trained on x"),
+    ):
+        assert command_line.in_options(ValueError(text), options) == said
+    error = OSError(28, "No space left on device", "x.png")
+    assert command_line.in_options(error, options) == "x.png: no space left on device"
 
 
 # sample
 
 
-@pytest.mark.parametrize("count", [3, 12])
+@pytest.mark.parametrize("count", [1, 3, 12])
 def test_sample_writes_a_grid(tmp_path, checkpoint, run, count):
     code, out, bar = run(
         "sample", "--out", tmp_path / "digits.png", "--checkpoint", checkpoint, "--count", count
     )
     assert code == 0
-    assert out == f"{count} images in {tmp_path / 'digits.png'}\n"
+    counted = "1 image" if count == 1 else f"{count} images"
+    assert out == f"wrote {counted} to {tmp_path / 'digits.png'}\n"
     assert "sampling" in bar
     with Image.open(tmp_path / "digits.png") as picture:
         width, height = picture.size
@@ -468,14 +579,7 @@ def test_sample_writes_a_grid(tmp_path, checkpoint, run, count):
 
 
 @pytest.mark.parametrize("name", ["beta", "beta-tilde"])
-def test_the_digits_are_those_of_the_seed_and_the_variance(
-    tmp_path, checkpoint, run, monkeypatch, name
-):
-    drawn = []
-    grid = command_line.grid
-    monkeypatch.setattr(
-        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
-    )
+def test_the_digits_are_those_of_the_seed_and_the_variance(tmp_path, checkpoint, run, drawn, name):
     common = ("--checkpoint", checkpoint, "--count", 2)
     code, _, _ = run(
         "sample", "--out", tmp_path / "x.png", *common, "--seed", 7, "--variance", name
@@ -489,12 +593,7 @@ def test_the_digits_are_those_of_the_seed_and_the_variance(
     )
 
 
-def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeypatch):
-    drawn = []
-    grid = command_line.grid
-    monkeypatch.setattr(
-        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
-    )
+def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, drawn):
     assert (
         run(
             "sample",
@@ -516,15 +615,10 @@ def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, monkeyp
         "sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--ddim", 4
     )
     assert code == 2
-    assert "--ddim must be at most 3, the steps of the noise schedule, got 4" in message
+    assert "--ddim must be at most 3, the number of steps of the noise schedule, got 4" in message
 
 
-def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, monkeypatch):
-    drawn = []
-    grid = command_line.grid
-    monkeypatch.setattr(
-        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
-    )
+def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, drawn):
     common = ("sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--count", 2)
     assert run(*common, "--ddim", 2, "--eta", 0.5)[0] == 0
     model, schedule, _ = load(checkpoint)
@@ -545,7 +639,7 @@ def test_eta_is_a_share(tmp_path, capsys, eta):
 def test_the_variance_is_of_ancestral_steps(tmp_path, checkpoint, run):
     options = ("--checkpoint", checkpoint, "--ddim", 2, "--variance", "beta-tilde")
     code, _, message = run("sample", "--out", tmp_path / "x.png", *options)
-    assert code == 2 and "--variance is of ancestral steps" in message and "beta-tilde" in message
+    assert code == 2 and "--variance is for ancestral steps" in message and "beta-tilde" in message
 
 
 @pytest.mark.parametrize("more", [(), ("--ddim", 2)])
@@ -560,17 +654,12 @@ def test_digits_that_are_no_numbers_are_not_written(tmp_path, run, more):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_one_digit_may_be_asked_for(tmp_path, run, monkeypatch):
+def test_one_digit_may_be_asked_for(tmp_path, run, drawn):
     torch.manual_seed(0)
     model, schedule = UNet(replace(SMALL, classes=10)).eval(), linear_schedule(3, 0.1, 0.5)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     path = save(tmp_path / "labels.safetensors", model, schedule)
-    drawn = []
-    grid = command_line.grid
-    monkeypatch.setattr(
-        command_line, "grid", lambda images, **k: drawn.append(images) or grid(images, **k)
-    )
     common = ("--checkpoint", path, "--count", 2)
     assert run("sample", "--out", tmp_path / "x.png", *common, "--digit", 7, "--scale", 2.5)[0] == 0
     told = guided(model, 7, 2.5)
@@ -596,7 +685,8 @@ def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint,
     code, _, message = run(
         "sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--digit", 7
     )
-    assert code == 2 and "to draw '7', got some trained without --labels" in message
+    assert code == 2
+    assert message == "error: --digit needs a checkpoint trained with --labels, got one without"
 
 
 @pytest.mark.parametrize(
@@ -606,19 +696,95 @@ def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint,
         ("digits.docx", "the ending of a picture, such as digits.png, got .*digits.docx"),
         ("digits", "the ending of a picture, such as digits.png, got .*digits"),
         ("digits.xbm", "the ending of a picture, such as digits.png, got .*digits.xbm"),
-        ("", "--out must be the file of a picture, got the folder "),
+        ("digits.ico", ".ico files hold pictures of few sizes: choose another format, such as "),
+        ("", "--out must be a file, got the folder "),
+        (250 * "x" + ".png", "cannot write .*x.png: file name too long"),
+        (300 * "x" + ".png", "cannot write .*x.png: file name too long"),
+        (300 * "x" + "/x.png", "cannot write .*/x.png: file name too long"),
     ],
 )
-def test_a_picture_that_could_not_be_written_is_refused_before_sampling(
-    tmp_path, run, monkeypatch, out, said
-):
-    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+@pytest.mark.usefixtures("unsampled")
+def test_a_picture_that_could_not_be_written_is_refused_before_sampling(tmp_path, run, out, said):
     code, _, message = run("sample", "--out", tmp_path / out)
     assert code == 2
     assert re.search(said, message)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+@pytest.mark.usefixtures("unsampled")
+def test_a_place_that_takes_no_files_is_refused_before_sampling(checkpoint, run):
+    for arguments in (("sample", "--out", "/proc/x.png"), ("evaluate", "--samples", "/proc/x.npz")):
+        code, _, message = run(*arguments, "--checkpoint", checkpoint)
+        assert code == 2
+        assert message == f"error: cannot write {arguments[2]}: /proc takes no files"
+
+
+@pytest.mark.usefixtures("unsampled")
+def test_a_picture_too_large_for_its_format_is_refused_before_sampling(tmp_path, checkpoint, run):
+    arguments = ("sample", "--checkpoint", checkpoint, "--count", 2800, "--out")
+    code, _, message = run(*arguments, tmp_path / "x.webp")
+    assert code == 2
+    assert ".webp files cannot hold a picture of 600x16800 pixels: choose fewer images" in message
+
+
+@pytest.mark.usefixtures("unsampled")
+def test_images_that_no_picture_can_show_are_refused_before_sampling(tmp_path, run):
+    path = save(tmp_path / "four", UNet(replace(SMALL, image_channels=4)), linear_schedule(3))
+    code, _, message = run("sample", "--checkpoint", path, "--out", tmp_path / "x.png")
+    assert (code, message) == (
+        2,
+        f"error: a picture can show only images with 1 or 3 channels: {path} draws images with 4",
+    )
+
+
+@pytest.mark.parametrize("shape", ["wide", [28, 28], [3, 28, 28], [1, 0, 28]])
+@pytest.mark.usefixtures("unsampled")
+def test_a_shape_of_images_that_cannot_be_is_refused(tmp_path, run, shape):
+    about = {"image_shape": shape}
+    path = save(tmp_path / "x", UNet(SMALL), linear_schedule(3), metadata=about)
+    code, _, message = run("sample", "--checkpoint", path, "--out", tmp_path / "x.png")
+    assert code == 2
+    assert "its metadata must hold the image_shape [1, height, width], got" in message
+
+
 # evaluate
+
+
+@pytest.mark.parametrize(("count", "parts"), [(3, "2 and 1"), (12, "11 and 1")])
+@pytest.mark.usefixtures("unsampled")
+def test_too_few_images_to_compare_with_are_refused_before_sampling(
+    tmp_path, checkpoint, run, count, parts
+):
+    np.savez(tmp_path / "few.npz", images=np.zeros((count, 28, 28), np.uint8))
+    options = ("--samples", tmp_path / "kept.npz", "--data", tmp_path / "few.npz")
+    code, _, message = run("evaluate", "--checkpoint", checkpoint, *options)
+    assert code == 2
+    assert message.startswith(
+        "error: --data must hold at least 4 images to train on and 2 held out"
+    )
+    assert message.endswith(f"got {parts}")
+
+
+@pytest.mark.usefixtures("unsampled")
+def test_other_images_are_not_compared_with_digits(tmp_path, run):
+    images = torch.zeros(4, 1, 8, 8)
+    other = runs.train_to(tmp_path, UNet(SMALL), images, linear_schedule(3), steps=1).checkpoint
+    code, _, message = run("evaluate", "--checkpoint", other, "--samples", tmp_path / "kept.npz")
+    assert (code, message) == (
+        2,
+        "error: the checkpoint draws images of shape (1, 8, 8), not digits: say with --data which"
+        " images to compare with",
+    )
+
+
+@pytest.mark.filterwarnings("default")
+def test_other_images_of_the_size_of_digits_are_compared_with_a_warning(tmp_path, run, capsys):
+    images = torch.zeros(4, 1, 28, 28)
+    other = runs.train_to(tmp_path, UNet(SMALL), images, linear_schedule(3), steps=1).checkpoint
+    samples = ("--samples", str(tmp_path / "kept.npz"), "--count", "2")
+    assert command_line.main(["evaluate", "--checkpoint", str(other), *samples]) == 0
+    said = "warning: the checkpoint was not trained on the bundled digits, which its images are"
+    assert said in capsys.readouterr().err
 
 
 def test_evaluate_keeps_the_samples_and_prints_the_report(tmp_path, checkpoint, run):
@@ -673,7 +839,9 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path, checkpoint
     monkeypatch.setattr(command_line, "draw", interrupted)
     code, _, message = run(*arguments, tmp_path / "parts.npz")
     assert code == 130
-    assert message == f"stopped; 6 images are kept in {tmp_path / 'parts.npz'}"
+    assert message == (
+        f"stopped; 6 images saved in {tmp_path / 'parts.npz'}: run the command again to continue"
+    )
     code, out, _ = run(*arguments, tmp_path / "parts.npz")
     assert code == 0
     assert len(count) == 4, "only the last batch is drawn"
@@ -691,13 +859,16 @@ def test_samples_of_another_kind_are_refused(tmp_path, checkpoint, run):
     code, _, message = run(*arguments, "--variance", "beta-tilde")
     assert code == 2
     assert (
-        message == f"error: cannot reuse {samples} with other settings: variance was 'beta', is"
+        message == f"error: cannot reuse {samples} with other settings: --variance was 'beta', is"
         " 'beta-tilde'"
     )
     save(checkpoint, UNet(SMALL), linear_schedule(4))
     code, _, message = run(*arguments)
     assert code == 2
-    assert "weights_sha256 was" in message
+    assert message == (
+        f"error: cannot reuse {samples} with other settings: the weights or their noise schedule"
+        " differ from those of the checkpoint that drew them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -730,7 +901,47 @@ def test_a_checkpoint_that_is_none_costs_one_line(tmp_path, run, monkeypatch, co
     (tmp_path / "text").write_text("no weights")
     code, out, message = run(*command, "--checkpoint", "text")
     assert (code, out) == (2, "")
-    assert message.startswith("error: expected a whole safetensors file, got text, 10 bytes")
+    assert message.startswith("error: text is not a complete safetensors file (10 bytes)")
+
+
+AS_MODULE = ["-m", "minddpm"]
+AS_COMMAND = ["-c", "import sys; sys.argv[0] = '/bin/minddpm'; import minddpm.__main__"]
+AS_LIBRARY = ["-c", "import minddpm"]
+
+
+@NEEDS_SIGINT
+@pytest.mark.usefixtures("heeded")
+@pytest.mark.parametrize(
+    ("how", "code"), [(AS_MODULE, 130), (AS_COMMAND, 130), (AS_LIBRARY, -signal.SIGINT)]
+)
+def test_ctrl_c_while_pytorch_is_imported_ends_a_command_quietly(tmp_path, how, code):
+    (tmp_path / "torch.py").write_text("import time; print(flush=True); time.sleep(60)")
+    root = Path(command_line.__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, *how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"},
+    )
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=50)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert (said == b"") == (how != AS_LIBRARY)
+
+
+@NEEDS_SIGINT
+@pytest.mark.usefixtures("heeded")
+def test_ctrl_c_raises_again_once_a_command_is_loaded(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/minddpm"])
+    interrupts.loading()
+    assert signal.getsignal(signal.SIGINT) is interrupts.end_quietly
+    interrupts.loaded()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_module_runs_and_an_error_is_one_line_without_a_traceback(tmp_path):
@@ -823,8 +1034,8 @@ def test_a_home_folder_is_found_in_each_path(tmp_path, small, checkpoint, run, m
     assert (tmp_path / "kept.npz").is_file()
 
 
-def test_samples_in_a_folder_or_a_picture_are_refused(tmp_path, checkpoint, run, monkeypatch):
-    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+@pytest.mark.usefixtures("unsampled")
+def test_samples_in_a_folder_or_a_picture_are_refused(tmp_path, checkpoint, run):
     arguments = ("evaluate", "--checkpoint", checkpoint, "--samples")
     code, _, message = run(*arguments, tmp_path)
     assert (code, message) == (2, f"error: --samples must be a file, got the folder {tmp_path}")
@@ -843,20 +1054,26 @@ def test_settings_that_cannot_work_leave_no_folder(tmp_path, small, run, more):
     assert code == 2
     assert not (tmp_path / "run").exists()
     if "--batch-size" in more:
-        assert message == "error: --batch-size must be at most the 20 images, got 21"
+        assert message == (
+            "error: --batch-size must be at most 20, the number of images to train on (20 more are"
+            " held out), got 21"
+        )
 
 
+@pytest.mark.usefixtures("unsampled")
 def test_a_folder_that_is_read_only_is_refused_before_sampling(
     tmp_path, checkpoint, run, monkeypatch
 ):
-    monkeypatch.setattr(checkpoints.os, "access", lambda path, mode: False)
-    monkeypatch.setattr(command_line, "draw", lambda *_, **__: pytest.fail("sampled"))
+    def touch(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoints.Path, "touch", touch)
     weights = ("--checkpoint", checkpoint)
     for arguments in (("sample", "--out", "x.png"), ("evaluate", "--samples", "new/kept.npz")):
         code, _, message = run(*arguments[:2], tmp_path / arguments[2], *weights)
         assert (code, message) == (
             2,
-            f"error: expected a folder to write in, got {tmp_path}, which is read-only",
+            f"error: cannot write {tmp_path / arguments[2]}: permission denied",
         )
     assert not (tmp_path / "new").exists()
 
@@ -941,23 +1158,18 @@ def test_a_package_that_is_broken_breaks_no_command_of_the_library(
     ]
 
 
-def test_text_survives_a_terminal_that_knows_few_characters(tmp_path):
-    samples = tmp_path / "kept.npz"
-    small = save(tmp_path / "few", UNet(SMALL), linear_schedule(3, 0.1, 0.5))
-    arguments = ["evaluate", "--checkpoint", str(small), "--samples", str(samples), "--count", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "minddpm", *arguments],
-        capture_output=True,
-        check=False,
-        env=os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert b"Fr?chet distance" in done.stdout
+def test_text_survives_a_terminal_that_knows_few_characters(tmp_path, checkpoint, monkeypatch):
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    samples = ("--samples", str(tmp_path / "kept.npz"), "--count", "2")
+    assert command_line.main(["evaluate", "--checkpoint", str(checkpoint), *samples]) == 0
+    sys.stdout.flush()
+    assert b"Fr?chet distance" in shown.getvalue()
 
 
-@pytest.mark.parametrize("module", ["matplotlib", "IPython", "minddpm_course", "marking", "pooch"])
-def test_sampling_needs_nothing_of_the_course(tmp_path, checkpoint, module):
-    code = f"import sys; sys.modules[{module!r}] = None; from minddpm.__main__ import main;"
+def test_sampling_needs_nothing_of_the_course(tmp_path, checkpoint):
+    others = ["matplotlib", "IPython", "minddpm_course", "marking", "pooch"]
+    code = f"import sys; sys.modules |= dict.fromkeys({others}); from minddpm.__main__ import main;"
     code += f"sys.exit(main(['sample', '--checkpoint', {str(checkpoint)!r}, '--count', '2',"
     code += f"'--out', {str(tmp_path / 'x.png')!r}]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

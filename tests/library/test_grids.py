@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from minddpm.grids import grid, picture_format, write_picture
+from minddpm.grids import check_size, grid, picture_format, write_picture
 
 
 def pixels_of(picture):
@@ -84,3 +84,19 @@ def test_a_picture_is_written_in_the_format_of_its_name(tmp_path, end, channels)
 def test_a_name_that_no_picture_can_have(tmp_path, name):
     with pytest.raises(ValueError, match=f"such as x.png, got .*{name}"):
         picture_format(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x.ico", "x.icns"])
+def test_a_format_that_changes_sizes_is_refused(tmp_path, name):
+    with pytest.raises(
+        ValueError, match=f"{name[1:]} files hold pictures of few sizes: choose .*png"
+    ):
+        picture_format(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["x.webp", "x.jpg", "x.gif"])
+def test_a_picture_that_is_too_large_for_its_format_is_refused(tmp_path, name):
+    check_size(Image.new("L", (10, 10_000)), tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name[1:]} files cannot hold a picture of 10x70000 pix"):
+        check_size(Image.new("L", (10, 70_000)), tmp_path / name)
+    check_size(Image.new("L", (10, 70_000)), tmp_path / "x.png")

@@ -5,6 +5,7 @@ copies found.
 import math
 
 import jaxtyping
+import numpy as np
 import pytest
 import torch
 
@@ -118,12 +119,12 @@ def test_few_rows_lie_further_apart_than_many_of_the_same_distribution():
             ValueError,
             r"features_b must have shape \(n, d\) .* got \(4,\)",
         ),
-        (torch.zeros(4, 3), torch.zeros(4, 2), ValueError, "one width, got 3 and 2"),
+        (torch.zeros(4, 3), torch.zeros(4, 2), ValueError, "the same width, got 3 and 2"),
         (
             torch.zeros(4, 3),
             torch.tensor([[0.0] * 3, [math.nan] * 3]),
             ValueError,
-            "features_b .* in 1 rows",
+            "features_b .* in 1 row$",
         ),
         (torch.full((4, 3), math.inf), torch.zeros(4, 3), ValueError, "features_a .* in 4 rows"),
         (
@@ -251,6 +252,14 @@ def test_images_that_are_no_digits_are_refused(unchecked, measure, images, error
         measure(images)
 
 
+@pytest.mark.parametrize(
+    "measure", [digit_report, nearest_training, lambda x: frechet_distance(x, x)]
+)
+def test_what_is_no_tensor_is_refused(unchecked, measure):
+    with pytest.raises(TypeError, match=r"must be a tensor, got a NumPy array .*torch.from_numpy"):
+        measure(np.zeros((3, 1, 28, 28)))
+
+
 def test_one_image_is_too_few_for_a_report(unchecked):
     with pytest.raises(ValueError, match=r"n at least 2, got \(1, 1, 28, 28\)"):
         digit_report(torch.zeros(1, 1, 28, 28))
@@ -337,8 +346,8 @@ def test_the_nearest_of_given_images_by_brute_force():
             r"\(n, 3, 16, 24\) .*\(5, 3, 8, 8\)",
         ),
         (coloured(1, 0), coloured(9, 0), coloured(5, 0), r"n at least 2, got \(1, 3"),
-        (coloured(5, 0), coloured(3, 0), coloured(5, 0), r"n at least 4, got \(3, 3"),
-        (coloured(5, 0), coloured(9, 0), coloured(1, 0), r"n at least 2, got \(1, 3"),
+        (coloured(5, 0), coloured(3, 0), coloured(5, 0), r"training .* at least 4, got \(3, 3"),
+        (coloured(5, 0), coloured(9, 0), coloured(1, 0), r"held_out .* at least 2, got \(1, 3"),
         (coloured(5, 0) * 9, coloured(9, 0), coloured(5, 0), r"lie in \[-1, 1\], got "),
         (coloured(5, 0) * math.nan, coloured(9, 0), coloured(5, 0), "got NaN in 5 of them"),
     ],

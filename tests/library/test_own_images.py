@@ -798,7 +798,7 @@ def test_train_sample_and_evaluate_on_pictures_of_ones_own(tmp_path, run, mode, 
     code, _, message = run("evaluate", *drawn, *kept)
     assert code == 2
     assert message == (
-        "error: the weights were trained on mine: name images to measure by, with --data"
+        "error: the checkpoint was trained on mine: say with --data which images to compare with"
     )
 
 
@@ -815,7 +815,7 @@ def test_an_evaluation_by_other_images_says_so(tmp_path, run):
     write_pictures(tmp_path / "wide", [(16, 8)] * 40)
     code, _, message = run("evaluate", *drawn, *kept, "--data", tmp_path / "wide")
     assert code == 2
-    assert "images of shape (1, 8, 8), as the weights draw them, got (1, 8, 16)" in message
+    assert "images of shape (1, 8, 8), as the checkpoint draws them, got (1, 8, 16)" in message
 
 
 def test_the_labels_of_folders_can_be_drawn_by_name(tmp_path, run):
@@ -831,15 +831,15 @@ def test_the_labels_of_folders_can_be_drawn_by_name(tmp_path, run):
         code, _, message = run(*drawn, *option, "--out", tmp_path / "x.png")
         assert code == 0, message
     code, _, message = run(*drawn, "--label", "emu", "--out", tmp_path / "x.png")
-    assert (code, message) == (2, "error: the label must be one of 7, cat, dog, got 'emu'")
+    assert (code, message) == (2, "error: --label must be one of 7, cat, dog, got 'emu'")
 
 
 def test_labels_are_drawn_as_they_were_trained():
     # the name must reach the network as the number of its folder
     metadata = {"label_names": ["cat", "dog"]}
     config = command_line.UNetConfig(classes=2)
-    assert command_line.label_number("dog", config, metadata) == 1
-    assert command_line.label_number("1", config, {}) == 1
+    assert command_line.label_number("--label", "dog", config, metadata) == 1
+    assert command_line.label_number("--label", "1", config, {}) == 1
 
 
 @pytest.mark.parametrize(
@@ -888,7 +888,7 @@ def test_idx_and_npz_and_colour_from_the_command_line(tmp_path, run):
 @pytest.mark.parametrize("option", ["--side", "--channels"])
 def test_options_of_data_need_data(tmp_path, run, option):
     code, _, message = run("train", "--out", tmp_path / "run", option, 3)
-    assert (code, message) == (2, f"error: {option} needs --data, got only {option}")
+    assert (code, message) == (2, f"error: {option} needs --data, got only {option} 3")
 
 
 def test_start_must_have_the_channels_of_the_images(tmp_path, run):
@@ -898,7 +898,9 @@ def test_start_must_have_the_channels_of_the_images(tmp_path, run):
     start = ("--start", tmp_path / "a" / "checkpoint.safetensors")
     code, _, message = run(*train_on(tmp_path / "colour", tmp_path / "b", *start))
     assert code == 2
-    assert "--start must hold weights for images of 3 channels, got 1" in message
+    assert (
+        "--start must be a checkpoint for images with 3 channels, got one for 1 channel" in message
+    )
 
 
 def test_test_labels_are_numbered_as_those_trained_on(tmp_path):

@@ -15,6 +15,7 @@ from torch import nn
 from minddpm import checkpoints, runs, training
 from minddpm.checkpoints import load, load_training, save, training_file
 from minddpm.data import data_digest
+from minddpm.interrupts import uninterrupted
 from minddpm.loss import simple_loss
 from minddpm.runs import held_out_loss, train_to
 from minddpm.schedule import cosine_schedule, linear_schedule
@@ -130,6 +131,21 @@ def test_numpy_images_are_taken(tmp_path):
     assert run.metadata["batch_size"] == 5, "all of them, where they are fewer than 64"
 
 
+def test_numpy_labels_are_taken(tmp_path):
+    labels = LABELS.numpy().astype(np.uint8)
+    options = SETTINGS | {"held_out": HELD_OUT, "held_out_labels": labels[:5]}
+    a = train_to(tmp_path / "a", network(3), IMAGES, SCHEDULE, labels=labels, **options)
+    options["held_out_labels"] = LABELS[:5]
+    b = train_to(tmp_path / "b", network(3), IMAGES, SCHEDULE, labels=LABELS, **options)
+    assert a.metadata | {"seconds": 0} == b.metadata | {"seconds": 0}
+
+
+def test_numpy_numbers_are_taken_as_settings(tmp_path, unchecked):
+    numbers = {"learning_rate": np.float32(0.5), "seed": np.int64(1), "dropped": np.float32(0.25)}
+    run = train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS, **numbers)
+    assert [load(run.checkpoint)[2][name] for name in numbers] == [0.5, 1, 0.25]
+
+
 class Own(nn.Module):
     """A network that is no UNet and takes labels."""
 
@@ -168,7 +184,7 @@ def test_ctrl_c_keeps_the_step_under_way_and_the_run_goes_on_to_the_bit(
     checkpoint = tmp_path / "parts" / "checkpoint.safetensors"
     with monkeypatch.context() as patch:
         stop_after(patch, stop)
-        said = f"stopped at step {stop + 1} of 6; {checkpoint} keeps it: go on with resume=True"
+        said = f"stopped at step {stop + 1} of 6; saved in {checkpoint}: continue with resume=True"
         with pytest.raises(KeyboardInterrupt, match=said):
             train_to(tmp_path / "parts", network(classes=3), IMAGES, SCHEDULE, **options)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -200,11 +216,50 @@ def test_a_step_that_was_torn_apart_is_not_kept(tmp_path, monkeypatch):
     state = next(train(copy.deepcopy(model), IMAGES, SCHEDULE, steps=6, batch_size=4))
     assert runs.between_steps(state)
     monkeypatch.setattr(type(state.average), "update", update)
-    with pytest.raises(KeyboardInterrupt, match="stopped at step 0 of 6; nothing kept"):
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 0 of 6; nothing was saved"):
         train_to(tmp_path / "run", model, IMAGES, SCHEDULE, **SETTINGS)
     assert not (tmp_path / "run").exists()
     state.step += 1
     assert not runs.between_steps(state)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
+@pytest.mark.parametrize("presses", [1, 2, 3])
+@pytest.mark.parametrize("during", ["write", "measure"])
+def test_ctrl_c_at_a_checkpoint_loses_no_row_of_the_log(tmp_path, monkeypatch, during, presses):
+    options = {**SETTINGS, "held_out": HELD_OUT}
+    train_to(tmp_path / "whole", network(), IMAGES, SCHEDULE, **options)
+    name = {"write": "write_whole", "measure": "held_out_loss"}[during]
+    work, coming = getattr(runs, name), iter([presses])
+
+    def interrupted(*arguments, **options):
+        for _ in range(next(coming, 0)):
+            os.kill(os.getpid(), signal.SIGINT)
+        return work(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, name, interrupted)
+        with pytest.raises(KeyboardInterrupt, match="stopped at step 2 of 6"):
+            train_to(tmp_path / "parts", network(), IMAGES, SCHEDULE, **options)
+    log = (tmp_path / "parts" / "log.csv").read_text()
+    assert [row.split(",")[0] for row in log.splitlines()] == ["step", "2"]
+    train_to(tmp_path / "parts", network(), IMAGES, SCHEDULE, resume=True, **options)
+    logs = [(tmp_path / name / "log.csv").read_text().splitlines() for name in ("whole", "parts")]
+    assert [row.split(",")[:5] for row in logs[0]] == [row.split(",")[:5] for row in logs[1]]
+
+
+def test_ctrl_c_that_waited_comes_afterwards():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append(1)
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_it_runs_outside_the_main_thread(tmp_path):
@@ -238,9 +293,11 @@ def test_a_finished_run_is_left_alone(tmp_path):
         ({"steps": 9}, "steps was 6, is 9"),
         ({"seed": 1}, "seed was 0, is 1"),
         ({"ema_decay": 0.5}, "ema_decay was 0.999, is 0.5"),
-        ({"schedule": cosine_schedule(20)}, "schedule_sha256 was"),
-        ({"images": -IMAGES}, "data_sha256 was"),
-        ({"labels": None}, "labels_sha256 was"),
+        ({"schedule": cosine_schedule(20)}, "the noise schedule differs from that of the run in "),
+        ({"images": -IMAGES}, "the images differ from those of the run in [^;]*$"),
+        ({"labels": None}, "the run in .* was trained with labels$"),
+        ({"labels": 1 * (LABELS > 0)}, "the labels differ from those of the run in [^;]*$"),
+        ({"images": IMAGES[:9], "labels": LABELS[:9]}, "the images differ from [^;]*$"),
         ({"metadata": {"kind": "b"}}, "kind was 'a', is 'b'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -265,7 +322,9 @@ def test_a_resume_beyond_its_end_is_refused(tmp_path):
     save(checkpoint, network(), SCHEDULE, metadata={"step": 9}, training=state.tensors())
     model = network(seed=5)
     untouched = copy.deepcopy(model)
-    with pytest.raises(ValueError, match="steps must be at least 9, as many as .* got 6"):
+    with pytest.raises(
+        ValueError, match="steps must be at least 9, which .* has already taken, got 6"
+    ):
         train_to(tmp_path, model, IMAGES, SCHEDULE, resume=True, **SETTINGS)
     assert same(model, untouched)
 
@@ -285,11 +344,42 @@ def test_the_state_of_another_network_is_refused_and_spares_the_model(tmp_path):
 
 def test_what_is_there_is_not_overwritten(tmp_path):
     train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
-    with pytest.raises(FileExistsError, match="exists: add resume=True .* or choose another fold"):
+    with pytest.raises(
+        FileExistsError, match="exists: continue it with resume=True, or choose another fold"
+    ):
         train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
     training_file(tmp_path / "checkpoint.safetensors").unlink()
     with pytest.raises(ValueError, match="expected a training state to resume from"):
         train_to(tmp_path, network(), IMAGES, SCHEDULE, resume=True, **SETTINGS)
+
+
+def test_a_checkpoint_that_does_not_say_its_step_cannot_be_resumed(tmp_path):
+    state = next(train(network(), IMAGES, SCHEDULE, steps=1, batch_size=4))
+    save(tmp_path / "checkpoint.safetensors", network(), SCHEDULE, training=state.tensors())
+    with pytest.raises(ValueError, match="does not say how many steps it has taken"):
+        train_to(tmp_path, network(), IMAGES, SCHEDULE, resume=True, **SETTINGS)
+
+
+@pytest.mark.parametrize("line", [b"notes\n", b",1\n", b"\xff\n", b"-1,2\n"])
+def test_a_foreign_line_in_the_log_is_named(tmp_path, monkeypatch, line):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
+    log = tmp_path / "log.csv"
+    before = log.read_bytes()
+    log.write_bytes(before + line)
+    with pytest.raises(ValueError, match="log.csv has a line that does not begin with a step: rem"):
+        train_to(tmp_path, network(), IMAGES, SCHEDULE, resume=True, **SETTINGS)
+    log.write_bytes(before + b"\n")  # an empty line is none
+    assert train_to(tmp_path, network(), IMAGES, SCHEDULE, resume=True, **SETTINGS).steps == 4
+
+
+def test_a_log_that_is_a_folder_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained"))
+    (tmp_path / "log.csv").mkdir()
+    with pytest.raises(IsADirectoryError, match="expected a file to write, got the folder .*log"):
+        train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
 
 
 def test_there_must_be_something_to_resume(tmp_path):
@@ -318,7 +408,19 @@ def test_there_must_be_something_to_resume(tmp_path):
         ),
         ({"held_out": HELD_OUT[:, :, :6]}, ValueError, "held_out must have the shape"),
         ({"schedule": SCHEDULE.beta}, TypeError, "schedule must be a Schedule"),
-        ({"held_out": 2 * HELD_OUT}, ValueError, r"images must lie in \[-1, 1\]"),
+        ({"held_out": 2 * HELD_OUT}, ValueError, r"held_out: images must lie in \[-1, 1\]"),
+        (
+            {"held_out": None, "held_out_labels": LABELS[:5]},
+            ValueError,
+            "held_out_labels needs held_out, got only held_out_labels",
+        ),
+        ({"labels": [0] * 11}, TypeError, "labels must be an int64 tensor, got"),
+        ({"metadata": {"step": 3}}, ValueError, "metadata may not hold 'step', which train_to"),
+        ({"metadata": {"held_out_loss": 3}}, ValueError, "metadata may not hold 'held_out_loss'"),
+        ({"metadata": {"seed": 0}}, ValueError, "metadata may not hold 'seed'"),
+        ({"metadata": {"odd": float("nan")}}, TypeError, r"metadata\['odd'\] must be something"),
+        ({"metadata": {1: 2}}, TypeError, "the keys of metadata must be strings, got 1"),
+        ({"metadata": ["by me"]}, TypeError, "metadata must be a dict, got a list"),
         ({"images": [IMAGES[0]]}, TypeError, "torch.stack"),
         ({"images": IMAGES.double()[:0]}, ValueError, "n at least 1"),
         ({"metadata": {"odd": {1, 2}}}, TypeError, r"metadata\['odd'\] must be something JSON"),
@@ -343,9 +445,12 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints.os, "access", lambda path, mode: False)
+    def touch(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checkpoints.Path, "touch", touch)
     monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained"))
-    with pytest.raises(PermissionError, match=f"{tmp_path}, which is read-only"):
+    with pytest.raises(PermissionError, match="cannot write .*tensors: permission denied"):
         train_to(tmp_path / "run", network(), IMAGES, SCHEDULE, **SETTINGS)
 
 
@@ -369,7 +474,7 @@ def test_broken_weights_never_replace_good_ones(tmp_path, monkeypatch):
         return loss
 
     monkeypatch.setattr(training, "train_step", train_step)
-    with pytest.raises(FloatingPointError, match="not finite at step 4; last good .* of step 2"):
+    with pytest.raises(FloatingPointError, match="not finite at step 4; last good .* from step 2"):
         train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
     loaded = load_file(tmp_path / "checkpoint.safetensors")
     assert all(value.isfinite().all() for value in loaded.values())

@@ -59,8 +59,14 @@ def test_progress_names_what_comes_next(hand_in, capsys):
     assert lines[1].startswith("· solve.roots                  result 1 of 2 is wrong, off by")
     assert lines[-2] == "1 of 3 solved, 2 of 6 points"
     assert lines[-1] == f"next: solve.roots, in {folder / 'solve_quadratics.ipynb'}"
-    with pytest.raises(FileNotFoundError, match="expected a folder with notebooks of exercises"):
-        run("progress", folder.parent)
+
+
+def test_progress_says_why_a_folder_has_no_notebooks(tmp_path):
+    (tmp_path / "file").write_text("")
+    expected = "expected a folder with notebooks of exercises, got"
+    for name, got in (("", "has none"), ("none", "does not exist"), ("file", "is a file")):
+        with pytest.raises(FileNotFoundError, match=f"{expected} {tmp_path / name}, which {got}$"):
+            run("progress", tmp_path / name)
 
 
 @unix
@@ -85,6 +91,8 @@ def test_a_picture_is_no_notebook(tmp_path):
         run("check", picture)
     with pytest.raises(FileNotFoundError, match=r"got .*none\.ipynb, which does not exist"):
         run("check", tmp_path / "none.ipynb")
+    with pytest.raises(FileNotFoundError, match=f"got {tmp_path}, which is a folder"):
+        run("check", tmp_path)
 
 
 @pytest.mark.parametrize(
