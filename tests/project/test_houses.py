@@ -134,6 +134,22 @@ PLACES = pytest.mark.parametrize(
         ("marking.inner.module", "from minddpm import options", "minddpm"),
         ("marking.grader", "bank = import_module('minddpm_course.bank')", "minddpm_course.bank"),
         ("minddpm_course.bank.lesson", "from nbclient import execute", "nbclient"),
+        *(
+            ("marking.grader", statement, "minddpm_course.bank")
+            for statement in (
+                "import importlib as i; i.import_module('minddpm_course.bank')",
+                "from importlib import import_module as load; load('minddpm_course.bank')",
+                "load = importlib.import_module; load('minddpm_course.bank')",
+                "load: object = importlib.import_module; load('minddpm_course.bank')",
+                "load = __import__; load(name='minddpm_course.bank')",
+                "importlib.import_module(package=None, name='minddpm_course.bank')",
+                "importlib.import_module(f'minddpm_course.bank.{lesson}')",
+                "importlib.import_module('minddpm_course.bank.' + lesson)",
+                "importlib.import_module('minddpm_course.bank.%s' % lesson)",
+                "importlib.import_module('minddpm_course.bank.{}'.format(lesson))",
+                "runpy.run_module(mod_name='minddpm_course.bank')",
+            )
+        ),
     ],
 )
 def test_a_stranger_is_seen(plant, place, module, statement, name):
@@ -222,6 +238,11 @@ def imported_by(files: list[Path]) -> set[str]:
         "import build_assets",
         "from tools.build_assets import ROOT",
         "spec = importlib.util.spec_from_file_location('build_assets', path)",
+        "spec = importlib.util.spec_from_file_location('name', ROOT / 'tools' / 'build_assets.py')",
+        "loader = importlib.machinery.SourceFileLoader('name', 'tools/build_assets.py')",
+        "runpy.run_path('tools/build_assets.py')",
+        "runpy.run_path(path_name=str(ROOT / 'tools' / 'build_assets.py'))",
+        "from runpy import run_path as run; run(f'{ROOT}/tools/build_assets.py')",
     ],
 )
 def test_an_import_of_a_tool_is_seen(tmp_path, statement):
