@@ -12,8 +12,8 @@ import pytest
 from algebra import BANK
 from quadratics import COURSE, HEAD, solved
 
+from hostile import as_notebook
 from marking.grader import grade
-from marking.hostile import as_notebook
 from marking.report import write_report
 from marking.sandbox.parent import Limits, walls
 
