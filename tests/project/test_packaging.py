@@ -19,9 +19,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+WHOLE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = WHOLE["project"]
 CONSTRAINTS = {"test": "constraints.txt", "course": "constraints-course.txt"}
 TORCH = "constraints-torch.txt"
+RELEASE = "constraints-release.txt"
 
 
 def requirements(extra: str) -> list[Requirement]:
@@ -85,13 +87,78 @@ def test_what_a_learner_installs_is_what_is_tested():
     assert all(versions == tested[name] for name, versions in pins(CONSTRAINTS["course"]).items())
 
 
-@pytest.mark.parametrize("name", CONSTRAINTS.values())
+@pytest.mark.parametrize("name", [*CONSTRAINTS.values(), RELEASE])
 def test_every_constraint_has_a_hash_and_no_address(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "//" not in text
     blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
-    assert len(blocks) > 50
+    assert len(blocks) > 20
     assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_what_builds_a_release_is_pinned():
+    pinned, tested = pins(RELEASE), pins(CONSTRAINTS["test"])
+    required = list(map(Requirement, WHOLE["dependency-groups"]["release"]))
+    for one in [*required, *map(Requirement, WHOLE["build-system"]["requires"])]:
+        (version,) = pinned[canonicalize_name(one.name)]
+        assert version in one.specifier, f"{one.name} is pinned to {version}"
+    assert all(pinned[name] == tested[name] for name in pinned.keys() & tested.keys())
+
+
+def test_a_release_is_built_with_pinned_tools_only():
+    script = (ROOT / ".ci" / "build").read_text(encoding="utf-8")
+    installs = re.findall(r"pip install --quiet (.+)", script)
+    assert installs[0] == f"--no-deps --require-hashes -r {RELEASE}"
+    assert all(line.startswith(("-r constraints-torch.txt", "-c ")) for line in installs[1:])
+    assert re.findall(r"-m build(.*?)(?: *#.*)?$", script, re.MULTILINE) == [" --no-isolation"]
+
+
+def test_a_release_is_tested_before_it_is_published():
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    runs = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
+    (publish,) = (
+        name
+        for name, job in jobs.items()
+        if any("pypi-publish" in step.get("uses", "") for step in job["steps"])
+    )
+    before = [run for name in jobs[publish]["needs"] for run in runs[name]]
+    assert "bash .ci/build" in before
+    assert "make quick PYTHON=python" in before
+    recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
+    whole, quick = (
+        re.search(rf"^{name}: \$.*\n((?:\t.*\n)+)", recipes, re.MULTILINE)[1]
+        for name in ("test", "quick")
+    )
+    assert quick == whole.removesuffix("\n") + " -m 'not slow'\n"
+
+
+LICENCES = {  # as minddpm/assets/README.md says it, and as SPDX does
+    "MIT, as the code": "MIT",
+    "CC BY 4.0": "CC-BY-4.0",
+    "Creative Commons Attribution-Share Alike 3.0": "CC-BY-SA-3.0",
+    "CC0 1.0": "CC0-1.0",
+}
+
+
+def test_every_asset_has_a_licence_that_the_distribution_names(built):
+    page = (ROOT / "minddpm" / "assets" / "README.md").read_text(encoding="utf-8")
+    assets = files_in(ROOT / "minddpm" / "assets") - {"README.md"}
+    assert {name for name in assets if name not in page} == set()
+    named = {spdx for words, spdx in LICENCES.items() if words in page}
+    assert named == set(LICENCES.values())
+    assert set(PROJECT["license"].split(" AND ")) == named
+    (about,) = built["installed"].glob("*.dist-info")
+    lines = (about / "METADATA").read_text(encoding="utf-8").splitlines()
+    assert f"License-Expression: {PROJECT['license']}" in lines
+    for name in PROJECT["license-files"]:
+        assert f"License-File: {name}" in lines
+        assert (about / "licenses" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_the_citation_names_the_same_licences():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["license"] == PROJECT["license"].split(" AND ")
 
 
 def test_the_version_stands_in_one_place_and_the_citation_agrees(built):
@@ -136,6 +203,7 @@ def test_a_wheel_holds_the_packages_and_their_data(built):
     wanted = {f"{package}/{name}" for package in PACKAGES for name in files_in(ROOT / package)}
     assert {name for name in installed if ".dist-info/" not in name} == wanted
     assert "minddpm/assets/ddpm_mnist.safetensors" in wanted
+    assert not [name for name in installed if "hostile" in name]
 
 
 def test_an_sdist_holds_every_file_of_the_repository(built):
