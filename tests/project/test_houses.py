@@ -2,6 +2,7 @@
 is anywhere.
 """
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -103,6 +104,17 @@ def test_imports_run_downhill(graph):
     built = {room for room in BELOW if room in graph}
     assert built >= BELOW.keys() - {"minddpm.targets"}  # room for a lesson to come
     assert list(uphill(graph)) == []
+
+
+def test_contributors_are_told_the_same_floors():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = [
+        tuple(sorted(re.findall(r"`(\w+)`", line)))
+        for line in re.findall(r"^\d\. (.*`)", page.split("form a sequence")[1], re.MULTILINE)
+    ]
+    assert listed[: len(FLOORS) - 1] == [tuple(sorted(floor)) for floor in FLOORS[1:]]
+    shared = re.search(r"All of them may also import (.*?)\.", page)[1]
+    assert re.findall(r"`(\w+)`", shared) == list(FLOORS[0])
 
 
 def test_no_module_imports_itself_through_others(graph):
