@@ -12,8 +12,6 @@ SLOW = (
     "tests/course/test_nbgrader.py",
     "tests/course/test_results.py::test_the_bound_of_50_steps_is_measured_again",
     "tests/library/test_command_line.py::test_ctrl_c_keeps_the_step_that_was_reached",
-    "tests/library/test_command_line.py::test_sampling_needs_nothing_of_the_course",
-    "tests/library/test_command_line.py::test_text_survives_a_terminal_that_knows_few_characters",
     "tests/library/test_ddim.py::test_all_thousand_steps_equal_diffusers",
     "tests/library/test_ddim.py::test_eta_1_is_ancestral_sampling_on_the_shorter_schedule",
     "tests/library/test_ddim.py::test_few_steps_follow_the_flow_that_many_steps_show_down_and_up",
