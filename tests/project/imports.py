@@ -66,7 +66,8 @@ def called(node: ast.Call, function: str) -> Iterator[str]:
     else:
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
         texts = [beginning(part) for value in given for part in ast.walk(value)]
-        yield from (Path(part).stem for text in texts for part in Path(text).parts)
+        stems = {Path(part).stem for text in texts for part in Path(text).parts}
+        yield from stems - {"__init__"}  # of a package whose folder is known only when it runs
 
 
 def named(path: Path, module: str, known: set[str]) -> Iterator[str]:

@@ -121,6 +121,11 @@ def test_no_module_imports_itself_through_others(graph):
     assert circle(graph) == []
 
 
+def test_a_package_in_a_folder_that_is_chosen_later_is_no_stranger(plant):
+    text = "spec = importlib.util.spec_from_file_location(path.name, path / '__init__.py')"
+    assert list(strangers(plant({"minddpm_course/compare.py": text}))) == []
+
+
 PLACES = pytest.mark.parametrize(
     "place",
     [
