@@ -1,11 +1,12 @@
 # make lab          open the course in JupyterLab
-# make test         all that CI checks
+# make test         everything that CI checks
+# make quick        the static checks and the quick tests
 # make coverage     the quick tests, and how much of each package they run
-# make oldest       the quick tests with the oldest versions that pyproject.toml admits
-# make notebooks    run every lesson again from its text twin, and store its outputs
-# make exercises    run every solution again from its text twin, and make the exercises from it
-# make constraints  pin again what pyproject.toml requires (needs uv); with UV_FLAGS=--upgrade, the newest of everything
-# The first of them makes .venv, the first but `make lab` installs what tests need; afterwards none needs the network.
+# make oldest       the quick tests with the oldest versions that pyproject.toml allows
+# make notebooks    run every lesson again from its text twin and store its outputs
+# make exercises    run every solution again from its text twin and build the exercises from it
+# make constraints  pin the dependencies in pyproject.toml again (needs uv); with UV_FLAGS=--upgrade, the newest of everything
+# The first to run creates .venv; the first other than `make lab` installs what the tests need; after that, none needs the network.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,18 +21,24 @@ UV_FLAGS ?=
 COMPILE = uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-annotate \
 	--custom-compile-command 'make constraints' --no-emit-package torch -c constraints-torch.txt
 
-.PHONY: lab test coverage oldest notebooks exercises constraints clean
+.PHONY: lab test quick coverage oldest notebooks exercises constraints clean
 
 # all of the folder is served: lessons link to exercises/ and docs/, beside their own folder
 lab: $(INSTALLED)
 	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
 
-test coverage oldest: export OMP_NUM_THREADS = 1# a test for each processor, at once
+test quick coverage oldest: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile
+
+quick: $(TESTABLE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n auto --dist loadfile -m 'not slow'
 
 coverage: $(TESTABLE)
 	$(BIN)/pytest -n auto --dist loadfile -m 'not slow' --cov --cov-report=
@@ -40,7 +47,7 @@ coverage: $(TESTABLE)
 		echo "| $$package | $$($(BIN)/coverage report --include="$$package/*" --format=total)% |"; \
 	done; } | tee -a "$${GITHUB_STEP_SUMMARY:-/dev/null}"
 
-# what pyproject.toml admits at the least (needs uv); here and now: make oldest UV_FLAGS='-c constraints-torch.txt'
+# the lowest versions in pyproject.toml (needs uv); with the PyTorch that is pinned: make oldest UV_FLAGS='-c constraints-torch.txt'
 oldest:
 	uv venv --quiet --clear --python 3.11 $(OLDEST)
 	uv pip compile --quiet $(UV_FLAGS) --resolution lowest-direct --python-version 3.11 --no-annotate --extra test \
@@ -58,6 +65,7 @@ exercises: $(TESTABLE)
 constraints:
 	$(COMPILE) $(UV_FLAGS) --extra test -o constraints.txt pyproject.toml
 	$(COMPILE) $(UV_FLAGS) -c constraints.txt --extra course -o constraints-course.txt pyproject.toml
+	$(COMPILE) $(UV_FLAGS) -c constraints.txt --group release -o constraints-release.txt
 
 clean:
 	rm -rf $(VENV) $(OLDEST)

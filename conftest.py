@@ -2,7 +2,8 @@
 
 import pytest
 
-SLOW = (  # what starts kernels, a browser or many sandboxes, or samples at length
+# what starts kernels, a browser, many sandboxes or several interpreters, or samples at length
+SLOW = (
     "notebooks",
     "solutions",
     "tests/browser",
@@ -10,15 +11,19 @@ SLOW = (  # what starts kernels, a browser or many sandboxes, or samples at leng
     "tests/course/test_exercises.py::test_solutions_earn_everything_and_stubs_nothing",
     "tests/course/test_nbgrader.py",
     "tests/course/test_results.py::test_the_bound_of_50_steps_is_measured_again",
+    "tests/library/test_command_line.py::test_ctrl_c_keeps_the_step_that_was_reached",
     "tests/library/test_ddim.py::test_all_thousand_steps_equal_diffusers",
     "tests/library/test_ddim.py::test_eta_1_is_ancestral_sampling_on_the_shorter_schedule",
     "tests/library/test_ddim.py::test_few_steps_follow_the_flow_that_many_steps_show_down_and_up",
     "tests/library/test_ddim.py::test_inversion_with_repeats_is_the_inverse",
+    "tests/library/test_ddim.py::test_times_are_the_trailing_ones_of_diffusers",
+    "tests/library/test_sampler.py::test_all_thousand_steps_of_an_ideal_model_equal_diffusers",
     "tests/library/test_sampler.py::test_trajectory_of_a_network_equals_diffusers",
     "tests/marking/test_grader.py",
     "tests/marking/test_hostile.py::test_no_hostile_notebook_earns_what_it_has_not_solved",
     "tests/notebooks/test_seeded_mistakes.py",
     "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
+    "tests/project/test_static.py",
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
@@ -23,7 +24,7 @@ ROUNDS = 3
 
 
 @torch.inference_mode()
-def peer(model: torch.nn.Module, scheduler: DDPMScheduler | DDIMScheduler, steps: int) -> Tensor:
+def peer(model: torch.nn.Module, scheduler: Any, steps: int) -> Tensor:
     """Sample with a scheduler of diffusers, which counts time from 0."""
     generator = torch.Generator().manual_seed(0)
     scheduler.set_timesteps(steps)

@@ -1,4 +1,4 @@
-"""Make solutions/ from its text twins, run, and exercises/ from that: never edit either by hand.
+"""Run the text twins of solutions/, store the notebooks, and build exercises/ from those.
 
 python tools/build_exercises.py            # all
 python tools/build_exercises.py 03         # those whose names begin with 03

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import nbformat
 
+from hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grader import grade
 from marking.grades import Graded
-from marking.hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.report import write_report
 from marking.sandbox.parent import Limits
 from minddpm_course.course import load_course
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "minddpm_course" / "bank"
+STUDENTS = 300
 LESSONS = ("02", "03")
 TARGET = "03.posterior_variance"  # which the hostile notebooks do not solve
 BROKEN = ("", "not JSON", "[1, 2]", '{"cells": "' + "x" * 2**25 + '"}')
@@ -130,7 +131,7 @@ def print_results(results: list[Graded], made: dict[str, tuple[str, str]]) -> No
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--students", type=int, default=300)
+    parser.add_argument("--students", type=int, default=STUDENTS)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     made = write_class(options.out / "submissions", options.students)

@@ -1,5 +1,5 @@
-"""Measure what `import minddpm` costs beside `import torch`, which it imports: the fastest of ten
-fresh processes each, taken in turn. Exits with 1 where it takes more than 10% longer.
+"""Measure how much longer `import minddpm` takes than `import torch`, which is part of it: the
+fastest of ten new processes each, in turn. The exit code is 1 if it takes more than 10% longer.
 """
 
 import subprocess

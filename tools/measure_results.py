@@ -1,4 +1,4 @@
-"""Measure what lessons report but cannot wait for, and write it to minddpm/assets/results.json.
+"""Measure what lessons report but takes them too long, and write minddpm/assets/results.json.
 
 python tools/measure_results.py {samplers,bound,trainings,guidance} [...]
 

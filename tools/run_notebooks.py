@@ -19,7 +19,7 @@ KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": 
 
 def build(twin: Path) -> nbformat.NotebookNode:
     """Read a text twin as a notebook without outputs, its cells named by their place."""
-    notebook = jupytext.read(twin)
+    notebook: nbformat.NotebookNode = jupytext.read(twin)
     for place, cell in enumerate(notebook.cells):
         cell.id = f"cell-{place:02d}"
         cell.metadata.pop("lines_to_next_cell", None)  # of the twin's layout

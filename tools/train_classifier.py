@@ -3,11 +3,10 @@ its weights.
 
     python tools/train_classifier.py
 
-No choice is made on the held-out digits: the number of epochs is fixed, and the last weights are
-kept. The targets are
-plain labels: smoothed ones would hold the probabilities near the 0.9 that counts as sure. One image
-in eight is no digit, with equal probabilities of all ten as its target, so that noise is not taken
-for a digit.
+The held-out digits decide nothing: the number of epochs is fixed, and the last weights are kept.
+The targets are plain labels, because smoothed ones would keep the probabilities near 0.9, the
+threshold for sure. One image in eight is not a digit; its target gives all ten digits the same
+probability, so that noise is not taken for a digit.
 """
 
 import argparse

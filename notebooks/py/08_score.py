@@ -340,7 +340,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(2 + 32, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2)
-        )  # fmt: skip
+        )
 
     def forward(self, x_t, t):
         return self.layers(torch.cat([x_t, timestep_embedding(t, 32).to(x_t)], dim=1))  # (b, 2)

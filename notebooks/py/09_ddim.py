@@ -600,7 +600,7 @@ axis.text(9, mean["beta tilde"][10], r"ancestral, $\tilde\beta$", color=colours[
 axis.text(230, mean["ddim"][250] * 1.1, "DDIM, clipped", color=colours["ddim"], ha="right")
 axis.text(1000, mean["ddim unclipped"][1000] * 1.15, "DDIM, not clipped", color=colours["ddim"], ha="right")
 axis.set(xscale="log", yscale="log", xlabel="calls of the network for a digit", ylabel="Fréchet distance", xticks=steps_measured, xticklabels=steps_measured,
-         yticks=[1, 2, 5, 10, 20], yticklabels=[1, 2, 5, 10, 20])  # fmt: skip
+         yticks=[1, 2, 5, 10, 20], yticklabels=[1, 2, 5, 10, 20])
 axis.minorticks_off()
 show(figure, "Ancestral sampling with beta is far off with 5 and 10 steps; with beta tilde 20 steps do; DDIM stays further off, and with the estimate clipped it gets worse beyond 100 steps. Short dashes are single batches.")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marking.hostile import as_notebook
+from hostile import as_notebook
 
 
 @pytest.fixture

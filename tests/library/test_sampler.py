@@ -48,7 +48,18 @@ def test_step_equals_diffusers(variance, clip, generator):
 @pytest.mark.parametrize("variance", VARIANCES)
 @pytest.mark.usefixtures("float64")
 def test_trajectory_of_an_ideal_model_equals_diffusers(variance, clip):
-    theirs = DDPMScheduler(variance_type=variance, clip_sample=clip)
+    assert_same_ideal_trajectory(100, variance, clip)
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("variance", VARIANCES)
+@pytest.mark.usefixtures("float64")
+def test_all_thousand_steps_of_an_ideal_model_equal_diffusers(variance, clip):
+    assert_same_ideal_trajectory(1000, variance, clip)
+
+
+def assert_same_ideal_trajectory(T, variance, clip):
+    theirs = DDPMScheduler(T, variance_type=variance, clip_sample=clip)
     schedule = in_float64(theirs)
     model = IdealNetwork(schedule, power=0.25)
     assert_same_trajectory(theirs, schedule, model, VARIANCES[variance], clip, shape=(2, 1, 8, 8))
@@ -67,13 +78,13 @@ def test_trajectory_of_a_network_equals_diffusers():
 
 @torch.inference_mode()
 def assert_same_trajectory(theirs, schedule, model, variance, clip, shape):
-    """All 1,000 steps, with one generator each, agree at every t."""
+    """All steps, with one generator each, agree at every t."""
     seeds = [torch.Generator().manual_seed(7) for _ in range(2)]
     x_t = torch.randn(shape, generator=seeds[1])
     steps = sample_steps(model, shape, schedule, variance=variance, clip=clip, generator=seeds[0])
-    for t, step in zip(range(1000, -1, -1), steps, strict=True):
+    for t, step in zip(range(schedule.T, -1, -1), steps, strict=True):
         assert step.t == t
-        # 1,000 steps of some ten roundings of numbers below 4: 1000 * 10 * 4 * eps
+        # up to 1,000 steps of some ten roundings of numbers below 4: 1000 * 10 * 4 * eps
         assert (step.x_t - x_t).abs().max() <= 1e-11, t
         if t:
             predicted = model(x_t, torch.full(shape[:1], t))

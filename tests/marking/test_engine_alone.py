@@ -11,8 +11,14 @@ import pytest
 import marking
 
 PACKAGE = Path(marking.__file__).parent
-FILES = [path for path in sorted(PACKAGE.rglob("*")) if path.suffix in (".py", ".txt", ".html")]
-MODULES = [path for path in FILES if path.suffix == ".py"]
+HOSTILE = PACKAGE.parent / "hostile"  # what attacks it, for any course
+FILES = [
+    path
+    for folder in (PACKAGE, HOSTILE)
+    for path in sorted(folder.rglob("*"))
+    if path.suffix in (".py", ".txt", ".html")
+]
+MODULES = sorted(PACKAGE.rglob("*.py"))
 # the words of the course about diffusion, and names of its lessons
 FOREIGN = re.compile(
     r"minddpm|diffusion|ddpm|posterior|beta|alpha(?!bet)|noise|denois|schedule|digit|mnist|[\"'/]\d\d[._]",
@@ -21,7 +27,7 @@ FOREIGN = re.compile(
 
 
 def name_of(path):
-    return str(path.relative_to(PACKAGE))
+    return str(path.relative_to(PACKAGE.parent))
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -13,9 +13,10 @@ import pytest
 from algebra import BANK
 from quadratics import COURSE, HEAD, solved
 
+from hostile import as_notebook
+
 from marking import intake
 from marking.grader import grade
-from marking.hostile import as_notebook
 from marking.report import write_report
 from marking.sandbox import parent
 from marking.sandbox.parent import Limits, walls

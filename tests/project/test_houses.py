@@ -2,6 +2,7 @@
 is anywhere.
 """
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -105,8 +106,24 @@ def test_imports_run_downhill(graph):
     assert list(uphill(graph)) == []
 
 
+def test_contributors_are_told_the_same_floors():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = [
+        tuple(sorted(re.findall(r"`(\w+)`", line)))
+        for line in re.findall(r"^\d\. (.*`)", page.split("form a sequence")[1], re.MULTILINE)
+    ]
+    assert listed[: len(FLOORS) - 1] == [tuple(sorted(floor)) for floor in FLOORS[1:]]
+    shared = re.search(r"All of them may also import (.*?)\.", page)[1]
+    assert re.findall(r"`(\w+)`", shared) == list(FLOORS[0])
+
+
 def test_no_module_imports_itself_through_others(graph):
     assert circle(graph) == []
+
+
+def test_a_package_in_a_folder_that_is_chosen_later_is_no_stranger(plant):
+    text = "spec = importlib.util.spec_from_file_location(path.name, path / '__init__.py')"
+    assert list(strangers(plant({"minddpm_course/compare.py": text}))) == []
 
 
 PLACES = pytest.mark.parametrize(
@@ -134,6 +151,22 @@ PLACES = pytest.mark.parametrize(
         ("marking.inner.module", "from minddpm import options", "minddpm"),
         ("marking.grader", "bank = import_module('minddpm_course.bank')", "minddpm_course.bank"),
         ("minddpm_course.bank.lesson", "from nbclient import execute", "nbclient"),
+        *(
+            ("marking.grader", statement, "minddpm_course.bank")
+            for statement in (
+                "import importlib as i; i.import_module('minddpm_course.bank')",
+                "from importlib import import_module as load; load('minddpm_course.bank')",
+                "load = importlib.import_module; load('minddpm_course.bank')",
+                "load: object = importlib.import_module; load('minddpm_course.bank')",
+                "load = __import__; load(name='minddpm_course.bank')",
+                "importlib.import_module(package=None, name='minddpm_course.bank')",
+                "importlib.import_module(f'minddpm_course.bank.{lesson}')",
+                "importlib.import_module('minddpm_course.bank.' + lesson)",
+                "importlib.import_module('minddpm_course.bank.%s' % lesson)",
+                "importlib.import_module('minddpm_course.bank.{}'.format(lesson))",
+                "runpy.run_module(mod_name='minddpm_course.bank')",
+            )
+        ),
     ],
 )
 def test_a_stranger_is_seen(plant, place, module, statement, name):
@@ -222,6 +255,11 @@ def imported_by(files: list[Path]) -> set[str]:
         "import build_assets",
         "from tools.build_assets import ROOT",
         "spec = importlib.util.spec_from_file_location('build_assets', path)",
+        "spec = importlib.util.spec_from_file_location('name', ROOT / 'tools' / 'build_assets.py')",
+        "loader = importlib.machinery.SourceFileLoader('name', 'tools/build_assets.py')",
+        "runpy.run_path('tools/build_assets.py')",
+        "runpy.run_path(path_name=str(ROOT / 'tools' / 'build_assets.py'))",
+        "from runpy import run_path as run; run(f'{ROOT}/tools/build_assets.py')",
     ],
 )
 def test_an_import_of_a_tool_is_seen(tmp_path, statement):

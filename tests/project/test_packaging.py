@@ -19,9 +19,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+WHOLE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = WHOLE["project"]
 CONSTRAINTS = {"test": "constraints.txt", "course": "constraints-course.txt"}
 TORCH = "constraints-torch.txt"
+RELEASE = "constraints-release.txt"
 
 
 def requirements(extra: str) -> list[Requirement]:
@@ -85,13 +87,78 @@ def test_what_a_learner_installs_is_what_is_tested():
     assert all(versions == tested[name] for name, versions in pins(CONSTRAINTS["course"]).items())
 
 
-@pytest.mark.parametrize("name", CONSTRAINTS.values())
+@pytest.mark.parametrize("name", [*CONSTRAINTS.values(), RELEASE])
 def test_every_constraint_has_a_hash_and_no_address(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "//" not in text
     blocks = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
-    assert len(blocks) > 50
+    assert len(blocks) > 20
     assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_what_builds_a_release_is_pinned():
+    pinned, tested = pins(RELEASE), pins(CONSTRAINTS["test"])
+    required = list(map(Requirement, WHOLE["dependency-groups"]["release"]))
+    for one in [*required, *map(Requirement, WHOLE["build-system"]["requires"])]:
+        (version,) = pinned[canonicalize_name(one.name)]
+        assert version in one.specifier, f"{one.name} is pinned to {version}"
+    assert all(pinned[name] == tested[name] for name in pinned.keys() & tested.keys())
+
+
+def test_a_release_is_built_with_pinned_tools_only():
+    script = (ROOT / ".ci" / "build").read_text(encoding="utf-8")
+    installs = re.findall(r"pip install --quiet (.+)", script)
+    assert installs[0] == f"--no-deps --require-hashes -r {RELEASE}"
+    assert all(line.startswith(("-r constraints-torch.txt", "-c ")) for line in installs[1:])
+    assert re.findall(r"-m build(.*?)(?: *#.*)?$", script, re.MULTILINE) == [" --no-isolation"]
+
+
+def test_a_release_is_tested_before_it_is_published():
+    path = ROOT / ".github" / "workflows" / "release.yml"
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    runs = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
+    (publish,) = (
+        name
+        for name, job in jobs.items()
+        if any("pypi-publish" in step.get("uses", "") for step in job["steps"])
+    )
+    before = [run for name in jobs[publish]["needs"] for run in runs[name]]
+    assert "bash .ci/build" in before
+    assert "make quick PYTHON=python" in before
+    recipes = (ROOT / "Makefile").read_text(encoding="utf-8")
+    whole, quick = (
+        re.search(rf"^{name}: \$.*\n((?:\t.*\n)+)", recipes, re.MULTILINE)[1]
+        for name in ("test", "quick")
+    )
+    assert quick == whole.removesuffix("\n") + " -m 'not slow'\n"
+
+
+LICENCES = {  # as minddpm/assets/README.md says it, and as SPDX does
+    "MIT, as the code": "MIT",
+    "CC BY 4.0": "CC-BY-4.0",
+    "Creative Commons Attribution-Share Alike 3.0": "CC-BY-SA-3.0",
+    "CC0 1.0": "CC0-1.0",
+}
+
+
+def test_every_asset_has_a_licence_that_the_distribution_names(built):
+    page = (ROOT / "minddpm" / "assets" / "README.md").read_text(encoding="utf-8")
+    assets = files_in(ROOT / "minddpm" / "assets") - {"README.md"}
+    assert {name for name in assets if name not in page} == set()
+    named = {spdx for words, spdx in LICENCES.items() if words in page}
+    assert named == set(LICENCES.values())
+    assert set(PROJECT["license"].split(" AND ")) == named
+    (about,) = built["installed"].glob("*.dist-info")
+    lines = (about / "METADATA").read_text(encoding="utf-8").splitlines()
+    assert f"License-Expression: {PROJECT['license']}" in lines
+    for name in PROJECT["license-files"]:
+        assert f"License-File: {name}" in lines
+        assert (about / "licenses" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
+def test_the_citation_names_the_same_licences():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["license"] == PROJECT["license"].split(" AND ")
 
 
 def test_the_version_stands_in_one_place_and_the_citation_agrees(built):
@@ -136,6 +203,7 @@ def test_a_wheel_holds_the_packages_and_their_data(built):
     wanted = {f"{package}/{name}" for package in PACKAGES for name in files_in(ROOT / package)}
     assert {name for name in installed if ".dist-info/" not in name} == wanted
     assert "minddpm/assets/ddpm_mnist.safetensors" in wanted
+    assert not [name for name in installed if "hostile" in name]
 
 
 def test_an_sdist_holds_every_file_of_the_repository(built):
@@ -149,10 +217,10 @@ def test_an_sdist_holds_every_file_of_the_repository(built):
 
 
 BARE = """
-import json, sys
+import contextlib, io, json, sys, traceback
 from importlib.metadata import entry_points
 
-site, missing, *arguments = sys.argv[1:]
+site, missing, *lines = sys.argv[1:]
 sys.path.insert(0, site)
 missing = set(json.loads(missing))
 
@@ -163,11 +231,26 @@ class Missing:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
+def answer(line):
+    sys.argv = ["minddpm", *line.split()]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = command.load()()
+        except SystemExit as end:
+            code = end.code or 0
+        except BaseException:
+            traceback.print_exc()
+            code = None
+    return code, out.getvalue(), err.getvalue()
+
+
 sys.meta_path.insert(0, Missing())
-sys.argv = ["minddpm", *arguments]
 (command,) = entry_points(group="console_scripts", name="minddpm")
-sys.exit(command.load()())
+print(json.dumps({line: answer(line) for line in lines}))
 """
+REFUSED = ("check handed-in.ipynb", "grade --out report handed-in.ipynb")
+SAMPLE = "sample --ddim 20 --count 4 --out x.png"
 
 
 def required_by(names: list[str]) -> set[str]:
@@ -187,59 +270,57 @@ def required_by(names: list[str]) -> set[str]:
     return found
 
 
-def run_bare(built, folder, *arguments):
-    """Run the console script of the wheel where nothing is installed but what it requires."""
-    bare = required_by([Requirement(line).name for line in PROJECT["dependencies"]])
+@pytest.fixture(scope="module")
+def bare(built, tmp_path_factory):
+    """What the console script of the wheel does where nothing is installed but what it requires: by
+    command line the exit code, what is printed to stdout and to stderr; and the folder it ran in.
+    """
+    brought = required_by([Requirement(line).name for line in PROJECT["dependencies"]])
     missing = [
         module
         for module, names in packages_distributions().items()
-        if not {canonicalize_name(name) for name in names} & bare and module not in PACKAGES
+        if not {canonicalize_name(name) for name in names} & brought and module not in PACKAGES
     ]
     assert {"matplotlib", "IPython", "ipywidgets", "nbformat"} <= set(missing)
-    return subprocess.run(
-        [
-            sys.executable,
-            "-P",
-            "-c",
-            BARE,
-            str(built["installed"]),
-            json.dumps(missing),
-            *arguments,
-        ],
+    folder = tmp_path_factory.mktemp("bare")
+    (folder / "handed-in.ipynb").write_text("{}")
+    lines = ("--help", "--version", *REFUSED, SAMPLE)
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", BARE, str(built["installed"]), json.dumps(missing), *lines],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
     )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout) | {"folder": folder}
 
 
-def test_a_bare_install_lists_its_commands(built, tmp_path):
-    shown = run_bare(built, tmp_path, "--help")
-    assert shown.returncode == 0, shown.stderr
-    assert "train" in shown.stdout
-    assert "sample" in shown.stdout
+def test_a_bare_install_lists_its_commands(bare):
+    code, shown, errors = bare["--help"]
+    assert code == 0, errors
+    assert "train" in shown
+    assert "sample" in shown
 
 
-@pytest.mark.parametrize("command", ["check", "grade --out report"])
-def test_a_bare_install_says_what_marking_needs(built, tmp_path, command):
-    (tmp_path / "handed-in.ipynb").write_text("{}")
-    refused = run_bare(built, tmp_path, *command.split(), "handed-in.ipynb")
-    assert refused.returncode not in (0, None)
-    assert "pip install 'minddpm[course]'" in refused.stderr
-    assert "Traceback" not in refused.stderr
+@pytest.mark.parametrize("line", REFUSED)
+def test_a_bare_install_says_what_marking_needs(bare, line):
+    code, _, errors = bare[line]
+    assert code not in (0, None)
+    assert "pip install 'minddpm[course]'" in errors
+    assert "Traceback" not in errors
 
 
-def test_a_bare_install_tells_its_version(built, tmp_path):
-    shown = run_bare(built, tmp_path, "--version")
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.split()[-1] == built["wheel"].name.split("-")[1]
+def test_a_bare_install_tells_its_version(bare, built):
+    code, shown, errors = bare["--version"]
+    assert code == 0, errors
+    assert shown.split()[-1] == built["wheel"].name.split("-")[1]
 
 
-def test_a_bare_install_samples(built, tmp_path):
-    options = ("--ddim", "20", "--count", "4", "--out", "x.png")
-    drawn = run_bare(built, tmp_path, "sample", *options)
-    assert drawn.returncode == 0, drawn.stderr
-    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+def test_a_bare_install_samples(bare):
+    code, _, errors = bare[SAMPLE]
+    assert code == 0, errors
+    assert (bare["folder"] / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_project_is_whole_in_its_sdist(built):

@@ -1,4 +1,6 @@
-"""The static checks see undefined names in every file of the packages, in bodies and signatures."""
+"""The static checks see undefined names in every file of Python but the lessons, in bodies and, in
+the packages, in signatures.
+"""
 
 import re
 import shutil
@@ -10,6 +12,10 @@ import pytest
 from imports import PACKAGES, modules
 
 ROOT = Path(__file__).parents[2]
+BESIDE = ("hostile", "tools", "benchmarks", "tests")
+FILES = {path.relative_to(ROOT).as_posix() for path in modules(ROOT).values()} | {
+    path.relative_to(ROOT).as_posix() for folder in BESIDE for path in (ROOT / folder).rglob("*.py")
+}
 COMMANDS = {
     "ruff": ("ruff", "check", "--no-cache", "--output-format=concise"),
     "mypy": ("mypy", "--cache-dir=cache"),
@@ -39,20 +45,18 @@ HIDDEN = ("in_a_shape", "in_an_annotation", "in_quotes")
 
 @pytest.fixture(scope="module", params=COMMANDS)
 def said(request, tmp_path_factory):
-    """What ruff or mypy says of copies of the packages with undefined names in every file."""
+    """What ruff or mypy says of a copy of the project with undefined names in every file."""
     folder = tmp_path_factory.mktemp("copies")
     shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copy(ROOT / "conftest.py", folder)
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text + IN_A_BODY, encoding="utf-8")
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("assets"))
         (folder / package / "signatures.py").write_text(IN_SIGNATURES)
-    for path in modules(ROOT).values():
-        with (folder / path.relative_to(ROOT)).open("a", encoding="utf-8") as file:
-            file.write(IN_A_BODY)
     run = subprocess.run(
-        [sys.executable, "-m", *COMMANDS[request.param], *PACKAGES],
-        cwd=folder,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", *COMMANDS[request.param]], cwd=folder, capture_output=True, text=True
     )
     assert run.returncode == 1, run.stdout + run.stderr
 
@@ -66,12 +70,11 @@ def said(request, tmp_path_factory):
     return lines
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_an_undefined_name_is_refused_in_every_file(said, package):
-    files = {path.relative_to(ROOT).as_posix() for path in modules(ROOT).values()}
-    assert {file for file in files if file.startswith(f"{package}/")} <= {
-        file for file, _ in said("in_a_body")
-    }
+@pytest.mark.parametrize("folder", [*PACKAGES, *BESIDE])
+def test_an_undefined_name_is_refused_in_every_file(said, folder):
+    files = {name for name in FILES if name.startswith(f"{folder}/")}
+    assert files
+    assert files <= {file for file, _ in said("in_a_body")}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,6 +1,7 @@
 """The losses to expect: in lesson 07, at each time t, and in the published run."""
 
 import csv
+from functools import partial
 
 import torch
 from matplotlib import pyplot as plt
@@ -56,7 +57,7 @@ def draw_lesson_curves() -> dict[str, str]:
     curves = smoothed(losses)
     by_time = torch.stack(
         [
-            computed_once(f"by_time_seed_{seed}", lambda run=run: loss_by_time(*run[:2]))
+            computed_once(f"by_time_seed_{seed}", partial(loss_by_time, *run[:2]))
             for seed, run in runs.items()
         ]
     )

@@ -1,6 +1,6 @@
 """The page docs/diagnosis.md: its pictures, and the numbers between marks in its text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +23,8 @@ def computed_once(name: str, compute: Callable[[], Tensor]) -> Tensor:
         RUNS.mkdir(parents=True, exist_ok=True)
         torch.save(compute().clone(), path)
         print(name, flush=True)
-    return torch.load(path, weights_only=True)
+    kept: Tensor = torch.load(path, weights_only=True)
+    return kept
 
 
 def strip(rows: dict[str, Tensor], limits: tuple[float, float] = (-1, 1)) -> Figure:
@@ -87,7 +88,7 @@ def band_text(losses: Tensor) -> str:
     return least if least == largest else f"{least} to {largest}"
 
 
-def enumeration(items: list) -> str:
+def enumeration(items: Sequence[object]) -> str:
     """1, 5 and 20."""
     *first, last = (str(item) for item in items)
     return f"{', '.join(first)} and {last}" if first else last

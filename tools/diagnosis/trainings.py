@@ -1,6 +1,7 @@
 """The trainings behind docs/diagnosis.md, kept under runs/diagnosis."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,8 +12,17 @@ from minddpm_course.trainings import train_to_stops
 
 RUNS = Path(__file__).parents[2] / "runs/diagnosis"
 SEEDS = range(5)
-LESSON = {"steps": 150, "batch_size": 64, "learning_rate": 2.5e-3}  # the training cell of lesson 07
-PUBLISHED = {"steps": 18_000, "batch_size": 64, "learning_rate": 2.5e-3, "augment": jitter}
+LESSON: dict[str, Any] = {
+    "steps": 150,
+    "batch_size": 64,
+    "learning_rate": 2.5e-3,
+}  # the training cell of lesson 07
+PUBLISHED: dict[str, Any] = {
+    "steps": 18_000,
+    "batch_size": 64,
+    "learning_rate": 2.5e-3,
+    "augment": jitter,
+}
 IMAGES_A_MINUTE = 60 * 1_152_000 / 4_092  # of the published run, see minddpm/assets/README.md
 
 
@@ -26,7 +36,7 @@ def minute_path(minutes: int) -> Path:
     return RUNS / f"minutes_{minutes}.safetensors"
 
 
-def train_fresh(path: Path, stops: dict[int, Path], seed: int, **settings) -> None:
+def train_fresh(path: Path, stops: dict[int, Path], seed: int, **settings: Any) -> None:
     """Train a new U-Net on the digits; the seed fixes weights, order, times and noise."""
     images, _ = load_mnist("train")
     torch.manual_seed(seed)
