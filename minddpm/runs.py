@@ -57,8 +57,9 @@ FOLLOWS = {
         "labels_sha256",
         "labels",
         "label_names",
+        "classes",
     },
-    "labels_sha256": {"labels", "label_names", "start_sha256"},
+    "labels_sha256": {"labels", "label_names", "classes", "start_sha256"},
     "start_sha256": {"schedule_sha256"},
 }
 
