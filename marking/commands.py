@@ -74,6 +74,8 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
     print(f"\n{solved} of {len(rows)} solved, {points} of {counted(most, 'point')}")
     following = next(((path, row) for path, row in rows if not row.points), None)
     print(f"next: {following[1].exercise}, in {following[0]}" if following else "all done")
+    if course.after_progress is not None:
+        print(course.after_progress(rows))
     return 0
 
 
@@ -137,6 +139,23 @@ def add_default(
     parser.add_argument(name, default=value, help=f"{meaning} (default: %(default)s)", **kind)
 
 
+def with_course(
+    load_course: Callable[[], Course],
+    install: str,
+    run: Callable[[argparse.Namespace, Course], int],
+) -> Callable[[argparse.Namespace], int]:
+    """A command that loads the course when it runs, and says what to install if it cannot."""
+
+    @functools.wraps(run)
+    def run_with_course(options: argparse.Namespace) -> int:
+        try:
+            return run(options, load_course())
+        except ModuleNotFoundError as error:
+            raise ValueError(missing(error, install)) from error
+
+    return run_with_course
+
+
 def add_marking_commands(
     command: Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser],
     load_course: Callable[[], Course],
@@ -150,27 +169,15 @@ def add_marking_commands(
         install: the command that installs what the course needs, named if some of it is missing.
     """
 
-    def with_course(
-        run: Callable[[argparse.Namespace, Course], int],
-    ) -> Callable[[argparse.Namespace], int]:
-        @functools.wraps(run)
-        def run_with_course(options: argparse.Namespace) -> int:
-            try:
-                return run(options, load_course())
-            except ModuleNotFoundError as error:
-                raise ValueError(missing(error, install)) from error
-
-        return run_with_course
-
-    checker = command("check", with_course(run_check))
+    checker = command("check", with_course(load_course, install, run_check))
     checker.add_argument("notebook", type=Path, help="the notebook with your answers")
 
-    lister = command("progress", with_course(run_progress))
+    lister = command("progress", with_course(load_course, install, run_progress))
     lister.add_argument(
         "folder", type=Path, nargs="?", default=Path("exercises"), help="(default: %(default)s)"
     )
 
-    grader = command("grade", with_course(run_grade))
+    grader = command("grade", with_course(load_course, install, run_grade))
     grader.add_argument("submissions", type=Path, nargs="+", help="notebooks, folders, zips")
     grader.add_argument(
         "--out", type=Path, required=True, help="folder for grades.csv, class.html and feedback/"
@@ -193,7 +200,7 @@ def add_marking_commands(
     )
     grader.add_argument("--resume", action="store_true", help="continue with the grades in --out")
 
-    layer = command("nbgrader-course", with_course(run_nbgrader_course))
+    layer = command("nbgrader-course", with_course(load_course, install, run_nbgrader_course))
     layer.add_argument(
         "folder",
         type=Path,

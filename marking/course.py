@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from marking.exercise import Question, Stretch, function_of, lesson_of
+from marking.grades import Row
 from marking.outcome import Outcome
 from marking.validation import validate
 
@@ -50,6 +51,7 @@ class Course:
             file is reported.
         variables: the variable that holds an answer, where it is not called as the question is:
             {"predict": "prediction"} for questions named "LESSON.predict".
+        after_progress: what `progress` adds below its list, from the notebooks and their grades.
 
     Raises: ValueError for a question that cannot be asked, checked or graded, naming it.
     """
@@ -62,6 +64,7 @@ class Course:
     answers: tuple[str, ...] = ()
     answer_files: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    after_progress: Callable[[Sequence[tuple[Path, Row]]], str] | None = None
 
     def __post_init__(self) -> None:
         validate(self.bank, self.stretches, self.variable_of, self.draw_beside is not None)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,9 @@ import nbformat
 import minddpm
 from marking.commands import graded_here
 from marking.course import Course
+from marking.engine import NOT_WRITTEN
 from marking.exercise import Exercise, function_of, lesson_of
+from marking.grades import Row
 from minddpm import checks, noising, schedule
 from minddpm_course import answers
 from minddpm_course.bank import BANK
@@ -32,6 +34,8 @@ LIBRARY = Path(minddpm.__file__).parent
 ANSWERS = Path(answers.__file__)
 MANIFEST = "assembled.json"
 SECONDS = 600  # a package that takes longer to follow is given up
+NO_NOTEBOOK = "no notebook of this lesson"
+FROM_LIBRARY = "taken from the library"
 FUNCTIONS = tuple(name for name, question in BANK.items() if isinstance(question, Exercise))
 
 
@@ -49,12 +53,19 @@ class Part:
     question: str
     notebook: Path | None = None
     yours: bool = False
-    why: str = "not written yet"
+    why: str = NO_NOTEBOOK
 
     @property
     def room(self) -> str:
         """The room that it belongs to."""
         return ROOMS[lesson_of(self.question)]
+
+    @property
+    def owner(self) -> str:
+        """ "yours"; "failing" for what is written and does not work; else "borrowed"."""
+        if self.yours:
+            return "yours"
+        return "borrowed" if self.why in (NO_NOTEBOOK, NOT_WRITTEN, FROM_LIBRARY) else "failing"
 
 
 def parts_in(course: Course, folder: Path) -> list[Part]:
@@ -65,18 +76,60 @@ def parts_in(course: Course, folder: Path) -> list[Part]:
     notebooks = course.notebooks_in(folder)
     if not notebooks:
         raise FileNotFoundError(f"expected a folder with notebooks of exercises, got {folder}")
-    parts = {name: Part(name, why="no notebook of this lesson") for name in FUNCTIONS}
-    for notebook in notebooks:
-        cells = cells_of(notebook)
-        for row in graded_here(course, notebook).rows:
-            if row.exercise not in parts:
-                continue
-            why = f"{row.summary}: {row.mistake}" if row.mistake else row.summary
-            if borrows(cells, row.exercise):
-                why = "taken from the library"
-            yours = row.points > 0
-            parts[row.exercise] = Part(row.exercise, notebook, yours, "" if yours else why)
+    return parts_of((path, row) for path in notebooks for row in graded_here(course, path).rows)
+
+
+def parts_of(rows: Iterable[tuple[Path, Row]]) -> list[Part]:
+    """The functions of the package, from the grades of some notebooks."""
+    parts = {name: Part(name) for name in FUNCTIONS}
+    for notebook, row in rows:
+        if row.exercise not in parts:
+            continue
+        why = f"{row.summary}: {row.mistake}" if row.mistake else row.summary
+        if borrows(cells_of(notebook), row.exercise):
+            why = FROM_LIBRARY
+        yours = row.points > 0
+        parts[row.exercise] = Part(row.exercise, notebook, yours, "" if yours else why)
     return list(parts.values())
+
+
+def rooms(parts: Sequence[Part]) -> str:
+    """The rooms of a package: which functions in them are yours, failing or borrowed."""
+    lines = []
+    for room in ROOMS.values():
+        here = [part for part in parts if part.room == room]
+        for owner in ("yours", "failing", "borrowed"):
+            names = [
+                function_of(part.question) + (f" ({part.why})" if owner == "failing" else "")
+                for part in here
+                if part.owner == owner
+            ]
+            if names:
+                first = not lines or not any(line.startswith(f"{room} ") for line in lines)
+                lines.append(f"{room if first else '':<10} {owner:<9} {', '.join(names)}")
+    return "\n".join(lines)
+
+
+def next_command(parts: Sequence[Part], package: Path = Path("mine")) -> str:
+    """The command that comes next: assemble what is new, draw with it, train with it."""
+    if not any(part.yours for part in parts):
+        return "make lab  (solve an exercise first)"
+    now = {part.question: part.yours for part in parts}
+    try:
+        assembled = json.loads((package / MANIFEST).read_text(encoding="utf-8"))["passed"]
+    except (OSError, ValueError, KeyError):
+        assembled = None
+    if assembled != now:
+        return f"minddpm assemble --out {package}"
+    if all(now.values()):
+        return f"python -m {package.name} train --minutes 15"
+    return f"python -m {package.name} sample --out digits.png"
+
+
+def after_progress(rows: Sequence[tuple[Path, Row]]) -> str:
+    """What `progress` adds: the rooms, and the command that comes next."""
+    parts = parts_of(rows)
+    return f"\nYour package:\n{rooms(parts)}\n\nnext command: {next_command(parts)}"
 
 
 def borrows(cells: Sequence[str], question: str) -> bool:
@@ -102,11 +155,12 @@ def assemble(parts: Sequence[Part], out: Path) -> list[Part]:
         other files or changed ones.
     """
     check_place(out)
+    passed = {part.question: part.yours for part in parts}
     parts = [with_code(part) for part in parts]
     with tempfile.TemporaryDirectory(prefix="assembled-") as folder:
         trial = Path(folder) / out.name
         while True:
-            write_package(parts, trial)
+            write_package(parts, trial, passed)
             wrong = {found.question: found for found in followed(trial, steps=12)}
             if not wrong:
                 break
@@ -166,11 +220,13 @@ def with_code(part: Part) -> Part:
     return part
 
 
-def write_package(parts: Iterable[Part], out: Path) -> None:
+def write_package(parts: Iterable[Part], out: Path, passed: Mapping[str, bool]) -> None:
     """Write the library's files into a folder, with the student's functions joined in.
 
     A room in which something is hers is a folder: `yours.py` holds her functions as she wrote them,
     `__init__.py` the rest of the room, which calls them.
+
+    Args: passed, which answers passed their checks, for the manifest.
     """
     parts = list(parts)
     own: dict[str, list[Part]] = {}
@@ -194,8 +250,8 @@ def write_package(parts: Iterable[Part], out: Path) -> None:
         text = with_helpers(text).replace('prog="minddpm"', f'prog="python -m {out.name}"')
         write(target, relative(text, "." if target.parent == out else ".."))
     write(out / "README.md", contents(parts, out.name))
-    owners = {part.question: part.yours for part in parts}
-    write(out / MANIFEST, json.dumps({"yours": owners, "files": digests(out)}, indent=1))
+    manifest = {"passed": dict(passed), "files": digests(out)}
+    write(out / MANIFEST, json.dumps(manifest, indent=1))
 
 
 def write(path: Path, text: str) -> None:
@@ -261,7 +317,7 @@ def relative(text: str, dots: str) -> str:
 def contents(parts: Sequence[Part], name: str) -> str:
     """What is in a package: a table of its functions, and how to use it."""
     rows = "\n".join(
-        f"| {part.room} | {function_of(part.question)} | {owner(part)} |" for part in parts
+        f"| {part.room} | {function_of(part.question)} | {in_table(part)} |" for part in parts
     )
     count = sum(part.yours for part in parts)
     return f"""# {name}: a DDPM with {count} of your own functions
@@ -280,11 +336,11 @@ From the folder that holds `{name}/`:
 """
 
 
-def owner(part: Part) -> str:
+def in_table(part: Part) -> str:
     """Whose a function is, in a few words."""
     if part.yours:
         return f"yours, from {part.notebook.name if part.notebook else ''}"
-    return f"borrowed ({part.why})"
+    return f"borrowed: {part.why}"
 
 
 def followed(package: Path, *, steps: int | None = None) -> list[Departure]:

@@ -10,6 +10,7 @@ INSTALL = "pip install 'minddpm[course]'"
 @functools.cache
 def load_course() -> Course:
     """Load the bank and what draws; this imports matplotlib, so it waits until it is needed."""
+    from minddpm_course.assemble import after_progress
     from minddpm_course.bank import BANK, MODULES, STRETCHES
     from minddpm_course.pictures import draw_beside
 
@@ -22,4 +23,5 @@ def load_course() -> Course:
         answers=("minddpm",),
         answer_files=tuple(module.__name__.rpartition(".")[2] for module in MODULES),
         variables={"predict": "prediction"},
+        after_progress=after_progress,
     )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from marking.exercise import Case, Inputs
+from marking.outcome import Made
 
 
 def draw_betas(draw: Inputs, T: int) -> Tensor:
@@ -51,3 +52,10 @@ def bell_cases(draw: Inputs) -> Iterator[Case]:
         (row(0.5).float(), row(0.01).float(), row(-1.0).float(), row(2.0).float()),
     )
     yield Case("float64", tuple(draw.uniform(0.3, 2.0, 4).double() for _ in range(4)))
+
+
+def function(name: str, arguments: str, result: str, **tensors: Tensor) -> Made:
+    """A function to hand to an answer: what it returns is an expression of its arguments and of the
+    tensors.
+    """
+    return Made(name, "a function", f"def {name}({arguments}):\n    return {result}\n", tensors)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.outcome import Made
+from minddpm_course.bank.inputs import function
 from minddpm_course.pictures import curve, heat_map
 
 
@@ -248,6 +251,385 @@ join_skip = Exercise(
     ),
 )
 
+
+def convolution(draw: Inputs, name: str, c: int, k: int, side: int = 3):
+    """A convolution with random weights from c channels to k."""
+    weight = draw.normal(k, c, side, side) / (c * side**2) ** 0.5
+    call = f"F.conv2d(h, weight, bias, padding={side // 2})"
+    return function(name, "h", call, weight=weight, bias=draw.normal(k) / 2)
+
+
+def norm(draw: Inputs, name: str, c: int):
+    """A group norm of one group, with random weights."""
+    scale, shift = draw.uniform(0.5, 1.5, c), draw.normal(c) / 2
+    return function(name, "h", "F.group_norm(h, 1, scale, shift)", scale=scale, shift=shift)
+
+
+def block_parts(draw: Inputs, c: int, k: int, f: int):
+    """The parts of a residual block from c channels to k, told the time by f features."""
+    linear = {"weight": draw.normal(k, f), "bias": draw.normal(k) / 2}
+    alike = function("shortcut", "x", "x")
+    return (
+        norm(draw, "norm_in", c),
+        convolution(draw, "conv_in", c, k),
+        function("time", "features", "F.linear(features, weight, bias)", **linear),
+        norm(draw, "norm_out", k),
+        convolution(draw, "conv_out", k, k),
+        alike if c == k else convolution(draw, "shortcut", c, k, 1),
+    )
+
+
+def block_cases(draw: Inputs):
+    for what, b, c, k, h, w in (
+        ("as many channels as before", 2, 4, 4, 4, 5),
+        ("more channels", 3, 2, 4, 4, 4),
+        ("a batch of one", 1, 3, 2, 3, 5),
+    ):
+        yield Case(what, (draw.normal(b, c, h, w), draw.normal(b, 3), *block_parts(draw, c, k, 3)))
+
+
+def block(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    h = conv_in(F.silu(norm_in(x)))
+    h = h + time(time_features)[:, :, None, None]
+    return shortcut(x) + conv_out(F.silu(norm_out(h)))
+
+
+def without_shortcut(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    return block(x, time_features, norm_in, conv_in, time, norm_out, conv_out, lambda x: 0)
+
+
+def adds_x(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    return block(x, time_features, norm_in, conv_in, time, norm_out, conv_out, lambda x: x)
+
+
+def without_time(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    return shortcut(x) + conv_out(F.silu(norm_out(conv_in(F.silu(norm_in(x))))))
+
+
+def late_time(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    h = conv_out(F.silu(norm_out(conv_in(F.silu(norm_in(x))))))
+    return shortcut(x) + h + time(time_features)[:, :, None, None]
+
+
+def without_silu(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    h = conv_in(norm_in(x)) + time(time_features)[:, :, None, None]
+    return shortcut(x) + conv_out(norm_out(h))
+
+
+def silu_first(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    h = conv_in(norm_in(F.silu(x))) + time(time_features)[:, :, None, None]
+    return shortcut(x) + conv_out(norm_out(F.silu(h)))
+
+
+def normalised_shortcut(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    h = conv_in(F.silu(norm_in(x))) + time(time_features)[:, :, None, None]
+    return shortcut(norm_in(x)) + conv_out(F.silu(norm_out(h)))
+
+
+BLOCK = (
+    torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64),
+    torch.tensor([[1.0]], dtype=torch.float64),
+    function("norm_in", "h", "2 * h"),
+    function("conv_in", "h", "3 * h"),
+    function("time", "features", "features"),
+    function("norm_out", "h", "h"),
+    function("conv_out", "h", "h"),
+    function("shortcut", "x", "10 * x"),
+)
+AT_BLOCK = (
+    "for x = 0.5, one time feature of 1, a first norm that doubles, a first convolution that"
+    " triples, a shortcut that multiplies by 10, and all else left alone, it is {right}; yours is"
+    " {wrong}."
+)
+
+residual_block = Exercise(
+    "05.residual_block",
+    arguments=(
+        "x",
+        "time_features",
+        "norm_in",
+        "conv_in",
+        "time",
+        "norm_out",
+        "conv_out",
+        "shortcut",
+    ),
+    returns="norm, SiLU, convolution; the time added; norm, SiLU, convolution; plus the shortcut",
+    reference=block,
+    cases=block_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "no shortcut",
+            without_shortcut,
+            f"The shortcut is missing. Add shortcut(x) to the end of the chain: {AT_BLOCK}",
+            BLOCK,
+        ),
+        Mistake(
+            "x instead of the shortcut",
+            adds_x,
+            "You add x itself. Where the number of channels changes, only shortcut(x) fits, so add"
+            f" that: {AT_BLOCK}",
+            BLOCK,
+        ),
+        Mistake(
+            "the time is left out",
+            without_time,
+            f"The block is not told the time. Add it after the first convolution: {AT_BLOCK}",
+            BLOCK,
+        ),
+        Mistake(
+            "the time comes last",
+            late_time,
+            "You add the time after the second convolution. Add it after the first, so that the"
+            f" second can make use of it: {AT_BLOCK}",
+            BLOCK,
+        ),
+        Mistake(
+            "no SiLU",
+            without_silu,
+            "Both SiLUs are missing. Without them the chain is nearly linear, however many layers"
+            f" it has: {AT_BLOCK}",
+            BLOCK,
+        ),
+        Mistake(
+            "SiLU before the norm",
+            silu_first,
+            f"You apply SiLU before each norm. The norm comes first: {AT_BLOCK}",
+            BLOCK,
+        ),
+        Mistake(
+            "the shortcut starts after the norm",
+            normalised_shortcut,
+            f"Your shortcut starts after the norm. It takes x as it came: {AT_BLOCK}",
+            BLOCK,
+        ),
+    ),
+)
+
+
+BLOCKS = """{name} = [
+    lambda h, features, k=k: F.conv2d(h, weight[k]) + (features @ to[k])[:, :, None, None]
+    for k in range({levels})
+]
+"""
+HALVINGS = """downs = [lambda h: h]
+downs += [lambda h, k=k: scale[k] * F.avg_pool2d(h, 2) for k in range({levels} - 1)]
+"""
+DOUBLINGS = """ups = [
+    lambda h, k=k: scale[k] * F.interpolate(h, scale_factor=2) for k in range({levels} - 1)
+]
+ups += [lambda h: h]
+"""
+
+
+def network_parts(draw: Inputs, levels: int, c: int, f: int):
+    """The parts of a U-Net with c channels at each of its levels."""
+
+    def blocks(name: str, inputs: int) -> Made:
+        tensors = {
+            "weight": draw.normal(levels, c, inputs, 1, 1) / inputs**0.5,
+            "to": draw.normal(levels, f, c) / 2,
+        }
+        code = BLOCKS.format(name=name, levels=levels)
+        return Made(name, f"a list of {levels} functions", code, tensors)
+
+    def resize(name: str, code: str) -> Made:
+        scale = {"scale": draw.uniform(0.5, 1.5, levels)}
+        return Made(name, f"a list of {levels} functions", code.format(levels=levels), scale)
+
+    weight = draw.normal(c, c, 1, 1) / c**0.5
+    middle = "F.conv2d(h, weight) + features.sum(1)[:, None, None, None]"
+    return (
+        convolution(draw, "stem", 1, c),
+        resize("downs", HALVINGS),
+        blocks("encoder", c),
+        function("middle", "h, features", middle, weight=weight),
+        blocks("decoder", 2 * c),
+        resize("ups", DOUBLINGS),
+        convolution(draw, "out", c, 1),
+    )
+
+
+def network_cases(draw: Inputs):
+    for what, levels, b, side in (
+        ("two levels", 2, 2, 4),
+        ("three levels", 3, 3, 8),
+        ("one level", 1, 1, 3),
+    ):
+        parts = network_parts(draw, levels, 3, 2)
+        yield Case(what, (draw.normal(b, 1, side, side), draw.normal(b, 2), *parts))
+
+
+def network(x, time_features, stem, downs, encoder, middle, decoder, ups, out, *, joined=None):
+    """The way through a U-Net, its joins made in another way if asked."""
+    joined = joined or (lambda h, skip: torch.cat([h, skip], dim=1))
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = block(down(h), time_features)
+        skips.append(h)
+    h = middle(h, time_features)
+    for block, up in zip(decoder, ups):
+        h = up(block(joined(h, skips.pop()), time_features))
+    return out(h)
+
+
+def first_skips_first(x, time_features, stem, downs, encoder, middle, decoder, ups, out):
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = block(down(h), time_features)
+        skips.append(h)
+    h = middle(h, time_features)
+    for block, up, skip in zip(decoder, ups, skips):
+        h = up(block(torch.cat([h, skip], dim=1), time_features))
+    return out(h)
+
+
+def without_middle(x, features, stem, downs, encoder, middle, decoder, ups, out):
+    return network(x, features, stem, downs, encoder, lambda h, f: h, decoder, ups, out)
+
+
+def without_features(x, features, stem, downs, encoder, middle, decoder, ups, out):
+    return network(x, 0 * features, stem, downs, encoder, middle, decoder, ups, out)
+
+
+def skips_before_blocks(x, time_features, stem, downs, encoder, middle, decoder, ups, out):
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = down(h)
+        skips.append(h)
+        h = block(h, time_features)
+    h = middle(h, time_features)
+    for block, up in zip(decoder, ups):
+        h = up(block(torch.cat([h, skips.pop()], dim=1), time_features))
+    return out(h)
+
+
+def skips_left_in(x, features, stem, downs, encoder, middle, decoder, ups, out):
+    """Each join takes the deepest skip again."""
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = block(down(h), features)
+        skips.append(h)
+    h = middle(h, features)
+    for block, up in zip(decoder, ups):
+        h = up(block(torch.cat([h, skips[-1]], dim=1), features))
+    return out(h)
+
+
+NETWORK = (
+    torch.full((1, 1, 1, 1), 1.0, dtype=torch.float64),
+    torch.tensor([[1.0]], dtype=torch.float64),
+    function("stem", "x", "2 * x"),
+    Made("downs", "a list of one function", "downs = [lambda h: h]\n"),
+    Made("encoder", "a list of one function", "encoder = [lambda h, f: h + f[:, :, None, None]]\n"),
+    function("middle", "h, f", "10 * h + f[:, :, None, None]"),
+    Made(
+        "decoder",
+        "a list of one function",
+        "decoder = [lambda h, f: h[:, :1] + 100 * h[:, 1:] + f[:, :, None, None]]\n",
+    ),
+    Made("ups", "a list of one function", "ups = [lambda h: h]\n"),
+    function("out", "h", "h"),
+)
+AT_NETWORK = (
+    "for one pixel of 1, one time feature f = 1 and one level, with a stem that doubles, an encoder"
+    " that adds f, a middle that makes 10 h + f and a decoder that makes h + 100 skip + f, it is"
+    " {right}; yours is {wrong}."
+)
+TALL = (
+    torch.full((1, 1, 2, 2), 1.0, dtype=torch.float64),
+    torch.tensor([[1.0]], dtype=torch.float64),
+    function("stem", "x", "x"),
+    Made(
+        "downs", "a list of two functions", "downs = [lambda h: h, lambda h: F.avg_pool2d(h, 2)]\n"
+    ),
+    Made(
+        "encoder", "a list of two functions", "encoder = [lambda h, f: 2 * h, lambda h, f: 3 * h]\n"
+    ),
+    function("middle", "h, f", "h"),
+    Made(
+        "decoder",
+        "a list of two functions",
+        "decoder = 2 * [lambda h, f: h[:, :1] + 10 * h[:, 1:]]\n",
+    ),
+    Made(
+        "ups",
+        "a list of two functions",
+        "ups = [lambda h: F.interpolate(h, scale_factor=2), lambda h: h]\n",
+    ),
+    function("out", "h", "h.mean((2, 3), keepdim=True)"),
+)
+AT_TALL = (
+    "for four pixels of 1 and two levels, whose encoders double and triple and whose decoders make"
+    " h + 10 skip, it is {right}; yours is {wrong}."
+)
+
+unet_forward = Exercise(
+    "05.unet_forward",
+    arguments=(
+        "x",
+        "time_features",
+        "stem",
+        "downs",
+        "encoder",
+        "middle",
+        "decoder",
+        "ups",
+        "out",
+    ),
+    returns="the network's output, the shape of x",
+    reference=network,
+    cases=network_cases,
+    points=4,
+    mistakes=(
+        Mistake(
+            "the finest skip is used first",
+            first_skips_first,
+            "You join the finest skip first. The decoder starts where the encoder ended, at the"
+            f" coarsest, so the last skip comes first: {AT_TALL}",
+            TALL,
+        ),
+        Mistake(
+            "the coarsest skip each time",
+            skips_left_in,
+            "You join the coarsest skip at every level. Each skip is used once, at its own level:"
+            f" {AT_TALL}",
+            TALL,
+        ),
+        Mistake(
+            "the middle is left out",
+            without_middle,
+            f"The middle is missing between encoder and decoder: {AT_NETWORK}",
+            NETWORK,
+        ),
+        Mistake(
+            "the time is left out",
+            without_features,
+            f"Your blocks are not told the time. Each takes time_features too: {AT_NETWORK}",
+            NETWORK,
+        ),
+        Mistake(
+            "skips from before the block",
+            skips_before_blocks,
+            f"Your skips leave before the block of their level. They leave after it: {AT_NETWORK}",
+            NETWORK,
+        ),
+        Mistake(
+            "skip first",
+            lambda *args: network(*args, joined=lambda h, skip: torch.cat([skip, h], dim=1)),
+            f"You put the skip before h. As in join_skip, h comes first: {AT_NETWORK}",
+            NETWORK,
+        ),
+        Mistake(
+            "added instead of joined",
+            lambda *args: network(*args, joined=lambda h, skip: h + skip),
+            f"You add the skip to h. Put them side by side as channels: {AT_NETWORK}",
+            NETWORK,
+        ),
+    ),
+)
+
 by_hand = HandNumber(
     "05.by_hand",
     values=lambda draw: {"c": 8 * draw.integer(2, 9), "k": 8 * draw.integer(2, 9) + 4},
@@ -322,4 +704,12 @@ STRETCH = Stretch(
     Picture((64,), curve("time t", "likeness")),
 )
 
-QUESTIONS = (timestep_embedding, add_time, join_skip, by_hand, predict)
+QUESTIONS = (
+    timestep_embedding,
+    add_time,
+    join_skip,
+    by_hand,
+    predict,
+    residual_block,
+    unet_forward,
+)

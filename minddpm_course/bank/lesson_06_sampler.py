@@ -7,7 +7,8 @@ import math
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
-from minddpm_course.bank.inputs import draw_betas, pixel
+from marking.outcome import Made
+from minddpm_course.bank.inputs import draw_betas, function, pixel
 from minddpm_course.pictures import curve
 
 
@@ -194,6 +195,135 @@ steps = Exercise(
     ),
 )
 
+NETWORK = """def model(x_t, t):
+    if not isinstance(t, torch.Tensor) or t.shape != x_t.shape[:1]:
+        raise TypeError("the network takes t as a tensor of shape (b,), one time for each image")
+    return 0.3 * x_t + t[:, None, None, None] / 10 * pattern
+"""
+
+
+def tiny_network(pattern: torch.Tensor) -> Made:
+    """A network for images of the pattern's shape; like a real one, it refuses a number as t."""
+    return Made("model", "a network", NETWORK, {"pattern": pattern})
+
+
+def loop_cases(draw: Inputs):
+    for what, T, shape in (
+        ("a few steps", draw.integer(3, 6), (2, 1, 3, 4)),
+        ("one step", 1, (1, 1, 3, 3)),
+        ("two steps", 2, (3, 1, 2, 2)),
+    ):
+        keep, move = draw.decimal(0.7, 0.95), draw.decimal(0.1, 0.4)
+        step = function(
+            "step",
+            "x_t, predicted_noise, t",
+            f"{keep} * x_t - {move} * predicted_noise + 0.01 * t",
+        )
+        yield Case(what, (tiny_network(draw.normal(*shape[1:])), draw.normal(*shape), T, step))
+
+
+def loop(model, x_T, T, step, *, times=None):
+    """The sampling loop, over other times if asked."""
+    x = x_T
+    for t in range(T, 0, -1) if times is None else times(T):
+        x = step(x, model(x, torch.full((len(x),), t)), t)
+    return x
+
+
+def always_from_the_noise(model, x_T, T, step):
+    x = x_T
+    for t in range(T, 0, -1):
+        x = step(x, model(x_T, torch.full((len(x),), t)), t)
+    return x
+
+
+def starts_again(model, x_T, T, step):
+    for t in range(T, 0, -1):
+        x = step(x_T, model(x_T, torch.full((len(x_T),), t)), t)
+    return x
+
+
+def always_at_the_end(model, x_T, T, step):
+    x = x_T
+    for t in range(T, 0, -1):
+        x = step(x, model(x, torch.full((len(x),), T)), t)
+    return x
+
+
+def without_steps(model, x_T, T, step):
+    x = x_T
+    for t in range(T, 0, -1):
+        x = x - model(x, torch.full((len(x),), t))
+    return x
+
+
+LOOP = (
+    tiny_network(torch.ones(1, 1, 1, dtype=torch.float64)),
+    pixel(1.0),
+    3,
+    function("step", "x_t, predicted_noise, t", "x_t - predicted_noise / 2 + t"),
+)
+AT_LOOP = (
+    "for a pixel of 1, T = 3, a network that predicts 0.3 x_t + t / 10 and a step that makes x_t -"
+    " predicted_noise / 2 + t, it is {right}; yours is {wrong}."
+)
+
+sample = Exercise(
+    "06.sample",
+    arguments=("model", "x_T", "T", "step"),
+    returns="x_0, the shape of x_T",
+    reference=loop,
+    cases=loop_cases,
+    points=3,
+    mistakes=(
+        Mistake(
+            "from 1 up",
+            lambda *args: loop(*args, times=lambda T: range(1, T + 1)),
+            f"Your loop goes up. The noise is at T, so start there and count down: {AT_LOOP}",
+            LOOP,
+        ),
+        Mistake(
+            "counted from 0",
+            lambda *args: loop(*args, times=lambda T: range(T - 1, -1, -1)),
+            f"Your loop visits T - 1 to 0, as array indices go. The times are T to 1: {AT_LOOP}",
+            LOOP,
+        ),
+        Mistake(
+            "the last step is left out",
+            lambda *args: loop(*args, times=lambda T: range(T, 1, -1)),
+            f"Your loop stops before t = 1. A range ends before its second number: {AT_LOOP}",
+            LOOP,
+        ),
+        Mistake(
+            "the network always sees the pure noise",
+            always_from_the_noise,
+            "Your network is shown x_T at each step. Show it the image that you hold now:"
+            f" {AT_LOOP}",
+            LOOP,
+        ),
+        Mistake(
+            "each step starts again",
+            starts_again,
+            "Each of your steps starts from x_T again. It starts from what the step before it made:"
+            f" {AT_LOOP}",
+            LOOP,
+        ),
+        Mistake(
+            "the network is always told T",
+            always_at_the_end,
+            f"Your network is told T at each step. Tell it the time t of the image: {AT_LOOP}",
+            LOOP,
+        ),
+        Mistake(
+            "the prediction is taken off whole",
+            without_steps,
+            "You subtract the predicted noise and never call step. A step takes off only a part of"
+            f" it: {AT_LOOP}",
+            LOOP,
+        ),
+    ),
+)
+
 by_hand = HandNumber(
     "06.by_hand",
     values=lambda draw: {
@@ -293,4 +423,4 @@ STRETCH = Stretch(
     ),
 )
 
-QUESTIONS = (reverse_step, steps, by_hand, predict)
+QUESTIONS = (reverse_step, steps, by_hand, predict, sample)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.outcome import Made
 from minddpm_course.bank.inputs import draw_betas, each, pixel, row
 from minddpm_course.pictures import curve
 
@@ -113,6 +114,141 @@ training_pair = Exercise(
             "Your levels are broadcast along the last axis, the columns. Give them the shape (b,"
             " 1, 1, 1): " + AT_TWO,
             TWO,
+        ),
+    ),
+)
+
+
+NETWORK = """class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, x_t, t):
+        return self.weight * x_t + self.bias * t[:, None, None, None]
+
+
+model = Network()
+model.weight.grad, model.bias.grad = left  # from a step before
+"""
+OPTIMIZER = "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)\n"
+
+
+def trainable(weight: torch.Tensor, bias: torch.Tensor, left: torch.Tensor) -> tuple[Made, Made]:
+    """A network of two weights, with gradients left over from a step before, and its optimizer."""
+    tensors = {"weight": weight, "bias": bias, "left": left}
+    look = "torch.cat([model.weight, model.bias])"
+    model = Made("model", "a network of two weights", NETWORK, tensors, look)
+    return model, Made("optimizer", "its optimizer", OPTIMIZER)
+
+
+def step_cases(draw: Inputs):
+    for what, times, shape in (
+        ("a batch", [2, 5, 3], (3, 1, 4, 5)),
+        ("t = 1 and t = T", [1, 7], (2, 1, 3, 4)),
+        ("a batch of one", [4], (1, 1, 5, 5)),
+    ):
+        parts = trainable(draw.normal(1), draw.normal(1) / 10, draw.normal(2, 1))
+        x_0, noise = draw.normal(*shape).clamp(-1, 1), draw.normal(*shape)
+        levels = (1 - draw_betas(draw, 7)).cumprod(0)
+        yield Case(what, (*parts, x_0, levels, torch.tensor(times), noise))
+
+
+def gradient_step(
+    model, optimizer, x_0, alpha_bars, t, noise, *, fresh=True, target=None, step=True, mean=True
+):
+    """One step of training, with parts that a mistake may replace."""
+    error = model(noisy(x_0, alpha_bars[t - 1], noise), t) - (noise if target is None else target)
+    loss = error.square().mean() if mean else error.square().sum()
+    if fresh:
+        optimizer.zero_grad()
+    loss.backward()
+    if step:
+        optimizer.step()
+    return loss
+
+
+def clean_target(model, optimizer, x_0, alpha_bars, t, noise):
+    return gradient_step(model, optimizer, x_0, alpha_bars, t, noise, target=x_0)
+
+
+def cleared_too_late(model, optimizer, x_0, alpha_bars, t, noise):
+    loss = gradient_step(model, optimizer, x_0, alpha_bars, t, noise, step=False)
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss
+
+
+def loss_afterwards(model, optimizer, x_0, alpha_bars, t, noise):
+    gradient_step(model, optimizer, x_0, alpha_bars, t, noise)
+    error = model(noisy(x_0, alpha_bars[t - 1], noise), t) - noise
+    return error.square().mean()
+
+
+def clean_input(model, optimizer, x_0, alpha_bars, t, noise):
+    return gradient_step(model, optimizer, x_0, torch.ones_like(alpha_bars), t, noise)
+
+
+STEP = (
+    *trainable(row(0.5), row(0.1), row(1.0, 1.0).reshape(2, 1)),
+    pixel(0.8),
+    LEVELS,
+    torch.tensor([2]),
+    pixel(0.3),
+)
+AT_STEP = (
+    "for a network that predicts 0.5 x_t + 0.1 t, with gradients of 1 left from the step before,"
+    " one pixel of 0.8 with noise 0.3 at t = 2 of the alpha_bars 0.81, 0.49, 0.25, and SGD with a"
+    " rate of 0.1, the loss and the new weights are {right}; yours {wrong}."
+)
+
+train_step = Exercise(
+    "07.train_step",
+    arguments=("model", "optimizer", "x_0", "alpha_bars", "t", "noise"),
+    returns="the loss, a number; the network's weights after the step are compared as well",
+    reference=gradient_step,
+    cases=step_cases,
+    points=4,
+    mistakes=(
+        Mistake(
+            "old gradients are kept",
+            lambda *args: gradient_step(*args, fresh=False),
+            "You never clear the gradients, so those of the steps before are added to these. Call"
+            f" optimizer.zero_grad() before backward: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "no step is taken",
+            lambda *args: gradient_step(*args, step=False),
+            f"The weights stay as they were. Call optimizer.step() after backward: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the gradients are cleared before the step",
+            cleared_too_late,
+            "You clear the gradients between backward and step, so that nothing is left to step"
+            f" along: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the clean image is the target",
+            clean_target,
+            f"You compare with the clean image. The network predicts the noise: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the input is the clean image",
+            clean_input,
+            f"The network is shown the clean image. Show it x_t: {AT_STEP}",
+            STEP,
+        ),
+        Mistake(
+            "the loss after the step",
+            loss_afterwards,
+            "You return the loss after the step, for which the network has to be called again."
+            f" Return the loss from which the gradients come: {AT_STEP}",
+            STEP,
         ),
     ),
 )
@@ -274,4 +410,4 @@ STRETCH = Stretch(
     Picture((LOSSES, 0.95), curve("step", "loss")),
 )
 
-QUESTIONS = (training_pair, ema_update, by_hand, predict)
+QUESTIONS = (training_pair, ema_update, by_hand, predict, train_step)

@@ -181,6 +181,95 @@ print("\n".join(lines))
 # %% [markdown]
 # A loss that is known before training is a test. If the first one that you see is another, look for the mistake before you train. The second line shows what one such mistake looks like.
 #
+# ## 6. One residual block
+#
+# The networks above have convolutions alone. A real U-Net is built of residual blocks. Write the way through one. You are given its parts, each as a function: `norm_in`, `conv_in`, `time`, `norm_out`,
+# `conv_out` and `shortcut`. `x` has the shape `(b, c, height, width)`, and `time_features` the shape `(b, f)`; `time` turns them into `(b, k)`, one number for each channel
+# that `conv_in` makes. Return the shape `(b, k, height, width)`.
+#
+# **In words.** Twice the same: normalise, bend with SiLU, convolve. Between the two, add the time to each channel, as in exercise 2. In the end, lay what went through the shortcut over what went through the chain.
+#
+# <details><summary>Hint</summary>
+#
+# Follow the shapes. `conv_in` may change the number of channels, so the time, and the input itself, fit only at certain places. PyTorch has SiLU as <code>F.silu</code>.
+# </details>
+
+
+# %%
+def residual_block(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    ### BEGIN SOLUTION
+    h = conv_in(F.silu(norm_in(x)))  # (b, k, height, width)
+    h = add_time(h, time(time_features))
+    h = conv_out(F.silu(norm_out(h)))
+    return shortcut(x) + h
+    ### END SOLUTION
+
+
+# %%
+check("05.residual_block", residual_block)
+
+# %% [markdown]
+# Why add the input at all? Below, 20 blocks in a row, each with random weights, once with the shortcut and once without. The numbers say how strongly the image that comes out
+# still depends on one pixel of the image that goes in.
+
+
+# %%
+def twenty_blocks(x, shortcut):
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(20):
+        weights = [torch.randn(4, 4, 3, 3, generator=generator) / 6 for _ in range(2)]
+        convolutions = [lambda h, w=w: F.conv2d(h, w, padding=1) for w in weights]
+        norm, no_time = (lambda h: F.group_norm(h, 1)), (lambda features: features)
+        x = residual_block(x, torch.zeros(1, 4), norm, convolutions[0], no_time, norm, convolutions[1], shortcut)
+    return x
+
+
+image = torch.randn(1, 4, 28, 28, generator=torch.Generator().manual_seed(6), requires_grad=True)
+lines = []
+for word, shortcut in (("with the shortcut", lambda x: x), ("without it", lambda x: 0)):
+    (slope,) = torch.autograd.grad(twenty_blocks(image, shortcut)[0, 0, 14, 14], image)
+    lines.append(f"{word}: slope at the pixel itself {slope[0, 0, 14, 14].abs():.4f}, elsewhere on average {slope.abs().mean():.4f}")
+print("\n".join(lines))
+
+# %% [markdown]
+# With the shortcut, the pixel itself has by far the strongest say, and a gradient finds its way back through all 20 blocks. Without it, the pixel is one among many.
+#
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [The derivation](../notebooks/05_unet.ipynb).
+#
+# ## 7. All the way through
+#
+# Now the whole network, from given parts. `stem` and `out` are functions of an image. `downs`, `encoder`, `decoder` and `ups` are lists with one function for each level: those of `encoder` and `decoder` are blocks, called
+# with the maps and `time_features`, as `middle` is; those of `downs` and `ups` change the size of the maps. `downs[0]` and the last of `ups` leave it as it is. `x` has the shape `(b, 1, height, width)`. Return the same shape.
+#
+# **In words.** Go in through the stem. At each level on the way down, first change the size, then run the block, and keep a copy of what comes out. Cross the middle. On the way up, the latest copy that is left comes first: join it to what you
+# hold, run the block, then change the size. Go out.
+#
+# <details><summary>Hint</summary>
+#
+# The copies make a pile. What is laid on it last is taken off first. Print the shapes at each level once: a join works only where height and width agree.
+# </details>
+
+
+# %%
+def unet_forward(x, time_features, stem, downs, encoder, middle, decoder, ups, out):
+    ### BEGIN SOLUTION
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = block(down(h), time_features)
+        skips.append(h)
+    h = middle(h, time_features)
+    for block, up in zip(decoder, ups):
+        h = up(block(join_skip(h, skips.pop()), time_features))
+    return out(h)
+    ### END SOLUTION
+
+
+# %%
+check("05.unet_forward", unet_forward)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [Rebuild it](../notebooks/05_unet.ipynb).
+#
 # ## Stretch: which times look alike
 #
 # Not graded. How much is the embedding of each time like that of $t = 500$? Return the inner product of the two, divided by `dim / 2`, for $t = 1, \ldots, 1000$: the shape

@@ -136,6 +136,48 @@ print("\n\n".join(seen))
 # %% [markdown]
 # A screen shows levels below 0 as black and levels above 255 as white. What is left of the grain is a level or two. A histogram of the background would give the mistake away; your eye does not.
 #
+# ## 4. The loop
+#
+# The cell above had a loop around your step. Write it yourself, for any network and any step. `model` is the network: call it with the image that you hold and its times, an integer tensor of the shape `(b,)`, and it returns the predicted noise. `step`
+# is called with the image, the predicted noise and `t` as one integer, and returns the image one time earlier. `x_T` has the shape `(b, 1, height, width)`, and `T` is the number of steps. Return $\mathbf{x}_0$.
+#
+# **In words.** Hold the noise. At each time, from the noisiest down, ask the network what is noise in the image that you hold, and let the step bring you one time back. Return what you hold in the end.
+#
+# <details><summary>Hint</summary>
+#
+# You have the order of the times already. The network wants to know the time of each image of the batch, and here they are all the same: <code>torch.full</code> makes such a tensor.
+# </details>
+
+
+# %%
+def sample(model, x_T, T, step):
+    ### BEGIN SOLUTION
+    x_t = x_T
+    for t in steps(T):
+        predicted_noise = model(x_t, torch.full((len(x_t),), t))
+        x_t = step(x_t, predicted_noise, t)
+    return x_t
+    ### END SOLUTION
+
+
+# %%
+check("06.sample", sample)
+
+# %% [markdown]
+# Here it is with your step and the perfect network for the picture above. It is the whole algorithm 2 of the paper, and all of it is yours.
+
+
+# %%
+def perfect_network(x_t, t):
+    left = level[t][:, None, None, None]
+    return (x_t - left.sqrt() * picture) / (1 - left).sqrt()
+
+
+torch.manual_seed(6)
+drawn = sample(perfect_network, torch.randn_like(picture), 1000, lambda x_t, predicted, t: reverse_step(x_t, predicted, t, betas, torch.randn_like(x_t)))
+print(grey(drawn))
+
+# %% [markdown]
 # Solved? Compare with the [solution](../solutions/06_sampler.ipynb), or go back to [Mistakes people make](../notebooks/06_sampler.ipynb).
 #
 # ## Stretch: how the samples find their spread

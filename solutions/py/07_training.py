@@ -134,6 +134,61 @@ check("07.ema_update", ema_update)
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [Rebuild it](../notebooks/07_training.ipynb).
 #
+# ## 5. One step of training
+#
+# Put it together: one step of algorithm 1. `model` is the network, called with noisy images and their times, `optimizer` holds its weights. `x_0`, `alpha_bars`, `t` and `noise` are as in exercise 1. Change the weights by one step of the optimizer, and return
+# the loss from which its gradients came.
+#
+# **In words.** Make question and answer. Let the network answer, and take the mean of the squared errors over everything. Forget the gradients of earlier steps, work out those of this loss, and let the optimizer move the weights along them.
+#
+# <details><summary>Hint</summary>
+#
+# An optimizer has two methods that you need, and a loss has one. PyTorch adds new gradients to old ones, so the order of the three matters. The check looks at the weights after your step.
+# </details>
+
+
+# %%
+def train_step(model, optimizer, x_0, alpha_bars, t, noise):
+    ### BEGIN SOLUTION
+    x_t, target = training_pair(x_0, alpha_bars, t, noise)
+    loss = (model(x_t, t) - target).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+    ### END SOLUTION
+
+
+# %%
+check("07.train_step", train_step)
+
+# %% [markdown]
+# Does it learn? Here is the network of exercise 2 again, one weight for each $t$, now trained by your step. The last column is the best weight there is: $\sqrt{1 - \bar{\alpha}_t} / (0.25\, \bar{\alpha}_t + 1 - \bar{\alpha}_t)$.
+
+
+# %%
+class OneWeight(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1000))
+
+    def forward(self, x_t, t):
+        return self.weight[t - 1][:, None, None, None] * x_t
+
+
+torch.manual_seed(8)
+network = OneWeight()
+optimizer = torch.optim.SGD(network.parameters(), lr=50.0)
+for _ in range(300):
+    times = torch.randint(1, 1001, (1000,))
+    train_step(network, optimizer, images, alpha_bars, times, torch.randn_like(images))
+best = (1 - alpha_bars).sqrt() / (0.25 * alpha_bars + 1 - alpha_bars)
+lines = [f"t = {t:>4}: learnt {network.weight[t - 1].item():.2f}, best {best[t - 1].item():.2f}" for t in (50, 200, 500, 1000)]
+print("\n".join(lines))
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [Rebuild it](../notebooks/07_training.ipynb).
+#
 # ## Stretch: an average that forgets its start
 #
 # Not graded. Smooth the noisy loss of a training run. `values` has the shape `(n,)`. The average starts at the first value, and that is the first entry of your result. Each later value is one update, counted

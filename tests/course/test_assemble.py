@@ -191,7 +191,7 @@ def test_what_passes_its_check_but_cannot_be_trained_with_is_borrowed(tmp_path):
 def test_a_package_is_only_replaced_where_nothing_is_lost(tmp_path):
     borrowed = [replace(part, yours=False, why="not written yet") for part in PASSED]
     out = tmp_path / "mine"
-    write_package(borrowed, out)
+    write_package(borrowed, out, {})
     assemble(borrowed, out)
     (out / "posterior.py").write_text("# mine now\n")
     with pytest.raises(FileExistsError, match="posterior.py was changed since it was assembled"):
@@ -210,7 +210,7 @@ def test_a_package_is_only_replaced_where_nothing_is_lost(tmp_path):
 def test_a_package_of_another_name(tmp_path):
     out = tmp_path / "ada_ddpm"
     assemble([part for part in PASSED if part.question.startswith("03")], out)
-    assert json.loads((out / "assembled.json").read_text())["yours"] == {
+    assert json.loads((out / "assembled.json").read_text())["passed"] == {
         name: True for name in FUNCTIONS if name.startswith("03")
     }
     assert "python -m ada_ddpm" in (out / "__main__.py").read_text()

@@ -14,7 +14,6 @@ from algebra import BANK
 from quadratics import COURSE, HEAD, solved
 
 from hostile import as_notebook
-
 from marking import intake
 from marking.grader import grade
 from marking.report import write_report
