@@ -4,20 +4,22 @@ is a known one.
 
 from __future__ import annotations
 
-import reprlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from marking.cells import DID_NOT_RUN
 from marking.diagnosis import comparison, expected, explain, known_mistake, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
-from marking.outcome import Outcome, copied, same
+from marking.outcome import Outcome, copied, in_the_form_of, number_of, same, shown
 
 SECONDS = 20  # a check that takes longer says so
 NOT_WRITTEN = "not written yet"
+ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
     return judge_choice(question, answer)
 
 
+@np.errstate(all="ignore")  # a student may have made errors of overflows
 def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     """Call the answer on every case, and once more on the first."""
     cases = list(exercise.cases(Inputs(seed)))
@@ -67,12 +70,14 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     outcomes: list[Outcome] = []
     problems: list[str] = []
     for case in [*cases, cases[0]]:
-        outcome = call([copied(arg) for arg in case.args])
-        if outcome.error_name == "Slow" or time.perf_counter() - started > SECONDS:
+        got = call([copied(arg) for arg in case.args])
+        if got.error_name in ENDED or time.perf_counter() - started > SECONDS:
             calls = f"a check calls the function {len(cases) + 1} times"
-            return failed(exercise, outcome.error or f"it took over {SECONDS} s; {calls}")
+            return failed(exercise, got.error or f"it took over {SECONDS} s; {calls}")
+        wanted = expected(exercise, case)
+        outcome = in_the_form_of(wanted, got, exercise.tolerance)
         outcomes.append(outcome)
-        problems.append(problem_of(exercise, expected(exercise, case), outcome))
+        problems.append(problem_of(exercise, wanted, outcome))
         if outcome.error_name == "NotImplementedError":
             return unwritten(exercise)
     *outcomes, again = outcomes
@@ -123,9 +128,9 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
     if answer is None or answer is ...:
         return unwritten(question)
     try:
-        number = float(answer)
-    except (TypeError, ValueError, OverflowError):
-        return failed(question, f"expected a number, got {reprlib.repr(answer)}")
+        number = number_of(answer)
+    except Exception:  # of whatever object the answer is
+        return failed(question, f"expected a number, got {shown(answer)}")
     if not student.strip():
         return failed(question, "the values depend on your name, and no name is given")
     values = question.values_for(student)
@@ -142,12 +147,14 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
 
 def judge_choice(question: Choice, answer: Any) -> Verdict:
     """Reply to a prediction."""
-    if answer is None or answer is ... or answer == "":
+    if answer is None or answer is ...:
         return unwritten(question)
-    letter = str(answer).strip().upper()
+    letter = answer.strip(" \t\n.:()'\"").upper() if isinstance(answer, str) else "no letter"
+    if not letter:
+        return unwritten(question)
     if letter not in question.options:
         letters = ", ".join(question.options)
-        return failed(question, f"expected one of {letters}, got {reprlib.repr(answer)}")
+        return failed(question, f"expected one of {letters}, got {shown(answer)}")
     reply = question.replies.get(letter, "")
     if letter == question.right:
         return Verdict(True, f"{question.name}: right. {reply}", summary="right")
