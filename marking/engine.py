@@ -15,7 +15,7 @@ from torch import Tensor
 from marking.cells import DID_NOT_RUN
 from marking.diagnosis import comparison, expected, explain, known_mistake, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
-from marking.outcome import Outcome, copied, in_the_form_of, number_of, same, shown
+from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
 
 SECONDS = 20  # a check that takes longer says so
 NOT_WRITTEN = "not written yet"
@@ -129,8 +129,8 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         return unwritten(question)
     try:
         number = number_of(answer)
-    except Exception:  # of whatever object the answer is
-        return failed(question, f"expected a number, got {shown(answer)}")
+    except NotNumbers as reason:
+        return failed(question, str(reason))
     if not student.strip():
         return failed(question, "the values depend on your name, and no name is given")
     values = question.values_for(student)

@@ -5,7 +5,6 @@ processes.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import linecache
 import reprlib
 import signal
@@ -26,10 +25,17 @@ from torch import Tensor
 
 Array = npt.NDArray[Any]
 SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where sizes do not fit
-MOST = 2**21  # numbers in a result
+MOST = 2**20  # numbers in a result
 MOST_ARRAYS = 2**16
 DEEPEST = 8  # dimensions of a result
 LONGEST = 500  # characters of an error
+
+
+class Slow(BaseException):
+    """A call has used up its time."""
+
+
+INTERRUPTIONS = (Slow, KeyboardInterrupt)  # not an answer's own doing
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,9 @@ def error_in_words(error: BaseException) -> str:
     """The type and the message of an error, which may be unable to say it."""
     try:
         message = str(error)
-    except Exception:
+    except INTERRUPTIONS:
+        raise
+    except BaseException:
         message = "its message cannot be shown"
     name = "" if isinstance(error, NotNumbers) else f"{type(error).__name__}: "
     return f"{name}{message}"[:LONGEST]
@@ -74,7 +82,9 @@ def shown(value: Any) -> str:
     """A value as a student reads it in a message, whatever it is."""
     try:
         return reprlib.repr(value)
-    except Exception:
+    except INTERRUPTIONS:
+        raise
+    except BaseException:
         return f"an object of type {type(value).__name__}"
 
 
@@ -110,7 +120,7 @@ def outcome_of(
             result = (function() if makes_callables(function) else function)(*args)
             value, several = arrays_of(result)  # here, because a generator runs only now
         return Outcome(value, several, changed=changed_places(kept, args))
-    except (Slow, KeyboardInterrupt):
+    except INTERRUPTIONS:
         raise
     except BaseException as error:  # whatever an answer raises is its outcome, SystemExit included
         kind = TypeError if isinstance(error, NotNumbers) else type(error)
@@ -130,10 +140,6 @@ def uncompiled() -> AbstractContextManager[Any]:
         stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
         return stance
     return contextlib.nullcontext()  # torch.compile is not in use, or is older than stances
-
-
-class Slow(BaseException):
-    """A call has used up its time."""
 
 
 @contextlib.contextmanager
@@ -190,18 +196,17 @@ def arrays_of(result: Any) -> tuple[tuple[Array, ...], bool]:
     return tuple(arrays), True
 
 
-def entries_of(value: Any) -> list[Any] | None:
+def entries_of(value: Any) -> Iterator[Any] | None:
     """The entries of a list, an iterator or whatever else has them in an order; None for a single
-    thing. An iterator is used up.
+    thing.
     """
     if isinstance(value, np.ndarray):
-        return list(value) if value.dtype.kind == "O" and value.ndim else None
+        return iter(value) if value.dtype.kind == "O" and value.ndim else None
     single = isinstance(value, (Tensor, np.generic, str, bytes, bytearray, Mapping, Set, type))
     kind = type(value)
     if single or hasattr(kind, "__array__") or not hasattr(kind, "__iter__"):
         return None
-    entries = list(itertools.islice(iter(value), MOST + 1))
-    limit_size(len(entries))
+    entries: Iterator[Any] = iter(value)
     return entries
 
 
@@ -274,16 +279,16 @@ def limit_size(count: int) -> None:
         raise NotNumbers(f"expected at most {MOST:,} numbers, got more")
 
 
-def arrays_in(entries: Sequence[Any], depth: int) -> list[Array]:
-    """Each entry of a list as an array."""
+def arrays_in(entries: Iterator[Any], depth: int) -> list[Array]:
+    """Each entry as an array, at once: a generator may go on working on what it has yielded."""
     if depth > DEEPEST:
         raise NotNumbers(f"expected lists that are nested at most {DEEPEST} deep")
     arrays = []
-    left = MOST
+    count = 0
     for entry in entries:
-        array = array_of(entry, depth)
-        left -= array.size
-        limit_size(MOST - left)
+        array = array_of(entry, depth).copy()
+        count += max(array.size, 1)
+        limit_size(count)
         arrays.append(array)
     return arrays
 
@@ -298,13 +303,16 @@ def joined(arrays: Sequence[Array]) -> Array:
 def number_of(answer: Any) -> float:
     """A number that was worked out by hand, whether it is written as a number, a tensor or text.
 
-    Raises: TypeError, ValueError or whatever else the object raises where it is no such number.
+    Raises: NotNumbers where it is no such number.
     """
-    if isinstance(answer, str):
-        return float(answer)
-    array = array_of(answer)
+    try:
+        array = np.asarray(float(answer)) if isinstance(answer, str) else array_of(answer)
+    except INTERRUPTIONS:
+        raise
+    except BaseException:  # whatever the object raises, SystemExit included
+        array = np.empty(0)
     if array.size != 1:
-        raise NotNumbers(f"expected one number, got {array.size}")
+        raise NotNumbers(f"expected a number, got {shown(answer)}")
     return float(array.reshape(()))
 
 

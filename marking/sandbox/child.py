@@ -27,7 +27,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
 from cells import DID_NOT_RUN, Definitions
-from outcome import Slow, error_in_words, error_with_line, limited, number_of, outcome_of, shown
+from outcome import (
+    NotNumbers,
+    Slow,
+    error_in_words,
+    error_with_line,
+    limited,
+    number_of,
+    outcome_of,
+    shown,
+)
 from wire import receive, send, unpack
 
 sys.path.pop(0)
@@ -93,7 +102,7 @@ class Workspace:
         except Slow:
             error = f"it took over {self.seconds} s"
             self.errors.append(f"cell {number} took over {self.seconds} s")
-        except (Exception, SystemExit, KeyboardInterrupt) as reason:
+        except BaseException as reason:
             error = error_in_words(reason)
             self.errors.append(f"cell {number}: {error}"[:300])
         self.definitions.end(error)
@@ -281,7 +290,7 @@ def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any
     if value is None and found is not None and found is not ...:
         try:
             value = number_of(found)
-        except Exception:
+        except NotNumbers:
             value = shown(found)
     student = workspace.students.get(name) or str(workspace.final.get("STUDENT", ""))
     return {"value": value, "student": student[:200], "handed": handed}

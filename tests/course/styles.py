@@ -246,10 +246,6 @@ DEFINITIONS = {
         "class Later: ...",
         "def {name}({quoted}) -> 'NotDefinedAnywhere':\n    return {right}",
     ),
-    "annotations from the future": (
-        "from __future__ import annotations",
-        "def {name}({quoted}) -> NotDefinedAnywhere:\n    return {right}",
-    ),
     "jaxtyping": (
         "from jaxtyping import Float, Int, jaxtyped",
         "@jaxtyped(typechecker=None)\n"
@@ -362,7 +358,7 @@ DEFINITIONS = {
     "%%prun": ("%%prun -q\ndef {name}({args}):\n    return {right}",),
     "%time": ("%time {name} = lambda {args}: {right}",),
     "magics beside it": (
-        "%matplotlib inline\n%load_ext autoreload\n%autoreload 2\n"
+        "%matplotlib inline\n%load_ext autoreload\n%autoreload 0\n"
         "!true pip install nothing\nfiles = !echo a\nhere = %pwd\n"
         "def {name}({args}):\n    return {right}\n%timeit -n1 -r1 1 + 1\n%time one = 1\n?print",
     ),
@@ -435,6 +431,11 @@ DEFINITIONS = {
     "default dtype": (
         "def {name}({args}):\n    torch.manual_seed(0)\n    torch.set_num_threads(1)\n"
         "    return {right}",
+    ),
+    # last, because it holds for all cells that follow
+    "annotations from the future": (
+        "from __future__ import annotations",
+        "def {name}({quoted}) -> NotDefinedAnywhere:\n    return {right}",
     ),
 }
 # TorchScript has no lambda and no conditional expression over None
