@@ -31,8 +31,6 @@ def problem_of(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
     if got.value is None:
         return got.error
     values = got.value
-    if wanted.several and not got.several and len(values[0]) == len(wanted.value):
-        values = tuple(values[0])  # one array that unpacks into as many
     if len(values) != len(wanted.value):
         return f"it returns {arrays(len(values))}; expected {arrays(len(wanted.value))}"
     for place, (want, have) in enumerate(zip(wanted.value, values)):

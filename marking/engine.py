@@ -4,23 +4,25 @@ is a known one.
 
 from __future__ import annotations
 
-import reprlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from marking.cells import DID_NOT_RUN
 from marking.diagnosis import comparison, expected, explain, known_mistake, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
-from marking.outcome import Outcome, copied, same
+from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
 from marking.words import counted
 
 SECONDS = 20  # a check that takes longer says so
 NOT_WRITTEN = "not written yet"  # a function
 NOT_ANSWERED = "not answered yet"  # a number or a prediction
-KNOWN = "A known mistake."  # the explanation says which: its name is for the teacher's table
+KNOWN = "A known mistake"
+ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
     return judge_choice(question, answer)
 
 
+@np.errstate(all="ignore")  # a student may have made errors of overflows
 def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     """Call the answer on every case, and once more on the first."""
     cases = list(exercise.cases(Inputs(seed)))
@@ -70,12 +73,14 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     outcomes: list[Outcome] = []
     problems: list[str] = []
     for case in [*cases, cases[0]]:
-        outcome = call([copied(arg) for arg in case.args])
-        if outcome.error_name == "Slow" or time.perf_counter() - started > SECONDS:
+        got = call([copied(arg) for arg in case.args])
+        if got.error_name in ENDED or time.perf_counter() - started > SECONDS:
             calls = f"a check calls the function {len(cases) + 1} times"
-            return failed(exercise, outcome.error or f"it took over {SECONDS} s; {calls}")
+            return failed(exercise, got.error or f"it took over {SECONDS} s; {calls}")
+        wanted = expected(exercise, case)
+        outcome = in_the_form_of(wanted, got, exercise.tolerance)
         outcomes.append(outcome)
-        problems.append(problem_of(exercise, expected(exercise, case), outcome))
+        problems.append(problem_of(exercise, wanted, outcome))
         if outcome.error_name == "NotImplementedError":
             return unwritten(exercise)
     *outcomes, again = outcomes
@@ -98,7 +103,7 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
         message = f"{exercise.name}: {problem}.\n\n{numbers}"
         return Verdict(False, message, summary=problem, computed=computed)
     explanation = explain(exercise, mistake)
-    message = f"{exercise.name}: {problem}.\n\n{KNOWN} {explanation}\n\n{numbers}"
+    message = f"{exercise.name}: {problem}.\n\n{KNOWN}: {mistake.name}. {explanation}\n\n{numbers}"
     return Verdict(False, message, mistake.name, problem, explanation, computed)
 
 
@@ -127,9 +132,9 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
     if answer is None or answer is ...:
         return unwritten(question)
     try:
-        number = float(answer)
-    except (TypeError, ValueError, OverflowError):
-        return failed(question, f"expected a number, got {reprlib.repr(answer)}")
+        number = number_of(answer)
+    except NotNumbers as reason:
+        return failed(question, str(reason))
     if not student.strip():
         return failed(question, "the values depend on your name, and no name is given")
     values = question.values_for(student)
@@ -137,7 +142,7 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         return Verdict(True, f"{question.name}: right.", summary="right")
     for name, wrong, why in question.mistakes:
         if abs(number - wrong(**values)) <= ALLOWED:
-            message = f"{question.name}: {number:g} is not the answer.\n\n{KNOWN} {why}"
+            message = f"{question.name}: {number:g} is not the answer.\n\n{KNOWN}: {name}. {why}"
             return Verdict(False, message, name, "wrong", why)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
     return Verdict(False, message, summary="wrong")
@@ -145,12 +150,14 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
 
 def judge_choice(question: Choice, answer: Any) -> Verdict:
     """Reply to a prediction."""
-    if answer is None or answer is ... or answer == "":
+    if answer is None or answer is ...:
         return unwritten(question)
-    letter = str(answer).strip().upper()
+    letter = answer.strip(" \t\n.:()'\"").upper() if isinstance(answer, str) else "no letter"
+    if not letter:
+        return unwritten(question)
     if letter not in question.options:
         letters = ", ".join(question.options)
-        return failed(question, f"expected one of {letters}, got {reprlib.repr(answer)}")
+        return failed(question, f"expected one of {letters}, got {shown(answer)}")
     reply = question.replies.get(letter, "")
     if letter == question.right:
         return Verdict(True, f"{question.name}: right. {reply}", summary="right")

@@ -12,10 +12,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from marking.cells import DID_NOT_RUN, Definitions
 from marking.course import Course, missing
 from marking.engine import SECONDS, Verdict, judge
 from marking.exercise import Choice, Exercise, HandNumber, Picture, Question, function_of
-from marking.outcome import Outcome, Slow, copied, error_with_line, limited, outcome_of, same
+from marking.outcome import (
+    Outcome,
+    Slow,
+    copied,
+    error_in_words,
+    error_with_line,
+    limited,
+    outcome_of,
+    same,
+    shown,
+)
 from marking.pages import render
 
 P = ParamSpec("P")
@@ -80,6 +91,9 @@ class Tutor:
     course: Callable[[], Course]
     install: str
 
+    def __post_init__(self) -> None:
+        watch_cells()
+
     @saying_what_to_install
     def check(self, name: str, answer: Any, *, student: str = "", seed: int | None = None) -> None:
         """Check an answer on fresh inputs.
@@ -99,7 +113,7 @@ class Tutor:
             if not callable(answer):
                 example = f"check({name!r}, {function_of(name)})"
                 raise NoFunction(
-                    f"{name} expects the function itself, as in {example}, got {answer!r}"
+                    f"{name} expects the function itself, as in {example}, got {shown(answer)}"
                 )
             fresh = secrets.randbits(32) if seed is None else seed
             verdict = judge(question, lambda args: call_here(answer, args), fresh)
@@ -183,13 +197,42 @@ def results_on(picture: Picture, *functions: Callable[..., Any]) -> list[Outcome
 
 
 def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
-    """Call a student's function in this process; one that does not end is interrupted."""
+    """Call a student's function in this process; one that does not end is interrupted, and one that
+    is older than its cell is not called.
+    """
+    watched = watch_cells()
+    why_old = watched.why_old(function) if watched else ""
+    if why_old:
+        return Outcome(None, error=why_old, error_name=DID_NOT_RUN)
     try:
         with limited(SECONDS):
             return outcome_of(function, args, describe=error_with_line)
     except Slow:
         slow = f"it took over {SECONDS} s; look for a loop that does not end"
         return Outcome(None, error=slow, error_name="Slow")
+
+
+WATCHED: dict[int, Definitions] = {}  # by the identity of the shell
+
+
+def watch_cells() -> Definitions | None:
+    """What is known of the cells of this notebook since the first call; None outside of one."""
+    if "IPython" not in sys.modules or not in_notebook():
+        return None
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if id(shell) not in WATCHED:
+        cells = WATCHED[id(shell)] = Definitions(shell.user_ns)
+        shell.events.register("pre_run_cell", lambda info: cells.begin(info.raw_cell))
+        shell.events.register("post_run_cell", lambda result: cells.end(error_of(result)))
+    return WATCHED[id(shell)]
+
+
+def error_of(result: Any) -> str:
+    """The error that ended a cell, in words; empty if none did."""
+    error = result.error_before_exec or result.error_in_exec
+    return error_in_words(error) if error else ""
 
 
 def in_notebook() -> bool:

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import linecache
+import reprlib
 import signal
+import sys
 import sysconfig
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,17 @@ from torch import Tensor
 
 Array = npt.NDArray[Any]
 SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where sizes do not fit
+MOST = 2**20  # numbers in a result
+MOST_ARRAYS = 2**16
+DEEPEST = 8  # dimensions of a result
+LONGEST = 500  # characters of an error
+
+
+class Slow(BaseException):
+    """A call has used up its time."""
+
+
+INTERRUPTIONS = (Slow, KeyboardInterrupt)  # not an answer's own doing
 
 
 @dataclass(frozen=True)
@@ -48,12 +62,33 @@ def precise(arg: Any) -> Any:
     return arg.double() if isinstance(arg, Tensor) and arg.is_floating_point() else copied(arg)
 
 
-def error_in_words(error: Exception) -> str:
-    """The type and the message of an error."""
-    return f"{type(error).__name__}: {error}"
+class NotNumbers(TypeError):
+    """An answer returned something that cannot be compared as numbers; the message says what."""
 
 
-def error_with_line(error: Exception) -> str:
+def error_in_words(error: BaseException) -> str:
+    """The type and the message of an error, which may be unable to say it."""
+    try:
+        message = str(error)
+    except INTERRUPTIONS:
+        raise
+    except BaseException:
+        message = "its message cannot be shown"
+    name = "" if isinstance(error, NotNumbers) else f"{type(error).__name__}: "
+    return f"{name}{message}"[:LONGEST]
+
+
+def shown(value: Any) -> str:
+    """A value as a student reads it in a message, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except INTERRUPTIONS:
+        raise
+    except BaseException:
+        return f"an object of type {type(value).__name__}"
+
+
+def error_with_line(error: BaseException) -> str:
     """An error in words, with the line of the student's code that raised it."""
     foreign = (
         str(Path(__file__).parent),
@@ -73,20 +108,38 @@ def error_with_line(error: Exception) -> str:
 def outcome_of(
     function: Callable[..., Any],
     args: Sequence[Any],
-    describe: Callable[[Exception], str] = error_in_words,
+    describe: Callable[[BaseException], str] = error_in_words,
 ) -> Outcome:
-    """Call a function in this process, and describe the outcome."""
+    """Call a function in this process, and describe the outcome.
+
+    A class whose objects are what can be called stands for one of them.
+    """
     kept = [copied(arg) for arg in args]
     try:
-        result = function(*args)
-        value, several = arrays_of(result)
-    except Exception as error:  # whatever an answer raises is its outcome
-        return Outcome(None, error=describe(error), error_name=type(error).__name__)
-    return Outcome(value, several, changed=changed_places(kept, args))
+        with uncompiled():
+            result = (function() if makes_callables(function) else function)(*args)
+            value, several = arrays_of(result)  # here, because a generator runs only now
+        return Outcome(value, several, changed=changed_places(kept, args))
+    except INTERRUPTIONS:
+        raise
+    except BaseException as error:  # whatever an answer raises is its outcome, SystemExit included
+        kind = TypeError if isinstance(error, NotNumbers) else type(error)
+        return Outcome(None, error=describe(error), error_name=kind.__name__)
 
 
-class Slow(BaseException):
-    """A call has used up its time."""
+def makes_callables(function: Any) -> bool:
+    """Whether this is a class that defines what calling one of its objects does."""
+    return isinstance(function, type) and any("__call__" in vars(kind) for kind in function.__mro__)
+
+
+def uncompiled() -> AbstractContextManager[Any]:
+    """Where torch.compile is in use, run functions as they are written: compiling takes longer than
+    a check may, and needs a compiler.
+    """
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return stance
+    return contextlib.nullcontext()  # torch.compile is not in use, or is older than stances
 
 
 @contextlib.contextmanager
@@ -124,34 +177,143 @@ def changed_places(before: Sequence[Any], after: Sequence[Any]) -> tuple[int, ..
 
 
 def arrays_of(result: Any) -> tuple[tuple[Array, ...], bool]:
-    """What an answer returned, as arrays, and whether there are several.
+    """What an answer returned, as arrays, and whether there are several: a list or an iterator of
+    arrays is several of them, one of numbers is one array.
 
-    Raises: NotImplementedError for None or ..., which a stub returns; TypeError for anything that
+    Raises: NotImplementedError for None or ..., which a stub returns; NotNumbers for anything that
         is not made of numbers.
     """
     if result is None or result is ...:
         raise NotImplementedError("nothing is returned")
-    if isinstance(result, (tuple, list)) and any(
-        isinstance(item, (Tensor, np.ndarray, tuple, list)) for item in result
-    ):
-        return tuple(array_of(item) for item in result), True
-    return (array_of(list(result) if isinstance(result, range) else result),), False
+    entries = entries_of(result)
+    if entries is None:
+        return (array_of(result),), False
+    arrays = arrays_in(entries, 1)
+    if all(array.ndim == 0 for array in arrays):
+        return (joined(arrays),), False
+    if len(arrays) > MOST_ARRAYS:
+        raise NotNumbers(f"expected at most {MOST_ARRAYS:,} arrays, got {len(arrays):,}")
+    return tuple(arrays), True
 
 
-def array_of(item: Any) -> Array:
-    """A tensor, array, number or list of numbers, as an array of integers or floats."""
-    array: Array
+def entries_of(value: Any) -> Iterator[Any] | None:
+    """The entries of a list, an iterator or whatever else has them in an order; None for a single
+    thing.
+    """
+    if isinstance(value, np.ndarray):
+        return iter(value) if value.dtype.kind == "O" and value.ndim else None
+    single = isinstance(value, (Tensor, np.generic, str, bytes, bytearray, Mapping, Set, type))
+    kind = type(value)
+    if single or hasattr(kind, "__array__") or not hasattr(kind, "__iter__"):
+        return None
+    entries: Iterator[Any] = iter(value)
+    return entries
+
+
+def array_of(item: Any, depth: int = 0) -> Array:
+    """A tensor, an array, a number, or a list of such things, as an array of integers or floats.
+
+    Raises: NotNumbers for anything else.
+    """
     if isinstance(item, Tensor):
-        half = item.dtype in (torch.float16, torch.bfloat16)
-        array = item.detach().cpu().to(torch.float32 if half else item.dtype).numpy()
-    elif isinstance(item, (list, tuple)):
-        array = np.asarray([entry.item() if isinstance(entry, Tensor) else entry for entry in item])
-    else:
-        array = np.asarray(item)
-    if array.dtype.kind not in "iuf":
-        kind = type(item).__name__ if array.dtype.kind == "O" else f"{array.dtype} values"
-        raise TypeError(f"expected numbers, but the answer returns {kind}")
+        return checked(array_of_tensor(item))
+    entries = entries_of(item)
+    if entries is not None:
+        return joined(arrays_in(entries, depth + 1))
+    array: Array = np.asarray(item)
+    if array.dtype.kind != "O":
+        return checked(array)
+    inner: Any = array.item() if array.size == 1 else None
+    # Fraction and Decimal, for example
+    if hasattr(type(inner), "__float__") and not isinstance(inner, (bool, np.bool_)):
+        return np.asarray(float(inner))
+    raise NotNumbers(f"expected numbers, but the answer returns {type(item).__name__}")
+
+
+def array_of_tensor(tensor: Tensor) -> Array:
+    """The numbers of a tensor of any layout, on any device."""
+    if tensor.is_meta:
+        raise NotNumbers("expected numbers, but a tensor on the device meta has none")
+    limit_size(tensor.numel())
+    if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
+        raise too_coarse(tensor.dtype)
+    tensor = tensor.detach().cpu()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    elif tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    array: Array = tensor.resolve_conj().resolve_neg().numpy()
     return array
+
+
+def checked(array: Array) -> Array:
+    """The array, if it holds numbers that can be compared.
+
+    Raises: NotNumbers if it does not.
+    """
+    if array.dtype.kind not in "iuf":
+        kind = "text" if array.dtype.kind in "US" else f"{array.dtype} values"
+        raise NotNumbers(f"expected numbers, but the answer returns {kind}")
+    if array.dtype.kind == "f" and array.dtype.itemsize < 4:
+        raise too_coarse(array.dtype)
+    if array.ndim > DEEPEST:
+        raise NotNumbers(f"expected at most {DEEPEST} dimensions, got {array.ndim}")
+    limit_size(array.size)
+    # as plain arrays of the machine's own numbers, which can be sent
+    large = array.dtype.itemsize > 8 or (array.dtype.kind == "u" and array.dtype.itemsize == 8)
+    return np.asarray(array, float if large else array.dtype.newbyteorder("="))
+
+
+def too_coarse(dtype: Any) -> NotNumbers:
+    """The error about numbers in half precision or less."""
+    name = str(dtype).removeprefix("torch.")
+    return NotNumbers(
+        f"expected float32 or float64, got {name}: half precision keeps about three digits, too few"
+        " to tell right from wrong"
+    )
+
+
+def limit_size(count: int) -> None:
+    """Raises: NotNumbers for more numbers than any answer has."""
+    if count > MOST:
+        raise NotNumbers(f"expected at most {MOST:,} numbers, got more")
+
+
+def arrays_in(entries: Iterator[Any], depth: int) -> list[Array]:
+    """Each entry as an array, at once: a generator may go on working on what it has yielded."""
+    if depth > DEEPEST:
+        raise NotNumbers(f"expected lists that are nested at most {DEEPEST} deep")
+    arrays = []
+    count = 0
+    for entry in entries:
+        array = array_of(entry, depth).copy()
+        count += max(array.size, 1)
+        limit_size(count)
+        arrays.append(array)
+    return arrays
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """Arrays of one shape as one array, along a new first axis."""
+    if len({array.shape for array in arrays}) > 1:
+        raise NotNumbers("expected lists of equal lengths, got a ragged one")
+    return checked(np.stack(arrays)) if arrays else np.zeros(0)
+
+
+def number_of(answer: Any) -> float:
+    """A number that was worked out by hand, whether it is written as a number, a tensor or text.
+
+    Raises: NotNumbers where it is no such number.
+    """
+    try:
+        array = np.asarray(float(answer)) if isinstance(answer, str) else array_of(answer)
+    except INTERRUPTIONS:
+        raise
+    except BaseException:  # whatever the object raises, SystemExit included
+        array = np.empty(0)
+    if array.size != 1:
+        raise NotNumbers(f"expected a number, got {shown(answer)}")
+    return float(array.reshape(()))
 
 
 def copied(arg: Any) -> Any:
@@ -165,10 +327,54 @@ def same(a: Outcome, b: Outcome, tolerance: float) -> bool:
         return a.value is b.value and {a.error_name, b.error_name} <= set(SHAPE_ERRORS)
     if a.several != b.several or [x.shape for x in a.value] != [x.shape for x in b.value]:
         return False
-    return all(
-        np.allclose(x, y, rtol=0, atol=tolerance * scale(x[np.isfinite(x)]), equal_nan=True)
-        for x, y in zip(a.value, b.value)
-    )
+    return all(close(x, y, tolerance) for x, y in zip(a.value, b.value))
+
+
+def close(want: Array, have: Array, tolerance: float) -> bool:
+    """Whether two arrays of one shape hold the same numbers."""
+    allowed = tolerance * scale(want[np.isfinite(want)])
+    return np.allclose(want, have, rtol=0, atol=allowed, equal_nan=True)
+
+
+def in_the_form_of(wanted: Outcome, got: Outcome, tolerance: float) -> Outcome:
+    """An outcome whose form differs from the one wanted though its numbers may not: rows for one
+    array, one array for several results, shape (1,) for a number, 4.0 for 4.
+    """
+    if wanted.value is None or got.value is None:
+        return got
+    values = got.value
+    if wanted.several and not got.several and len(values) == 1 and values[0].ndim:
+        values = tuple(values[0])
+    if got.several and not wanted.several:
+        values = stacked(values, wanted.value[0].shape)
+    if len(values) != len(wanted.value):
+        return got
+    formed = (formed_like(want, have, tolerance) for want, have in zip(wanted.value, values))
+    return replace(got, value=tuple(formed), several=wanted.several)
+
+
+def stacked(values: Sequence[Array], shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """Arrays that are the rows of one array, or its numbers one by one, as that array; unchanged if
+    they are neither.
+    """
+    shapes = {value.shape for value in values}
+    if shapes <= {(), (1,)} and shape == (len(values),):
+        return (np.stack([value.reshape(()) for value in values]),)
+    if len(shapes) == 1 and values[0].ndim + 1 == len(shape):
+        return (np.stack(values),)
+    return tuple(values)
+
+
+def formed_like(want: Array, have: Array, tolerance: float) -> Array:
+    """An array in the shape and of the kind of another, where its numbers stay what they are."""
+    if want.ndim == 0 and have.shape == (1,):
+        have = have.reshape(())
+    if want.shape != have.shape or want.dtype.kind == have.dtype.kind:
+        return have
+    if want.dtype.kind == "f":
+        return have.astype(float) if close(want, have, tolerance) else have
+    whole = np.isfinite(have) & (np.abs(have) < 2**53)
+    return have.astype(int) if whole.all() and (have == np.floor(have)).all() else have
 
 
 def scale(values: Array) -> float:

@@ -1,11 +1,12 @@
 """Run one submission's cells and answer calls of its functions. Started by the sandbox; decides
 nothing.
 
-It sees of the engine only this file, outcome.py and wire.py. Where a submission imports the
-course's package, it gets a stand-in that keeps whatever is handed to `check`.
+It sees of the engine only this file, cells.py, outcome.py and wire.py. Where a submission imports
+the course's package, it gets a stand-in that keeps whatever is handed to `check`.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import asyncio
@@ -13,6 +14,7 @@ import contextlib
 import importlib.abc
 import inspect
 import linecache
+import os
 import re
 import resource
 import socket
@@ -24,29 +26,50 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
-from outcome import Slow, array_of, error_with_line, limited, outcome_of
+from cells import DID_NOT_RUN, Definitions
+from outcome import (
+    NotNumbers,
+    Slow,
+    error_in_words,
+    error_with_line,
+    limited,
+    number_of,
+    outcome_of,
+    shown,
+)
 from wire import receive, send, unpack
 
 sys.path.pop(0)
 
 FOREVER = time.monotonic() + 10**9
+TIMING = ("time", "capture", "prun")  # magics that run Python, and keep what it defines
+FLAGS = tuple(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 MAGIC = re.compile(r"^[ \t]*[%!?]|\?[ \t]*$|=[ \t]*[%!]", re.MULTILINE)
 
 
 class Workspace:
     """What the cells of a notebook define, and what they hand in."""
 
-    def __init__(self, seconds: int) -> None:
+    def __init__(self, seconds: int, hidden: Sequence[str] = ()) -> None:
         self.seconds = seconds
+        self.hidden = hidden
         self.handed: dict[str, Any] = {}
         self.students: dict[str, str] = {}
         self.attempts: list[str] = []
         self.errors: list[str] = []
-        self.namespace: dict[str, Any] = {
-            "__name__": "__main__",
-            "get_ipython": lambda: Shell(),
-            "display": ignore,
-        }
+        self.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        main = types.ModuleType("__main__")
+        sys.modules["__main__"] = main  # where annotations and pickles look names up
+        self.namespace = main.__dict__
+        self.namespace.update(get_ipython=lambda: Shell(self), display=ignore)
+        self.definitions = Definitions(self.namespace)
+        self.cell = ""
+        # later cells may define helpers of the same names: an answer is called with those it had
+        self.scopes: dict[str, dict[str, Any]] = {}
+        self.defined: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.entered: str | None = None
+        self.final: dict[str, Any] = {}
+        self.old: dict[str, str] = {}
 
     def check(
         self, name: str, answer: Any = None, *, student: str = "", seed: int | None = None
@@ -54,26 +77,88 @@ class Workspace:
         """Stand in for `check`: keep the answer."""
         self.handed[str(name)] = answer
         self.students[str(name)] = str(student)
+        self.scopes[str(name)] = dict(self.namespace)
+        self.old[str(name)] = self.definitions.why_old(answer)
 
     def attempted(self, action: str) -> None:
         """Keep a forbidden action that was tried."""
         if len(self.attempts) < 20 and action not in self.attempts:
             self.attempts.append(action)
 
+    def run_all(self, cells: Sequence[tuple[int, str]]) -> None:
+        """Run the cells in their order."""
+        for number, source in cells:
+            self.run(number, source)
+        self.final = dict(self.namespace)
+
     def run(self, number: int, source: str) -> None:
         """Run one cell; an error ends the cell, not the submission."""
-        name = f"<cell {number}>"
-        linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+        self.cell = f"<cell {number}>"
+        self.definitions.begin(source)
+        error = ""
         try:
             with limited(self.seconds):
-                code = compile(without_magics(source), name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-                value = eval(code, self.namespace)
-                if inspect.iscoroutine(value):
-                    asyncio.run(value)
+                self.execute(source)
         except Slow:
+            error = f"it took over {self.seconds} s"
             self.errors.append(f"cell {number} took over {self.seconds} s")
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
-            self.errors.append(f"cell {number}: {type(error).__name__}: {error}"[:300])
+        except BaseException as reason:
+            error = error_in_words(reason)
+            self.errors.append(f"cell {number}: {error}"[:300])
+        self.definitions.end(error)
+        self.keep_scope()
+
+    def execute(self, source: str) -> None:
+        """Run a source as the cell that is now running, or a part of it."""
+        text = without_magics(source)
+        # where inspect finds it: TorchScript, for one, compiles from the source
+        linecache.cache[self.cell] = (len(text), None, text.splitlines(True), self.cell)
+        tree: Any = compile(text, self.cell, "exec", self.flags | ast.PyCF_ONLY_AST, True)
+        if any(name in text for name in self.hidden):
+            tree.body = [part for statement in tree.body for part in self.parted(statement)]
+        code = compile(tree, self.cell, "exec", self.flags, True)
+        for flag in FLAGS:  # an import from __future__ holds for the cells that follow
+            self.flags |= code.co_flags & flag
+        value = eval(code, self.namespace)
+        if inspect.iscoroutine(value):
+            asyncio.run(value)
+
+    def parted(self, statement: ast.stmt) -> list[ast.stmt]:
+        """A statement; one that imports from a hidden package may fail without ending its cell."""
+        if isinstance(statement, ast.Import):
+            parts: list[ast.stmt] = [ast.Import([alias]) for alias in statement.names]
+            names = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and not statement.level:
+            parts = [statement]
+            names = [statement.module or ""]
+        else:
+            return [statement]
+        if not any(name.partition(".")[0] in self.hidden for name in names):
+            return [statement]
+        caught = ast.ExceptHandler(ast.Name("ImportError", ast.Load()), None, [ast.Pass()])
+        tried = [ast.Try([part], [caught], [], []) for part in parts]
+        return [ast.fix_missing_locations(ast.copy_location(one, statement)) for one in tried]
+
+    def keep_scope(self) -> None:
+        """Keep what a function could see when its cell ended, for one that is never checked."""
+        functions = {name: value for name, value in self.namespace.items() if callable(value)}
+        new = {
+            name: value
+            for name, value in functions.items()
+            if name not in self.defined or self.defined[name][0] is not value
+        }
+        scope = dict(self.namespace) if new else {}
+        self.defined.update((name, (value, scope)) for name, value in new.items())
+
+    def enter(self, name: str, variable: str) -> None:
+        """Give an answer back the helpers and constants it had; what came later stays in reach."""
+        if self.entered == name:
+            return
+        self.entered = name
+        _, scope = self.defined.get(variable, (None, {}))
+        self.namespace.clear()
+        self.namespace.update(self.final)
+        self.namespace.update(self.scopes.get(name, scope))
 
     def find(self, name: str, variable: str) -> tuple[Any, bool]:
         """The answer to a question, and whether it was handed to `check`; if not, it is looked up
@@ -81,11 +166,34 @@ class Workspace:
         """
         if name in self.handed:
             return self.handed[name], True
-        return self.namespace.get(variable), False
+        return self.final.get(variable), False
 
 
 class Shell:
-    """Stands in for IPython: accepts magics, and does nothing."""
+    """Stands in for IPython: runs what magics time or capture, and ignores all other magics."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def run_cell_magic(self, name: str, line: str, body: str) -> None:
+        """Run what stands below %%time or %%capture; write a file for %%writefile."""
+        words = [word for word in line.split() if not word.startswith("-")]
+        if name in TIMING:
+            self.workspace.execute(f"\n{body}")
+        if name == "capture":
+            shown_nothing = types.SimpleNamespace(stdout="", stderr="", outputs=[], show=ignore)
+            self.workspace.namespace.update(dict.fromkeys(words[:1], shown_nothing))
+        if name in ("writefile", "file") and words:
+            Path(words[0]).write_text(body, encoding="utf-8")
+
+    def run_line_magic(self, name: str, line: str, *_: Any) -> None:
+        """Run what stands behind %time."""
+        if name in TIMING:
+            self.workspace.execute(re.sub(r"^(?:-\S+[ \t]+)*", "", line))
+
+    def getoutput(self, *_: Any) -> list[str]:
+        """The output of a command that is not run."""
+        return []
 
     def __getattr__(self, name: str) -> Any:
         return ignore
@@ -149,16 +257,24 @@ def answer_call(
     workspace: Workspace, request: dict[str, Any], args: list[Any]
 ) -> tuple[dict[str, Any], list[Any]]:
     """Call the function of an exercise, and describe the outcome."""
-    function, handed = workspace.find(request["name"], request["variable"])
+    question, variable = request["name"], request["variable"]
+    function, handed = workspace.find(question, variable)
+    why_old = workspace.old[question] if handed else workspace.definitions.why_old(function)
     if function is None or function is ...:
         name = "NotImplementedError"
         return {"error": f"{name}: there is no answer", "error_name": name}, []
+    if why_old:
+        return {"error": why_old, "error_name": DID_NOT_RUN}, []
+    if not callable(function):
+        words = f"expected the function itself, got {shown(function)}"
+        return {"error": words, "error_name": "TypeError"}, []
+    workspace.enter(question, variable)
     try:
         with limited(workspace.seconds):
             outcome = outcome_of(function, args, describe=error_with_line)
     except Slow:
         return {"error": f"one call took over {workspace.seconds} s", "error_name": "Slow"}, []
-    except (SystemExit, KeyboardInterrupt) as error:
+    except KeyboardInterrupt as error:
         return {"error": type(error).__name__, "error_name": type(error).__name__}, []
     if outcome.value is None:
         return {"error": outcome.error[:500], "error_name": outcome.error_name}, []
@@ -173,10 +289,10 @@ def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any
     value: Any = found[:200] if isinstance(found, str) else None
     if value is None and found is not None and found is not ...:
         try:
-            value = float(array_of(found).reshape(-1)[0])
-        except Exception as error:
-            value = f"{type(error).__name__}: {error}"[:200]
-    student = workspace.students.get(name) or str(workspace.namespace.get("STUDENT", ""))
+            value = number_of(found)
+        except NotNumbers:
+            value = shown(found)
+    student = workspace.students.get(name) or str(workspace.final.get("STUDENT", ""))
     return {"value": value, "student": student[:200], "handed": handed}
 
 
@@ -187,12 +303,12 @@ def serve() -> None:
     for limit, value in order["limits"].items():
         with contextlib.suppress(ValueError, OSError):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
-    workspace = Workspace(order["seconds"])
+    workspace = Workspace(order["seconds"], order["hidden"])
     sys.meta_path.insert(0, Blocker(workspace, order["hidden"]))
     sys.modules[order["package"]] = stand_in(workspace, order["package"])
     report_reads(workspace, order["hidden"], order["files"])
-    for number, source in order["cells"]:
-        workspace.run(number, source)
+    sys.path.append(os.getcwd())  # for modules that %%writefile makes
+    workspace.run_all(order["cells"])
     request = order
     reply: dict[str, Any] = {"errors": workspace.errors[:20]}
     values: list[Any] = []

@@ -27,7 +27,12 @@ from marking.sandbox import seccomp, wire
 
 HERE = Path(__file__).parent
 # all that a submission may see of the engine
-ROOM = (HERE / "child.py", HERE / "wire.py", HERE.with_name("outcome.py"))
+ROOM = (
+    HERE / "child.py",
+    HERE / "wire.py",
+    HERE.with_name("cells.py"),
+    HERE.with_name("outcome.py"),
+)
 SYSTEM = (
     "/usr",
     "/bin",
@@ -167,6 +172,7 @@ def clean_environment(home: str) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
+        "TORCH_COMPILE_DISABLE": "1",  # a compiler would be another process
     }
 
 

@@ -35,7 +35,7 @@ WRONG = {
         lambda a: (a / (1 - a)).mean(),
     ],
     "01.first_step_below": [
-        lambda levels, threshold: float((levels < threshold).nonzero()[0]) + 1.0,
+        lambda levels, threshold: float((levels < threshold).nonzero()[0]) + 1.5,
         lambda levels, threshold: int((levels < threshold).nonzero()[0]) + 2,
         lambda levels, threshold: len(levels) // 2 + 7,
         lambda levels, threshold: levels[(levels < threshold).nonzero()[0]],
@@ -123,7 +123,7 @@ WRONG = {
         lambda p, n: (p - n).pow(4).mean(),
         lambda p, n: (p - n).square().mean() * 1.01,
         lambda p, n: (p - n).square().median(),
-        lambda p, n: (p - n).square().mean().reshape(1),
+        lambda p, n: (p - n).square().mean().reshape(1, 1),
     ],
     "05.timestep_embedding": [
         lambda t, dim: torch.stack([t * 0.5**i for i in range(dim)], 1).sin(),
@@ -169,7 +169,7 @@ WRONG = {
         lambda T: T,
         lambda T: [T] * T,
         lambda T: list(range(2 * T, T, -1)),
-        lambda T: [float(t) for t in range(T, 0, -1)],
+        lambda T: [t + 0.5 for t in range(T, 0, -1)],
     ],
     "07.training_pair": [
         lambda x, a, t, z: (each(a[t - 1], x).sqrt() * x, z),
