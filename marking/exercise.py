@@ -97,7 +97,8 @@ class Exercise:
     Args:
         name: lesson and function, "roots.discriminant".
         arguments: their names, in order. Their values can be tensors without a gradient,
-            numbers, bools, strings and None; a submission cannot be sent anything else.
+            numbers, bools, strings, None, and what is made where the answer runs
+            (`outcome.Made`); a submission cannot be sent anything else.
         returns: the result in words, for messages.
         reference: the right answer, on the same arguments.
         cases: draws the calls that an answer is judged by, corner cases included.

@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,36 @@ INTERRUPTIONS = (Slow, KeyboardInterrupt)  # not an answer's own doing
 
 
 @dataclass(frozen=True)
+class Made:
+    """An argument that is made afresh for each call, where the answer runs: a function, a network,
+    an optimizer.
+
+    Args:
+        name: of the argument.
+        words: what it is, for messages: "a network".
+        code: Python that leaves it under its name. It can use torch, nn and F, its tensors, and by
+            their names the arguments before it that are made too.
+        tensors: the numbers that it needs, by name.
+        look: an expression, of the same names, for what the call is to change: it is compared as
+            one more result. Empty for nothing.
+    """
+
+    name: str
+    words: str
+    code: str
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    look: str = ""
+
+    def make(self, space: dict[str, Any]) -> Any:
+        """Make it in a namespace with what was made before."""
+        own = {name: tensor.clone() for name, tensor in self.tensors.items()}
+        names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, **space, **own}
+        exec(self.code, names)
+        space[self.name] = names[self.name]
+        return space[self.name]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The outcome of one call: numbers or an error, and which arguments it changed.
 
@@ -58,7 +88,9 @@ class Outcome:
 
 
 def precise(arg: Any) -> Any:
-    """A copy of an argument, in float64 if it is a floating-point tensor."""
+    """A copy of an argument, in float64 if it is a floating-point tensor or made of such."""
+    if isinstance(arg, Made):
+        return replace(arg, tensors={name: precise(x) for name, x in arg.tensors.items()})
     return arg.double() if isinstance(arg, Tensor) and arg.is_floating_point() else copied(arg)
 
 
@@ -114,11 +146,17 @@ def outcome_of(
 
     A class whose objects are what can be called stands for one of them.
     """
+    space: dict[str, Any] = {}
+    args, made = [arg.make(space) if isinstance(arg, Made) else arg for arg in args], args
     kept = [copied(arg) for arg in args]
     try:
         with uncompiled():
             result = (function() if makes_callables(function) else function)(*args)
             value, several = arrays_of(result)  # here, because a generator runs only now
+        looks = [arg.look for arg in made if isinstance(arg, Made) and arg.look]
+        if looks:
+            value = (*value, *(array_of(eval(look, {"torch": torch, **space})) for look in looks))
+            several = True
         return Outcome(value, several, changed=changed_places(kept, args))
     except INTERRUPTIONS:
         raise
@@ -391,6 +429,8 @@ def outcome_in_words(outcome: Outcome) -> str:
 
 def brief(value: Any) -> str:
     """The first few numbers of a value, enough to recognise it."""
+    if isinstance(value, Made):
+        return value.words
     if not isinstance(value, (Tensor, np.ndarray)):
         return f"{value:.4g}" if isinstance(value, float) else repr(value)
     flat = np.asarray(value).reshape(-1)

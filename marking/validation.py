@@ -26,7 +26,7 @@ from marking.exercise import (
     Stretch,
     lesson_of,
 )
-from marking.outcome import copied, outcome_of, precise
+from marking.outcome import Made, copied, outcome_of, precise
 from marking.sandbox import wire
 from marking.words import counted
 
@@ -256,9 +256,15 @@ def arrives(arg: Any) -> bool:
         values, arrays = wire.pack([arg])
         if any(str(array.dtype) not in wire.DTYPES for array in arrays):
             return False
-        (sent,) = wire.unpack(json.loads(json.dumps(values)), arrays)
+        (sent,) = wire.unpack(json.loads(json.dumps(values)), arrays, Made)
     except Exception:  # whatever an argument raises that cannot be sent
         return False
+    if isinstance(arg, Made):
+        return (
+            isinstance(sent, Made)
+            and sent.code == arg.code
+            and set(sent.tensors) == set(arg.tensors)
+        )
     if isinstance(arg, Tensor):
         return isinstance(sent, Tensor) and sent.dtype == arg.dtype and sent.shape == arg.shape
     # a list would arrive too, but `check` does not copy it, and an answer may change it

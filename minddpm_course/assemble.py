@@ -23,7 +23,7 @@ from marking.course import Course
 from marking.engine import NOT_WRITTEN
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grades import Row
-from minddpm import checks, noising, schedule
+from minddpm import checks, network, noising, schedule
 from minddpm_course import answers
 from minddpm_course.bank import BANK
 from minddpm_course.compare import Departure
@@ -33,7 +33,7 @@ from minddpm_course.joins import JOINS, ROOMS
 LIBRARY = Path(minddpm.__file__).parent
 ANSWERS = Path(answers.__file__)
 MANIFEST = "assembled.json"
-SECONDS = 600  # a package that takes longer to follow is given up
+LONGEST_TRIAL = 600  # a package that takes longer to follow is given up
 NO_NOTEBOOK = "no notebook of this lesson"
 FROM_LIBRARY = "taken from the library"
 FUNCTIONS = tuple(name for name, question in BANK.items() if isinstance(question, Exercise))
@@ -97,16 +97,14 @@ def rooms(parts: Sequence[Part]) -> str:
     """The rooms of a package: which functions in them are yours, failing or borrowed."""
     lines = []
     for room in ROOMS.values():
-        here = [part for part in parts if part.room == room]
+        heading = room
         for owner in ("yours", "failing", "borrowed"):
-            names = [
-                function_of(part.question) + (f" ({part.why})" if owner == "failing" else "")
-                for part in here
-                if part.owner == owner
-            ]
-            if names:
-                first = not lines or not any(line.startswith(f"{room} ") for line in lines)
-                lines.append(f"{room if first else '':<10} {owner:<9} {', '.join(names)}")
+            here = [part for part in parts if part.room == room and part.owner == owner]
+            for part in here if owner == "failing" else here[:1]:
+                name = f"{function_of(part.question)}: {part.why}"
+                names = ", ".join(function_of(part.question) for part in here)
+                lines.append(f"{heading:<10} {owner:<9} {name if owner == 'failing' else names}")
+                heading = ""
     return "\n".join(lines)
 
 
@@ -141,7 +139,7 @@ def borrows(cells: Sequence[str], question: str) -> bool:
     return re.search(r"^\s*(?:from|import) minddpm\b", code, re.MULTILINE) is not None
 
 
-def assemble(parts: Sequence[Part], out: Path) -> list[Part]:
+def assemble_package(parts: Sequence[Part], out: Path) -> list[Part]:
     """Write the package, leaving out what does not work in it.
 
     A function that passes its check can still fail where the package calls it: one that computes
@@ -271,7 +269,9 @@ def write_yours(parts: Sequence[Part], path: Path) -> None:
 def with_yours(text: str, parts: Sequence[Part]) -> str:
     """A room that imports the student's functions, and offers those that nothing in it calls."""
     lines = ["from . import yours"] if re.search(r"\byours\.", text) else []
-    names = [function_of(part.question) for part in parts if part.question not in JOINS]
+    bound = {name for node in ast.parse(text).body for name in bound_by(node)}
+    functions = [function_of(part.question) for part in parts]
+    names = [name for name in functions if f"yours.{name}(" not in text and name not in bound]
     if names:
         lines.append(f"from .yours import {', '.join(names)}")
     return after_imports(text, lines)
@@ -283,14 +283,14 @@ def with_helpers(text: str) -> str:
     names = {name for name in needed(text) if not name.startswith("__")}
     helpers: dict[str, list[str]] = {}
     for name in sorted(names - defined - set(dir(builtins))):
-        helpers.setdefault(source_of(name), []).append(name)
+        helpers.setdefault(home_of_helper(name), []).append(name)
     imports = [f"from {module} import {', '.join(names)}" for module, names in helpers.items()]
     return after_imports(text, imports)
 
 
-def source_of(name: str) -> str:
+def home_of_helper(name: str) -> str:
     """The module of the library, or of the helpers, that defines a name."""
-    for module in (answers, checks, noising, schedule):
+    for module in (answers, checks, network, noising, schedule):
         if getattr(getattr(module, name, None), "__module__", "") == module.__name__:
             return module.__name__
     raise LookupError(f"a join calls {name}, which no module of the library defines")
@@ -352,9 +352,11 @@ def followed(package: Path, *, steps: int | None = None) -> list[Departure]:
     if steps is not None:
         command.append(str(steps))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=LONGEST_TRIAL, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"{package.name} took over {SECONDS} s") from None
+        raise RuntimeError(f"{package.name} took over {LONGEST_TRIAL} s") from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["it ended without a word"]
         raise RuntimeError(f"{package.name} breaks down: {lines[-1]}")

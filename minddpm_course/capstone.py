@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import minddpm
-from minddpm_course.assemble import assemble, parts_in, rooms
+from minddpm_course.assemble import assemble_package, parts_in, rooms
 from minddpm_course.compare import import_package
 from minddpm_course.course import load_course
 from minddpm_course.figures import COLOURS, GREY, image_grid, new_figure, to_html
@@ -28,7 +28,7 @@ def assemble_here(folder: str | Path = ".", out: str | Path = "../mine") -> Modu
 
     Raises: as `assemble.assemble`.
     """
-    parts = assemble(parts_in(load_course(), Path(folder)), Path(out))
+    parts = assemble_package(parts_in(load_course(), Path(folder)), Path(out))
     print(rooms(parts))
     return import_package(Path(out))
 

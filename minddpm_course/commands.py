@@ -13,10 +13,10 @@ INSTALL = "pip install 'minddpm[course]'"
 
 def run_assemble(options: argparse.Namespace, course: Course) -> int:
     """Make a package of your own: your functions, and the library's for what is not solved yet."""
-    from minddpm_course.assemble import assemble, next_command, parts_in, rooms
+    from minddpm_course.assemble import assemble_package, next_command, parts_in, rooms
 
     parts = parts_in(course, options.folder)
-    assembled = assemble(parts, options.out)
+    assembled = assemble_package(parts, options.out)
     print(rooms(assembled))
     yours = sum(part.yours for part in assembled)
     print(f"\n{options.out}: {yours} of {len(assembled)} functions are yours")

@@ -173,6 +173,62 @@ JOINS = {
             waves = tensor_of(yours.timestep_embedding(t.to(precise), dim), waves)
 """,
     ),
+    "05.unet_forward": Join(
+        "unet",
+        """\
+        h = self.stem(x_t)
+        skips = []
+        for down, blocks in zip(self.downs, self.encoder):
+            h = down(h)
+            for block in blocks:  # type: ignore[attr-defined]  # a ModuleList, which torch hides
+                h = block(h, time_features)
+                skips.append(h)
+        h = self.middle_out(self.attention(self.middle_in(h, time_features)), time_features)
+        for blocks, up in zip(self.decoder, self.ups):
+            for block in blocks:  # type: ignore[attr-defined]  # a ModuleList, which torch hides
+                h = block(torch.cat([h, skips.pop()], dim=1), time_features)
+            if skips:
+                h = F.interpolate(up(h), scale_factor=2.0)
+        predicted_noise: Tensor = self.out(F.silu(self.norm(h)))
+        return predicted_noise
+""",
+        """\
+        # a level of several blocks is several levels of yours, of one size
+        same = nn.Identity()
+        further = [same] * (self.config.blocks - 1)
+        larger = [lambda h, up=up: F.interpolate(up(h), scale_factor=2.0) for up in self.ups]
+
+        def middle(h: Tensor, time_features: Tensor) -> Tensor:
+            return self.middle_out(self.attention(self.middle_in(h, time_features)), time_features)
+
+        predicted_noise = yours.unet_forward(
+            x_t,
+            time_features,
+            self.stem,
+            [step for down in self.downs for step in (down, *further)],
+            [block for blocks in self.encoder for block in blocks],
+            middle,
+            [block for blocks in self.decoder for block in blocks],
+            [step for up in (*larger[:-1], same) for step in (*further, up)],
+            lambda h: self.out(F.silu(self.norm(h))),
+        )
+        return tensor_of(predicted_noise, x_t)
+""",
+    ),
+    "05.residual_block": Join(
+        "unet",
+        """\
+        h: Tensor = self.conv_in(F.silu(self.norm_in(x)))
+        h = h + self.time(time_features)[:, :, None, None]
+        h = self.conv_out(F.silu(self.norm_out(h)))
+        shortcut: Tensor = self.shortcut(x)
+        return shortcut + h
+""",
+        """\
+        chain = (self.norm_in, self.conv_in, self.time, self.norm_out, self.conv_out)
+        return as_tensor(yours.residual_block(x, time_features, *chain, self.shortcut))
+""",
+    ),
     "05.add_time": Join(
         "unet",
         """\
@@ -222,6 +278,59 @@ JOINS = {
         return x_prev
     spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
     return x_prev + per_image(spread, x_t) * noise
+""",
+    ),
+    "06.sample": Join(
+        "sampler",
+        """\
+    x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
+    step = ancestral(remaining, variance, generator)
+    states = reverse_process(model, x_t, remaining, step, clip=clip)
+    return final_images(states, remaining.T, progress)
+""",
+        """\
+    from tqdm.auto import tqdm
+
+    x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
+    back = ancestral(remaining, variance, generator)
+
+    def predict(x_t: Images, t: Tensor) -> Images:
+        return call_model(model, x_t, int(t[0]))
+
+    def step(x_t: Images, predicted_noise: Images, t: int) -> Images:
+        x_0 = x0_from_noise(x_t, int(t), predicted_noise, remaining)
+        bar.update()
+        return back(x_t, int(t), x_0.clamp(-1, 1) if clip else x_0, predicted_noise)
+
+    with tqdm(total=remaining.T, desc="sampling", unit="step", disable=not progress) as bar:
+        return tensor_of(yours.sample(predict, x_t, remaining.T, step), x_t)
+""",
+    ),
+    "07.train_step": Join(
+        "training",
+        """\
+    value = loss(with_label(model, label), x_0, schedule, generator=generator)
+    check_loss(value)
+""",
+        """\
+    if loss is simple_loss:  # the loss of your step
+        check_images(x_0)
+        check_schedule(schedule)
+        t = schedule.sample_t(len(x_0), generator=generator)
+        noise = standard_noise(x_0, None, generator)
+        network = with_label(model, label)
+
+        def predict(x_t: Images, t: Tensor) -> Images:
+            predicted = as_prediction(network(x_t.to(x_0.dtype), t), x_0)
+            if predicted.device.type == "cpu" and not torch.isfinite(predicted).all():
+                raise FloatingPointError("the loss is nan")
+            return exact(predicted)
+
+        alpha_bars, t = exact(schedule.alpha_bar[1:].to(x_0.device)), t.to(x_0.device)
+        value = yours.train_step(predict, optimizer, exact(x_0), alpha_bars, t, exact(noise))
+        return as_tensor(value).detach().to(x_0.dtype).to(x_0.device).reshape(())
+    value = loss(with_label(model, label), x_0, schedule, generator=generator)
+    check_loss(value)
 """,
     ),
     "07.training_pair": Join(

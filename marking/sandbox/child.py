@@ -28,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
+    Made,
     NotNumbers,
     Slow,
     error_in_words,
@@ -321,7 +322,7 @@ def serve() -> None:
         if request["kind"] == "value":
             reply, values = answer_value(workspace, request), []
         else:
-            reply, values = answer_call(workspace, request, unpack(request["args"], arrays))
+            reply, values = answer_call(workspace, request, unpack(request["args"], arrays, Made))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,21 +95,35 @@ def read_exactly(channel: socket.socket, count: int, deadline: float) -> bytes:
 
 
 def pack(args: Sequence[Any]) -> tuple[list[Any], list[npt.NDArray[Any]]]:
-    """Arguments as JSON values; a tensor is replaced by its place among the arrays."""
+    """Arguments as JSON values; a tensor is replaced by its place among the arrays, an argument
+    that is made where the answer runs (see `outcome.Made`) by what it is made of.
+    """
     values: list[Any] = []
     arrays: list[npt.NDArray[Any]] = []
     for arg in args:
         if isinstance(arg, Tensor):
             values.append({"tensor": len(arrays)})
             arrays.append(arg.numpy())
+        elif hasattr(arg, "make"):
+            tensors, more = pack(list(arg.tensors.values()))
+            places = [{"tensor": place["tensor"] + len(arrays)} for place in tensors]
+            values.append({**vars(arg), "tensors": dict(zip(arg.tensors, places))})
+            arrays += more
         else:
             values.append(arg)
     return values, arrays
 
 
-def unpack(values: Sequence[Any], arrays: Sequence[npt.NDArray[Any]]) -> list[Any]:
-    """The arguments that `pack` packed."""
-    return [
-        torch.from_numpy(arrays[arg["tensor"]].copy()) if isinstance(arg, dict) else arg
-        for arg in values
-    ]
+def unpack(
+    values: Iterable[Any], arrays: Sequence[npt.NDArray[Any]], made: Callable[..., Any]
+) -> list[Any]:
+    """The arguments that `pack` packed; `made` is the class `outcome.Made`."""
+    args = []
+    for value in values:
+        if isinstance(value, dict) and "tensor" in value:
+            value = torch.from_numpy(arrays[value["tensor"]].copy())
+        elif isinstance(value, dict):
+            tensors = unpack(value["tensors"].values(), arrays, made)
+            value = made(**{**value, "tensors": dict(zip(value["tensors"], tensors))})
+        args.append(value)
+    return args

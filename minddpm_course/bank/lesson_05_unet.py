@@ -286,6 +286,8 @@ def block_cases(draw: Inputs):
         ("a batch of one", 1, 3, 2, 3, 5),
     ):
         yield Case(what, (draw.normal(b, c, h, w), draw.normal(b, 3), *block_parts(draw, c, k, 3)))
+    parts = (*block_parts(draw, 3, 3, 3)[:-1], convolution(draw, "shortcut", 3, 3, 1))
+    yield Case("a shortcut with weights", (draw.normal(2, 3, 3, 4), draw.normal(2, 3), *parts))
 
 
 def block(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
@@ -459,6 +461,12 @@ def network_cases(draw: Inputs):
     ):
         parts = network_parts(draw, levels, 3, 2)
         yield Case(what, (draw.normal(b, 1, side, side), draw.normal(b, 2), *parts))
+    parts = list(network_parts(draw, 3, 3, 2))
+    for place, name in ((1, "downs"), (5, "ups")):
+        scale = {"scale": draw.uniform(0.5, 1.5, 3)}
+        code = f"{name} = [lambda h, k=k: scale[k] * h for k in range(3)]\n"
+        parts[place] = Made(name, "a list of 3 functions", code, scale)
+    yield Case("all maps of one size", (draw.normal(2, 1, 3, 4), draw.normal(2, 2), *parts))
 
 
 def network(x, time_features, stem, downs, encoder, middle, decoder, ups, out, *, joined=None):
@@ -619,12 +627,6 @@ unet_forward = Exercise(
             "skip first",
             lambda *args: network(*args, joined=lambda h, skip: torch.cat([skip, h], dim=1)),
             f"You put the skip before h. As in join_skip, h comes first: {AT_NETWORK}",
-            NETWORK,
-        ),
-        Mistake(
-            "added instead of joined",
-            lambda *args: network(*args, joined=lambda h, skip: h + skip),
-            f"You add the skip to h. Put them side by side as channels: {AT_NETWORK}",
             NETWORK,
         ),
     ),

@@ -156,11 +156,11 @@ def step_cases(draw: Inputs):
 
 
 def gradient_step(
-    model, optimizer, x_0, alpha_bars, t, noise, *, fresh=True, target=None, step=True, mean=True
+    model, optimizer, x_0, alpha_bars, t, noise, *, fresh=True, target=None, step=True
 ):
     """One step of training, with parts that a mistake may replace."""
     error = model(noisy(x_0, alpha_bars[t - 1], noise), t) - (noise if target is None else target)
-    loss = error.square().mean() if mean else error.square().sum()
+    loss = error.square().mean()
     if fresh:
         optimizer.zero_grad()
     loss.backward()
@@ -171,13 +171,6 @@ def gradient_step(
 
 def clean_target(model, optimizer, x_0, alpha_bars, t, noise):
     return gradient_step(model, optimizer, x_0, alpha_bars, t, noise, target=x_0)
-
-
-def cleared_too_late(model, optimizer, x_0, alpha_bars, t, noise):
-    loss = gradient_step(model, optimizer, x_0, alpha_bars, t, noise, step=False)
-    optimizer.zero_grad()
-    optimizer.step()
-    return loss
 
 
 def loss_afterwards(model, optimizer, x_0, alpha_bars, t, noise):
@@ -221,14 +214,8 @@ train_step = Exercise(
         Mistake(
             "no step is taken",
             lambda *args: gradient_step(*args, step=False),
-            f"The weights stay as they were. Call optimizer.step() after backward: {AT_STEP}",
-            STEP,
-        ),
-        Mistake(
-            "the gradients are cleared before the step",
-            cleared_too_late,
-            "You clear the gradients between backward and step, so that nothing is left to step"
-            f" along: {AT_STEP}",
+            "The weights stay as they were. Call optimizer.step() after backward, and clear the"
+            f" gradients before it, not in between: {AT_STEP}",
             STEP,
         ),
         Mistake(

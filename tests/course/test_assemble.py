@@ -12,7 +12,14 @@ import pytest
 import torch
 
 import minddpm
-from minddpm_course.assemble import FUNCTIONS, LIBRARY, Part, assemble, parts_in, write_package
+from minddpm_course.assemble import (
+    FUNCTIONS,
+    LIBRARY,
+    Part,
+    assemble_package,
+    parts_in,
+    write_package,
+)
 from minddpm_course.bank import BANK
 from minddpm_course.compare import Watch, departures, import_package
 from minddpm_course.course import load_course
@@ -27,6 +34,8 @@ NAMED_AT = {  # what is not called at each t
     "01.snr": "in the schedule",
     "04.simple_loss": "in training",
     "06.steps": "before the first step",
+    "06.sample": "in sampling",
+    "07.train_step": "in training",
     "07.training_pair": "in training",
     "07.ema_update": "in training",
     "08.langevin_step": "in training",
@@ -48,7 +57,7 @@ def notebook(folder: Path, lesson: str, *cells: str) -> Path:
 def mine(tmp_path_factory) -> Path:
     """The package of somebody who has solved everything."""
     out = tmp_path_factory.mktemp("own") / "mine"
-    parts = assemble(PASSED, out)
+    parts = assemble_package(PASSED, out)
     assert all(part.yours for part in parts), [part for part in parts if not part.yours]
     return out
 
@@ -182,7 +191,7 @@ def test_what_passes_its_check_but_cannot_be_trained_with_is_borrowed(tmp_path):
     ]
     path = notebook(tmp_path / "exercises", "04", *cells)
     names = ("04.simple_loss", "04.gaussian_kl")
-    parts = assemble([Part(name, path, True, "") for name in names], tmp_path / "mine")
+    parts = assemble_package([Part(name, path, True, "") for name in names], tmp_path / "mine")
     assert [part.yours for part in parts] == [False, False]
     assert parts[0].why == "in training, simple_loss: no gradient flows through its result"
     assert parts[1].why == "it cannot stand outside its notebook: helper is defined in no cell"
@@ -192,24 +201,24 @@ def test_a_package_is_only_replaced_where_nothing_is_lost(tmp_path):
     borrowed = [replace(part, yours=False, why="not written yet") for part in PASSED]
     out = tmp_path / "mine"
     write_package(borrowed, out, {})
-    assemble(borrowed, out)
+    assemble_package(borrowed, out)
     (out / "posterior.py").write_text("# mine now\n")
     with pytest.raises(FileExistsError, match="posterior.py was changed since it was assembled"):
-        assemble(borrowed, out)
+        assemble_package(borrowed, out)
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match="other holds other files"):
-        assemble(borrowed, other)
+        assemble_package(borrowed, other)
     for name in ("my-package", "json", "minddpm", "1st"):
         with pytest.raises(ValueError, match="must be a name that Python can import"):
-            assemble(borrowed, tmp_path / name)
+            assemble_package(borrowed, tmp_path / name)
     assert (other / "thesis.txt").read_text() == "years of work"
 
 
 def test_a_package_of_another_name(tmp_path):
     out = tmp_path / "ada_ddpm"
-    assemble([part for part in PASSED if part.question.startswith("03")], out)
+    assemble_package([part for part in PASSED if part.question.startswith("03")], out)
     assert json.loads((out / "assembled.json").read_text())["passed"] == {
         name: True for name in FUNCTIONS if name.startswith("03")
     }
