@@ -110,6 +110,47 @@ def join_skip(h, skip):
     return joined
 
 
+def residual_block(x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    def bend(values):
+        return values * torch.sigmoid(values)
+
+    told = conv_in(bend(norm_in(x))) + time(time_features).reshape(len(x), -1, 1, 1)
+    return torch.stack([a + b for a, b in zip(conv_out(bend(norm_out(told))), shortcut(x))])
+
+
+def unet_forward(x, time_features, stem, downs, encoder, middle, decoder, ups, out):
+    def inside(level, h):
+        """From a level down to the deepest, and up to it again."""
+        if level == len(encoder):
+            return middle(h, time_features)
+        skip = encoder[level](downs[level](h), time_features)
+        h = torch.cat((inside(level + 1, skip), skip), 1)
+        place = len(decoder) - 1 - level
+        return ups[place](decoder[place](h, time_features))
+
+    return out(inside(0, stem(x)))
+
+
+def sample(model, x_T, T, step):
+    x_t, t = x_T.clone(), T
+    while t:
+        x_t = step(x_t, model(x_t, torch.tensor([t] * len(x_t))), t)
+        t -= 1
+    return x_t.numpy()
+
+
+def train_step(model, optimizer, x_0, alpha_bars, t, noise):
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = None
+    level = alpha_bars.gather(0, t - 1).reshape(-1, 1, 1, 1)
+    predicted = model(level**0.5 * x_0 + (1 - level) ** 0.5 * noise, t)
+    loss = torch.nn.functional.mse_loss(predicted, noise)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def reverse_step(x_t, predicted_noise, t, betas, noise):
     left = 1.0
     for beta in betas[:t].tolist():

@@ -25,9 +25,11 @@ from minddpm import (
     posterior_variance,
     q_posterior,
     reverse_step,
+    sample,
     score_from_noise,
     simple_loss,
     timestep_embedding,
+    train_step,
     x0_from_noise,
 )
 from minddpm_course.bank import BANK
@@ -238,6 +240,103 @@ def _(draw):
     return (h, skip), joined
 
 
+@tie("05.residual_block")
+def _(draw):
+    torch.manual_seed(draw.integer(0, 1000))
+    network = UNet().double()
+    block = network.decoder[0][0]
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x = draw.normal(2, block.norm_in.num_channels, 4, 4).double()
+    time_features = draw.normal(2, block.time.in_features).double()
+    chain = (block.norm_in, block.conv_in, block.time, block.norm_out, block.conv_out)
+    with torch.no_grad():
+        library = block(x, time_features)
+    return (x, time_features, *chain, block.shortcut), library
+
+
+@tie("05.unet_forward")
+def _(draw):
+    torch.manual_seed(draw.integer(0, 1000))
+    network = UNet().double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x, t = draw.normal(2, 1, 28, 28).double(), torch.tensor([3, 700])
+
+    def middle(h, features):
+        return network.middle_out(network.attention(network.middle_in(h, features)), features)
+
+    def larger(up):
+        return lambda h: nn.functional.interpolate(up(h), scale_factor=2.0)
+
+    with torch.no_grad():
+        features = network.time(timestep_embedding(t, network.config.time_dim).double())
+        library = network(x, t)
+    parts = (
+        network.stem,
+        list(network.downs),
+        [block for (block,) in network.encoder],
+        middle,
+        [block for (block,) in network.decoder],
+        [*map(larger, network.ups[:-1]), nn.Identity()],
+        nn.Sequential(network.norm, nn.SiLU(), network.out),
+    )
+    return (x, features, *parts), library
+
+
+@tie("06.sample")
+def _(draw):
+    schedule = draw_schedule(draw)
+    (x_T,) = draw_images(draw, 1)
+    seed = draw.integer(0, 1000)
+
+    def model(x_t, t):
+        return 0.3 * x_t + t[:, None, None, None] / 10
+
+    def step(x_t, predicted_noise, t):
+        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)
+        return reverse_step(x_t, t, x_0, schedule, generator=steps)
+
+    # the noise of the library's own start, which it draws before that of the steps
+    start = (x_T, schedule.T)
+    drawn = torch.Generator().manual_seed(seed)
+    library = sample(model, x_T.shape, schedule, clip=False, start=start, generator=drawn)
+    steps = torch.Generator().manual_seed(seed)
+    return (model, x_T, schedule.T, step), library
+
+
+class WithTime(nn.Module):
+    """A network that is told the time, and makes nothing of it."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x_t, _t):
+        return self.network(x_t)
+
+
+@tie("07.train_step")
+def _(draw):
+    schedule = draw_schedule(draw)
+    x_0, noise = draw_images(draw, 2)
+    t = draw_times(draw, schedule)
+
+    def fresh():
+        torch.manual_seed(1)
+        weights = nn.Conv2d(1, 1, 3, padding=1).double()
+        return weights, torch.optim.SGD(weights.parameters(), lr=0.1)
+
+    def loss(model, x_0, schedule, *, generator):
+        return simple_loss(model, x_0, schedule, t=t, noise=noise)
+
+    theirs, optimizer = fresh()
+    value = train_step(WithTime(theirs), x_0, optimizer, schedule, loss=loss)
+    network, optimizer = fresh()
+    args = (lambda x, _t: network(x), optimizer, x_0, schedule.alpha_bar[1:], t, noise)
+    return args, value
+
+
 @tie("06.reverse_step")
 def _(draw):
     schedule = draw_schedule(draw)
@@ -342,7 +441,7 @@ def test_every_formula_is_tied_or_named_with_the_reason():
 
 def as_tuple(result):
     parts = result if isinstance(result, tuple) else (result,)
-    return tuple(torch.as_tensor(part, dtype=torch.float64) for part in parts)
+    return tuple(torch.as_tensor(part, dtype=torch.float64).detach() for part in parts)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -5,6 +5,7 @@ without a name.
 import math
 
 import torch
+from torch.nn.functional import silu
 
 
 def each(level, images):
@@ -228,5 +229,41 @@ WRONG = {
         lambda u, c, s: u + s**2 * (c - u),
         lambda u, c, s: (u + s * (c - u)) / (1 + s),
         lambda u, c, s: u.add_(s * (c - u)),
+    ],
+    "05.residual_block": [
+        lambda x, f, n1, c1, t, n2, c2, s: x,
+        lambda x, f, n1, c1, t, n2, c2, s: s(x),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) + c2(silu(n2(silu(c1(n1(x))) + t(f)[:, :, None, None])))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) - c2(silu(n2(c1(silu(n1(x))) + t(f)[:, :, None, None])))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: s(x) + c2(n2(c1(n1(x)) + t(f)[:, :, None, None]).relu()),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) * c2(silu(n2(c1(silu(n1(x))) + t(f)[:, :, None, None])))
+        ),
+    ],
+    "05.unet_forward": [
+        lambda x, f, stem, downs, enc, mid, dec, ups, out: x,
+        lambda x, f, stem, downs, enc, mid, dec, ups, out: out(stem(x)),
+        lambda x, f, stem, downs, enc, mid, dec, ups, out: stem(x),
+        lambda x, f, stem, downs, enc, mid, dec, ups, out: out(mid(stem(x), f)),
+        lambda x, f, stem, downs, enc, mid, dec, ups, out: out(enc[0](downs[0](stem(x)), f)),
+    ],
+    "06.sample": [
+        lambda model, x, T, step: x,
+        lambda model, x, T, step: step(x, model(x, torch.full((len(x),), T)), T),
+        lambda model, x, T, step: model(x, torch.full((len(x),), T)),
+        lambda model, x, T, step: step(x, x, T),
+        lambda model, x, T, step: [x for _ in range(T)],
+        lambda model, x, T, step: step(x, model(x, T), T),
+    ],
+    "07.train_step": [
+        lambda model, optimizer, x, levels, t, z: 0.0,
+        lambda model, optimizer, x, levels, t, z: (model(x, t) - z).square().mean(),
+        lambda model, optimizer, x, levels, t, z: optimizer.step() or 1.0,
+        lambda model, optimizer, x, levels, t, z: model(z, t),
+        lambda model, optimizer, x, levels, t, z: optimizer.zero_grad() or 0.5,
     ],
 }
