@@ -26,7 +26,7 @@ from torch import Tensor
 Array = npt.NDArray[Any]
 SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where sizes do not fit
 MOST = 2**20  # numbers in a result
-MOST_ARRAYS = 2**16
+MOST_ARRAYS = 2**12
 DEEPEST = 8  # dimensions of a result
 LONGEST = 500  # characters of an error
 
@@ -215,6 +215,8 @@ def array_of(item: Any, depth: int = 0) -> Array:
 
     Raises: NotNumbers for anything else.
     """
+    if type(item) is float or (type(item) is int and abs(item) < 2**63):
+        return np.asarray(item)  # at once: a list may hold many
     if isinstance(item, Tensor):
         return checked(array_of_tensor(item))
     entries = entries_of(item)
@@ -306,6 +308,8 @@ def number_of(answer: Any) -> float:
     Raises: NotNumbers where it is no such number.
     """
     try:
+        if isinstance(answer, Iterator):  # it may never end
+            raise NotNumbers("an iterator is no number")
         array = np.asarray(float(answer)) if isinstance(answer, str) else array_of(answer)
     except INTERRUPTIONS:
         raise
@@ -386,7 +390,11 @@ def outcome_in_words(outcome: Outcome) -> str:
     """The numbers of an outcome, or its error."""
     if outcome.value is None:
         return outcome.error
-    return " and ".join(brief(array) for array in outcome.value)
+    more = len(outcome.value) - 4
+    numbers = [brief(array) for array in outcome.value[:4]]
+    return " and ".join(
+        [*numbers, f"{more} more arrays"] if more > 1 else map(brief, outcome.value)
+    )
 
 
 def brief(value: Any) -> str:
