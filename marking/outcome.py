@@ -270,8 +270,8 @@ def too_coarse(dtype: Any) -> NotNumbers:
     """The error about numbers in half precision or less."""
     name = str(dtype).removeprefix("torch.")
     return NotNumbers(
-        f"expected float32 or float64, got {name}: half precision keeps about three digits, too few"
-        " to tell right from wrong"
+        f"expected float32 or float64, got {name}: half precision is too coarse to tell right from"
+        " wrong"
     )
 
 
@@ -331,10 +331,10 @@ def same(a: Outcome, b: Outcome, tolerance: float) -> bool:
         return a.value is b.value and {a.error_name, b.error_name} <= set(SHAPE_ERRORS)
     if a.several != b.several or [x.shape for x in a.value] != [x.shape for x in b.value]:
         return False
-    return all(close(x, y, tolerance) for x, y in zip(a.value, b.value))
+    return all(agree(x, y, tolerance) for x, y in zip(a.value, b.value))
 
 
-def close(want: Array, have: Array, tolerance: float) -> bool:
+def agree(want: Array, have: Array, tolerance: float) -> bool:
     """Whether two arrays of one shape hold the same numbers."""
     allowed = tolerance * scale(want[np.isfinite(want)])
     return np.allclose(want, have, rtol=0, atol=allowed, equal_nan=True)
@@ -376,7 +376,7 @@ def formed_like(want: Array, have: Array, tolerance: float) -> Array:
     if want.shape != have.shape or want.dtype.kind == have.dtype.kind:
         return have
     if want.dtype.kind == "f":
-        return have.astype(float) if close(want, have, tolerance) else have
+        return have.astype(float) if agree(want, have, tolerance) else have
     whole = np.isfinite(have) & (np.abs(have) < 2**53)
     return have.astype(int) if whole.all() and (have == np.floor(have)).all() else have
 
