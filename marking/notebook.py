@@ -31,8 +31,6 @@ from marking.pages import render
 
 # of Okabe and Ito's palette, which can be told apart with any colour vision
 EDGES = {"✓": "#009E73", "✗": "#D55E00", "?": "#0072B2"}
-
-
 ALIKE = 1e-3  # the error allowed in what is drawn, as a share of the largest number
 
 
