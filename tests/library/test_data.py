@@ -374,11 +374,7 @@ IMAGES_FILE, LABELS_FILE = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.
             packed(idx(PIXELS.astype(np.float32), kind=13)),
             "start with 00000803, got 00000d03",
         ),
-        (
-            IMAGES_FILE,
-            packed(idx(PIXELS)[:10]),
-            "ends within its header: expected 16 bytes, got 10",
-        ),
+        (IMAGES_FILE, packed(idx(PIXELS)[:10]), "ends within its header: expected 16 bytes, got 10"),
         (
             IMAGES_FILE,
             packed(idx(PIXELS)[:-9]),
