@@ -22,6 +22,7 @@ from marking.outcome import (
     copied,
     error_in_words,
     error_with_line,
+    in_the_form_of,
     limited,
     outcome_of,
     same,
@@ -33,6 +34,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 # of Okabe and Ito's palette, which can be told apart with any colour vision
 EDGES = {"✓": "#009E73", "✗": "#D55E00", "?": "#0072B2"}
+ALIKE = 1e-3  # the error allowed in what is drawn, as a share of the largest number
 
 
 class OneLineError:
@@ -166,7 +168,7 @@ class Tutor:
             raise WrongName(f"expected one of {names}, got {name!r}")
         question = stretches[name]
         yours, target = results_on(question.picture, answer, question.target)
-        alike = yours.value is not None and same(target, yours, 1e-3)
+        alike = yours.value is not None and same(target, yours, ALIKE)
         comparison = yours.error or ("they agree" if alike else "they differ")
         caption = f"{name}: your answer on the left, the target on the right; {comparison}."
         self.show_beside(question.picture, yours, target, caption)
@@ -191,9 +193,14 @@ class Tutor:
         return bank[name]
 
 
-def results_on(picture: Picture, *functions: Callable[..., Any]) -> list[Outcome]:
-    """The outcome of each function on the arguments that are to be drawn."""
-    return [call_here(function, [copied(arg) for arg in picture.args]) for function in functions]
+def results_on(
+    picture: Picture, answer: Callable[..., Any], target: Callable[..., Any]
+) -> tuple[Outcome, Outcome]:
+    """The outcomes of an answer and of the target on the arguments that are to be drawn."""
+    yours, wanted = (
+        call_here(function, [copied(arg) for arg in picture.args]) for function in (answer, target)
+    )
+    return in_the_form_of(wanted, yours, ALIKE), wanted
 
 
 def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:

@@ -26,7 +26,7 @@ from torch import Tensor
 Array = npt.NDArray[Any]
 SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where sizes do not fit
 MOST = 2**20  # numbers in a result
-MOST_ARRAYS = 2**16
+MOST_ARRAYS = 2**12
 DEEPEST = 8  # dimensions of a result
 LONGEST = 500  # characters of an error
 
@@ -253,6 +253,8 @@ def array_of(item: Any, depth: int = 0) -> Array:
 
     Raises: NotNumbers for anything else.
     """
+    if type(item) is float or (type(item) is int and abs(item) < 2**63):
+        return np.asarray(item)  # at once: a list may hold many
     if isinstance(item, Tensor):
         return checked(array_of_tensor(item))
     entries = entries_of(item)
@@ -306,8 +308,8 @@ def too_coarse(dtype: Any) -> NotNumbers:
     """The error about numbers in half precision or less."""
     name = str(dtype).removeprefix("torch.")
     return NotNumbers(
-        f"expected float32 or float64, got {name}: half precision keeps about three digits, too few"
-        " to tell right from wrong"
+        f"expected float32 or float64, got {name}: half precision is too coarse to tell right from"
+        " wrong"
     )
 
 
@@ -344,6 +346,8 @@ def number_of(answer: Any) -> float:
     Raises: NotNumbers where it is no such number.
     """
     try:
+        if isinstance(answer, Iterator):  # it may never end
+            raise NotNumbers("an iterator is no number")
         array = np.asarray(float(answer)) if isinstance(answer, str) else array_of(answer)
     except INTERRUPTIONS:
         raise
@@ -365,10 +369,10 @@ def same(a: Outcome, b: Outcome, tolerance: float) -> bool:
         return a.value is b.value and {a.error_name, b.error_name} <= set(SHAPE_ERRORS)
     if a.several != b.several or [x.shape for x in a.value] != [x.shape for x in b.value]:
         return False
-    return all(close(x, y, tolerance) for x, y in zip(a.value, b.value))
+    return all(agree(x, y, tolerance) for x, y in zip(a.value, b.value))
 
 
-def close(want: Array, have: Array, tolerance: float) -> bool:
+def agree(want: Array, have: Array, tolerance: float) -> bool:
     """Whether two arrays of one shape hold the same numbers."""
     allowed = tolerance * scale(want[np.isfinite(want)])
     return np.allclose(want, have, rtol=0, atol=allowed, equal_nan=True)
@@ -410,7 +414,7 @@ def formed_like(want: Array, have: Array, tolerance: float) -> Array:
     if want.shape != have.shape or want.dtype.kind == have.dtype.kind:
         return have
     if want.dtype.kind == "f":
-        return have.astype(float) if close(want, have, tolerance) else have
+        return have.astype(float) if agree(want, have, tolerance) else have
     whole = np.isfinite(have) & (np.abs(have) < 2**53)
     return have.astype(int) if whole.all() and (have == np.floor(have)).all() else have
 
@@ -424,7 +428,11 @@ def outcome_in_words(outcome: Outcome) -> str:
     """The numbers of an outcome, or its error."""
     if outcome.value is None:
         return outcome.error
-    return " and ".join(brief(array) for array in outcome.value)
+    more = len(outcome.value) - 4
+    numbers = [brief(array) for array in outcome.value[:4]]
+    return " and ".join(
+        [*numbers, f"{more} more arrays"] if more > 1 else map(brief, outcome.value)
+    )
 
 
 def brief(value: Any) -> str:

@@ -390,7 +390,7 @@ DEFINITIONS = {
         "def {name}({args}):\n"
         "    {args}, = (v.clone() if isinstance(v, Tensor) else v for v in ({args},))\n"
         "    result = {right}\n"
-        "    for v in ({args},):\n        if isinstance(v, Tensor):\n            v.zero_()\n"
+        "    for v in ({args},):\n        if isinstance(v, Tensor):\n            v.neg_().neg_()\n"
         "    return result",
     ),
     "copies of numpy": (
@@ -719,6 +719,8 @@ def in_result_styles(exercise, typed, right):
     name = exercise[3:]
     if name in PAIRS:
         for style, how in ARRAYS.items():
+            if style == "list of tensors of one number":
+                continue  # of a pair it is a column, which is another shape
             yield style, f"form = lambda x: {how}\n    a, b = {right}\n    return form(a), form(b)"
         for style, how in COUPLES.items():
             yield f"a pair as {style}", f"a, b = {right}\n    return {how}"

@@ -51,7 +51,7 @@ def in_words(verdict):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(notebook, "SECONDS", 1)
+    monkeypatch.setattr(notebook, "SECONDS", 0.3)
 
 
 @pytest.mark.parametrize("expression", RESULTS)

@@ -86,6 +86,8 @@ def test_a_question_has_the_students_values(capsys):
 def test_an_answer_beside_the_target_is_described_in_words(capsys):
     beside("graph.stretch", lambda a, b, c: c - b * b / (4 * a))
     assert "the target on the right; they agree." in capsys.readouterr().out
+    beside("graph.stretch", lambda a, b, c: iter(c - b * b / (4 * a)))
+    assert "they agree." in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: c)
     assert "they differ." in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: 1 / 0)
