@@ -1,12 +1,19 @@
-"""What is wrong with an answer: in words, and which known mistake it is."""
+"""What is wrong with an answer: in words, and which known mistake it is, or else what it has to do
+with the right answer.
+"""
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from marking.edits import Edited, Editor, Trial
 from marking.exercise import Case, Exercise, Mistake
+from marking.formula import as_array
 from marking.outcome import (
     Outcome,
     brief,
@@ -16,8 +23,32 @@ from marking.outcome import (
     same,
     scale,
 )
+from marking.relations import relation_of
 
+TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
 OFF_BY = ", off by up to "  # between a problem and the size of the error
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What an answer does instead of what it should.
+
+    Args:
+        mistake: in a few words, without inputs and numbers.
+        explanation: more about it, without them too; empty unless it is a mistake of the bank.
+        beside: the right formula and the answer's, with their difference marked; may be empty.
+    """
+
+    mistake: str
+    explanation: str = ""
+    beside: str = ""
+
+    def paragraphs(self) -> str:
+        """For the student."""
+        if self.explanation:
+            return f"A known mistake: {self.mistake}. {self.explanation}"
+        told = f"{self.mistake[:1].upper()}{self.mistake[1:]}."
+        return f"{told}\n\n{self.beside}" if self.beside else told
 
 
 def expected(exercise: Exercise, case: Case) -> Outcome:
@@ -57,6 +88,99 @@ def problem_of(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
 def arrays(count: int) -> str:
     """So many arrays, in words."""
     return "one array" if count == 1 else f"{count} arrays"
+
+
+def diagnose(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], again: Outcome
+) -> Diagnosis | None:
+    """What a wrong answer does, if it can be told: a mistake of the bank; the right formula with a
+    few changes; another relation to the right answer. Whatever is told holds on every case.
+
+    Args:
+        exercise: the question.
+        cases: the calls.
+        outcomes: what the answer gave.
+        again: what it gave when the first call was repeated.
+    """
+    mistake = known_mistake(exercise, cases, outcomes)
+    if mistake is not None:
+        return Diagnosis(mistake.name, explain(exercise, mistake))
+    trial = trial_of(exercise, cases, outcomes)
+    editor = Editor(exercise.formula, exercise.arguments, trial) if exercise.formula else None
+    both = outcomes[0].value is not None and again.value is not None
+    if both and not same(outcomes[0], again, exercise.tolerance):
+        return Diagnosis(at_random(editor))
+    edited = editor.fewest() if editor else None
+    if edited is not None:
+        return Diagnosis(edited.said(), beside=marked(edited))
+    relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
+    return Diagnosis(relation) if relation else None
+
+
+def trial_of(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Trial:
+    """The calls of an answer as a formula sees them."""
+    wanted = [expected(exercise, case) for case in cases]
+    return Trial(
+        tuple(
+            {name: as_array(arg) for name, arg in zip(exercise.arguments, case.args)}
+            for case in cases
+        ),
+        tuple(unpacked(wanted, outcomes)),
+        tuple(wanted),
+        exercise.tolerance,
+    )
+
+
+def unpacked(wanted: Sequence[Outcome], got: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Outcomes, each array taken as several results, if as many are wanted in every call."""
+    count = len(wanted[0].value or ())
+    if not wanted[0].several or not all(
+        outcome.value is not None
+        and not outcome.several
+        and outcome.value[0].ndim
+        and len(outcome.value[0]) == count
+        for outcome in got
+    ):
+        return got
+    return [
+        Outcome(tuple((outcome.value or ())[0]), several=True, changed=outcome.changed)
+        for outcome in got
+    ]
+
+
+def at_random(editor: Editor | None) -> str:
+    """What can be said of an answer that gives other numbers when it is called again."""
+    told = "called twice with the same input, it gives different results"
+    drawn = editor.drawn() if editor else None
+    if drawn is None:
+        return f"{told}: it draws random numbers, or remembers earlier calls"
+    name, uniform = drawn
+    if uniform:
+        return f"{told}: in place of {name} it draws numbers between 0 and 1"
+    return f"{told}: in place of {name} it draws numbers of its own"
+
+
+def marked(edited: Edited) -> str:
+    """The right formula and the edited one below each other, what differs marked below it."""
+    lines = []
+    for right, own in edited.beside():
+        tokens, others = TOKEN.findall(right), TOKEN.findall(own)
+        below, below_other = [" "] * len(right), [" "] * len(own)
+        matcher = difflib.SequenceMatcher(None, tokens, others, autojunk=False)
+        for tag, a, b, c, d in matcher.get_opcodes():
+            if tag != "equal":
+                mark(below, tokens, a, b)
+                mark(below_other, others, c, d)
+        lines += [f"right  {right}", f"       {''.join(below)}".rstrip()]
+        lines += [f"yours  {own}", f"       {''.join(below_other)}".rstrip()]
+    return "\n".join(line for line in lines if line)
+
+
+def mark(below: list[str], tokens: Sequence[str], start: int, stop: int) -> None:
+    """Put marks below some tokens of a line."""
+    begin = sum(map(len, tokens[:start]))
+    end = begin + sum(map(len, tokens[start:stop]))
+    below[begin:end] = "^" * (end - begin)
 
 
 def known_mistake(

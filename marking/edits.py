@@ -1,7 +1,7 @@
 """A wrong answer as the right formula with one or two things changed.
 
-`rewrites` lists what can be changed at one place of a formula; `Search` works out all formulas that
-are one or two changes away, many at once, on one case; whatever agrees there is tried on every case.
+`rewrites` lists what can be changed at one place of a formula. `Search` works out all formulas that
+are one or two changes away, many at once, on one case. What agrees there is tried on every case.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -31,8 +32,13 @@ from marking.formula import (
 from marking.outcome import SHAPE_ERRORS, Array, Outcome, scale
 
 MOST_EDITS = 2
+ENOUGH = 30  # numbers, to tell which distribution they are drawn from
 TRIED = 400  # of the formulas that agree on one case, how many are tried on the others
-DIVISION_ERRORS = ("ZeroDivisionError", "OverflowError", "ValueError")  # where arrays hold inf or NaN
+DIVISION_ERRORS = (
+    "ZeroDivisionError",
+    "OverflowError",
+    "ValueError",
+)  # where arrays hold inf or NaN
 
 WORDS = {
     "sqrt": "the root",
@@ -62,7 +68,7 @@ CONFUSED = (  # functions that are taken for each other
 )
 OPPOSITE = {"+": "-", "-": "+", "*": "/", "/": "*"}
 COMPARED = ("<", "<=", ">", ">=", "==")
-SPREADS = ("sqrt", "cumprod", "cumsum", "prod", "sum", "mean", "log", "sin", "cos", "exp")
+SPREADS = ("abs", "sqrt", "cumprod", "cumsum", "prod", "sum", "mean", "log", "sin", "cos", "exp")
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def rewrites(term: Term, names: Sequence[str], axes: int) -> Iterator[Rewrite]:
 
     Args:
         term: the formula.
-        names: the symbols that a name may be taken for; only for a term that is a name.
+        names: for a name the symbols that it may be taken for, for an operation all symbols.
         axes: how many axes its value has.
     """
     if term.op == "number":
@@ -103,7 +109,7 @@ def rewrites(term: Term, names: Sequence[str], axes: int) -> Iterator[Rewrite]:
         for name in names:
             yield instead(named(name), term)
     if term.op in BINARY:
-        yield from other_operations(term)
+        yield from other_operations(term, names)
     elif term.parts:
         yield from other_functions(term)
     yield from brackets_moved(term)
@@ -119,12 +125,12 @@ def other_numbers(term: Term) -> Iterator[Rewrite]:
         return
     others = (0, 1, 2, value + 1, value - 1, 2 * value, value / 2, value * value, -value)
     far = (10 * value, value / 10)
-    for place, other in enumerate(dict.fromkeys((*others, *far))):
-        if other != value:
-            yield instead(number(other), term, 2 if place < len(others) else 3)
+    for candidate in dict.fromkeys((*others, *far)):
+        if candidate != value:
+            yield instead(number(candidate), term, 2 if candidate in others else 3)
 
 
-def other_operations(term: Term) -> Iterator[Rewrite]:
+def other_operations(term: Term, names: Sequence[str]) -> Iterator[Rewrite]:
     """Other operators between two parts, the parts the other way round, one of them alone."""
     op, (left, right) = term.op, term.parts
     first, second = written(left), written(right)
@@ -174,26 +180,42 @@ def other_operations(term: Term) -> Iterator[Rewrite]:
         square = right.op == "number" and right.value == 2
         yield Edit(f"do not square {first}" if square else f"leave out the power {second}"), left
         yield instead(applied("*", left, right), term)
-        yield instead(applied("*", left, left), term, 2) if not square else instead(
-            applied("abs", left), term
+        yield (
+            instead(applied("*", left, left), term, 2)
+            if not square
+            else instead(applied("abs", left), term)
         )
         if not square:
             yield instead(applied("**", right, left), term, 2)
             yield instead(applied("**", left, applied("neg", right)), term)
-    if op in "+-":
-        yield from spare_factors(term)
+    if op in ("+", "-"):
+        yield from spare_factors(term, names)
 
 
-def spare_factors(term: Term) -> Iterator[Rewrite]:
-    """Twice or half of one of two terms."""
+def spare_factors(term: Term, names: Sequence[str]) -> Iterator[Rewrite]:
+    """One of two terms doubled or halved, or times a symbol, its root, or what it leaves of 1."""
     left, right = term.parts
-    for other, build in (
-        (left, lambda new: applied(term.op, new, right)),
-        (right, lambda new: applied(term.op, left, new)),
-    ):
-        if other.op != "number":
-            yield Edit(f"double {written(other)}", 2), build(applied("*", number(2), other))
-            yield Edit(f"halve {written(other)}", 2), build(applied("/", other, number(2)))
+
+    def with_left(new: Term) -> Term:
+        return applied(term.op, new, right)
+
+    def with_right(new: Term) -> Term:
+        return applied(term.op, left, new)
+
+    for other, build in ((left, with_left), (right, with_right)):
+        text = written(other)
+        if other.op == "number":
+            continue
+        yield Edit(f"double {text}", 2), build(applied("*", number(2), other))
+        yield Edit(f"halve {text}", 2), build(applied("/", other, number(2)))
+        if other.op != "name":
+            continue
+        for name in names:
+            symbol = named(name)
+            rest = applied("-", number(1), symbol)
+            for factor in (symbol, applied("sqrt", symbol), rest, applied("sqrt", rest)):
+                said = f"multiply {text} by {written(factor)} as well"
+                yield Edit(said, 3), build(applied("*", factor, other))
 
 
 def bracket(term: Term) -> str:
@@ -365,7 +387,7 @@ def names_in(term: Term) -> Iterator[str]:
 def names_used(results: Sequence[Term], where: Mapping[str, Term]) -> list[str]:
     """The names that results depend on, through definitions too, as often as they occur."""
     found = [name for term in results for name in names_in(term)]
-    for name in reversed(where):
+    for name in reversed(list(where)):
         if name in found:
             found += names_in(where[name])
     return found
@@ -491,7 +513,7 @@ class Search:
             near = [
                 name
                 for name, shape in self.shapes.items()
-                if term.op == "name" and name != term.name and shape == self.shapes.get(term.name)
+                if term.op != "name" or (name != term.name and shape == self.shapes.get(term.name))
             ]
             self.changes[term] = list(rewrites(term, near, axes))
         return self.changes[term]
@@ -503,9 +525,7 @@ class Search:
             self.known[key] = merged(list(self.away(term, edits)))
         return self.known[key]
 
-    def away(
-        self, term: Term, edits: int, at_the_end: Sequence[Rewrite] = ()
-    ) -> Iterator[Block]:
+    def away(self, term: Term, edits: int, at_the_end: Sequence[Rewrite] = ()) -> Iterator[Block]:
         """The formulas that are exactly so many edits away, block by block.
 
         Args:
@@ -590,8 +610,13 @@ class Search:
                     break
             if len(rows) == scopes and len({row.shape for row in rows}) == 1:
                 values = np.stack(rows)[:, None]
-                blocks.append(Block(values, ((1, lambda _place, at=place: found(at)),)))
+                blocks.append(Block(values, ((1, partial(shifted, found, place)),)))
         return blocks
+
+
+def shifted(found: Callable[[int], Found], start: int, place: int) -> Found:
+    """A formula from a place on."""
+    return found(start + place)
 
 
 def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
@@ -599,7 +624,8 @@ def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
 
     def found(place: int) -> Found:
         term, edits = block.found(place)
-        if all(later.old in parts_of(old) for later in edits):
+        inside = set(parts_of(old))
+        if all(later.old in inside for later in edits):
             return term, (replace(edit, old=old), *edits)
         # a change of what was changed is not a change of the right formula: told as one
         both, _ = instead(term, old, edit.cost + sum(later.cost for later in edits))
@@ -608,7 +634,7 @@ def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
     return found
 
 
-def parts_of(term: Term) -> Iterator[Term]:
+def parts_of(term: Term) -> Iterator[Term | None]:
     """The parts of a formula and their parts, without the formula itself."""
     for part in term.parts:
         yield part
@@ -679,7 +705,9 @@ class Edited:
         pairs = []
         for place, (right, own) in enumerate(zip(self.right, self.results)):
             label = f"result {place + 1}: " if len(self.right) > 1 else ""
-            pairs.append((label + written(right), label + written(replaced(own, self.setting.args))))
+            pairs.append(
+                (label + written(right), label + written(replaced(own, self.setting.args)))
+            )
         for name in names_used(self.right, self.where):
             if name in self.where:
                 right, own = self.where[name], self.setting.where[name]
@@ -692,9 +720,7 @@ def replaced(term: Term, args: Mapping[str, Term]) -> Term:
     """A formula with other terms in place of some names."""
     if term.op == "name":
         return args.get(term.name, term)
-    return Term(
-        term.op, tuple(replaced(part, args) for part in term.parts), term.value, term.name
-    )
+    return Term(term.op, tuple(replaced(part, args) for part in term.parts), term.value, term.name)
 
 
 @dataclass(frozen=True)
@@ -730,15 +756,16 @@ class Trial:
             for place, own in enumerate(self.own)
             if own.value is not None
             and len(own.value) == count
-            and all(np.isfinite(array).all() for array in own.value)
+            and all(np.isfinite(array).any() for array in own.value)
         ]
 
-        def rank(place: int) -> tuple[bool, bool, int]:
+        def rank(place: int) -> tuple[int, bool, bool, int]:
             arrays = [value for value in self.cases[place].values() if value.ndim]
             own = self.own[place].value or ()
             sizes = [array.size for array in own]
             single = any(array.shape[0] == 1 for array in arrays)
-            return single, max(sizes) < 3, max([*sizes, *(array.size for array in arrays)])
+            missing = sum(int((~np.isfinite(array)).sum()) for array in own)
+            return missing, single, max(sizes) < 3, max([*sizes, *(array.size for array in arrays)])
 
         return min(able, key=rank, default=None)
 
@@ -790,14 +817,60 @@ class Editor:
         assert scope is not None
         with np.errstate(all="ignore"):
             everywhere = list(settings(self.right, self.where, scope, self.arguments))
-            for changed, most in ((False, 1), (True, 0), (False, MOST_EDITS), (True, 1)):
-                found = self.best(everywhere if changed else [plain], place, most)
+            for tried, most in (
+                ([plain], 1),
+                (everywhere, 0),
+                ([plain], MOST_EDITS),
+                (everywhere, 1),
+                ([plain], None),
+            ):
+                found = self.best(tried, place, most)
                 if found is not None:
                     return found
         return None
 
-    def best(self, tried: Sequence[Setting], place: int, most: int) -> Edited | None:
-        """The best explanation in some settings, with at most so many more edits of each result."""
+    def drawn(self) -> tuple[str, bool] | None:
+        """The argument in place of which an answer draws numbers, and whether they are uniform.
+
+        A result that contains an argument once tells what was put there. None if it is not clear.
+        """
+        for name in self.arguments:
+            used = [self.used_for(name, place) for place in range(len(self.trial.cases))]
+            if any(numbers is None for numbers in used):
+                continue
+            numbers = np.concatenate([one for one in used if one is not None])
+            count = numbers.size
+            if count < ENOUGH:
+                continue
+            if numbers.min() >= 0 and numbers.max() <= 1:
+                return name, True
+            spread = abs(numbers.std() - 1) * np.sqrt(2 * count)
+            if abs(numbers.mean()) * np.sqrt(count) < 4 and spread < 4:
+                return name, False
+        return None
+
+    def used_for(self, name: str, place: int) -> Array | None:
+        """What a result that is linear in an argument was worked out with, in place of it."""
+        values, own = self.trial.cases[place], self.trial.own[place].value
+        if own is None or len(own) != 1 or values[name].shape != own[0].shape:
+            return None
+        plain = Setting(self.where)
+        at = []
+        for number_put in (0.0, 1.0, 2.0):
+            scope = plain.scope({**values, name: np.full_like(values[name], number_put)})
+            assert scope is not None
+            with np.errstate(all="ignore"):
+                at.append(scope.value(self.right[0]))
+        slope = at[1] - at[0]
+        if not np.allclose(at[2] - at[1], slope) or not np.isfinite(slope).all():
+            return None
+        there = np.broadcast_to(np.abs(slope) > 1e-3, own[0].shape)
+        return np.asarray(((own[0] - at[0]) / np.where(slope == 0, 1, slope))[there])
+
+    def best(self, tried: Sequence[Setting], place: int, most: int | None) -> Edited | None:
+        """The best explanation in some settings, with at most so many more edits of each result;
+        with None, other short formulas too.
+        """
         by_shapes: dict[object, list[tuple[Setting, Scope]]] = {}
         for setting in tried:
             scope = setting.scope(self.trial.cases[place])
@@ -816,7 +889,7 @@ class Editor:
         return None
 
     def hits(
-        self, group: Sequence[tuple[Setting, Scope]], place: int, most: int
+        self, group: Sequence[tuple[Setting, Scope]], place: int, most: int | None
     ) -> Iterator[tuple[tuple[int, int], Setting, list[list[Candidate]]]]:
         """The settings in which each result has formulas that agree on one case."""
         scopes = [scope for _, scope in group]
@@ -827,14 +900,19 @@ class Editor:
         shapes = {name: value.shape for name, value in scopes[0].values.items()}
         search = Search(scopes, scopes[0].from_the_right, shapes)
         found: list[list[list[Candidate]]] = []  # by result, by setting
-        for term, array in zip(self.right, own):
+        for number_of, (term, array) in enumerate(zip(self.right, own)):
             of_result: list[list[Candidate]] = [[] for _ in scopes]
-            for edits in range(most + 1):
+            for edits in range((MOST_EDITS if most is None else most) + 1):
                 for at, new, changes in self.agreeing(search, term, edits, array):
                     cost = sum(edit.cost for edit in changes)
                     of_result[at].append((edits, cost, new, changes))
                 if all(of_result):
                     break
+            if most is None:
+                which = f" as result {number_of + 1}" if len(own) > 1 else ""
+                for new in self.short(search, array):
+                    edit = Edit(f"return {written(new)}{which}", 1, term)
+                    of_result[0].append((MOST_EDITS + 1, len(written(new)), new, (edit,)))
             found.append(of_result)
         for at, (setting, _) in enumerate(group):
             candidates = [sorted(of_result[at], key=lambda one: one[:2]) for of_result in found]
@@ -847,16 +925,59 @@ class Editor:
         self, search: Search, term: Term, edits: int, own: Array
     ) -> Iterator[tuple[int, Term, tuple[Edit, ...]]]:
         """The formulas so many edits away that agree with a result, and the scope they do in."""
-        tolerance = self.trial.tolerance * scale(own)
+        numbers = np.isfinite(own)
+        tolerance = self.trial.tolerance * scale(own[numbers])
         ends = list(added_at_the_end(term, list(search.shapes), own.ndim))
         for block in search.away(term, edits, ends):
             if block.shape != own.shape:
                 continue
-            away = np.abs(block.values - own).reshape(*block.values.shape[:2], -1)
+            away = np.abs(block.values - own)[..., numbers].reshape(*block.values.shape[:2], -1)
             for at, place in np.argwhere((away <= tolerance).all(axis=2))[: 5 * TRIED]:
                 scopes = range(len(search.scopes)) if len(block.values) == 1 else [int(at)]
                 for scope in scopes:
                     yield scope, *block.found(int(place))
+
+    def short(self, search: Search, own: Array) -> Iterator[Term]:
+        """The short formulas of all symbols that agree with a result on one case."""
+        plain = [block for name in search.shapes for block in search.away(named(name), 0)]
+        small = [*plain, *search.away(number(2), 0)]
+        for block in plain:
+            ((_, leaf),) = block.sources
+            symbol, _ = leaf(0)
+            rest = applied("-", number(1), symbol)
+            for new in (
+                applied("sqrt", symbol),
+                applied("**", symbol, number(2)),
+                rest,
+                applied("sqrt", rest),
+            ):
+                small += search.away(new, 0)
+        plain, small = merged(plain), merged(small)
+        pairs = merged(list(self.combined(search, plain, plain)))
+        tolerance = self.trial.tolerance * scale(own)
+        for block in itertools.chain(
+            small,
+            *(
+                search.applied(op, [pair])
+                for pair in pairs
+                for op in ("abs", "sqrt", "neg", "mean")
+            ),
+            self.combined(search, small, small),
+            self.combined(search, pairs, small),
+            self.combined(search, small, pairs),
+        ):
+            if block.shape == own.shape:
+                away = np.abs(block.values[0] - own).reshape(block.values.shape[1], -1)
+                for place in np.flatnonzero((away <= tolerance).all(axis=1))[:TRIED]:
+                    yield block.found(int(place))[0]
+
+    def combined(
+        self, search: Search, some: Sequence[Block], others: Sequence[Block]
+    ) -> Iterator[Block]:
+        """Every operation on two of some formulas."""
+        for one, other in itertools.product(some, others):
+            for op in OPPOSITE:
+                yield from search.applied(op, [one, other])
 
     def confirmed(self, setting: Setting, candidates: list[list[Candidate]]) -> Edited | None:
         """The first choice of candidates, one for each result, that agrees on every case."""

@@ -1,5 +1,5 @@
-"""Judge an answer: call it on fresh inputs, compare with the reference, and name the mistake if it
-is a known one.
+"""Judge an answer: call it on fresh inputs, compare with the reference, and say what it does
+instead if that can be told.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from marking.diagnosis import comparison, expected, explain, known_mistake, problem_of
+from marking.diagnosis import comparison, diagnose, expected, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import Outcome, copied, same
 
@@ -27,9 +27,10 @@ class Verdict:
     Args:
         passed: whether it is right.
         message: for the student, with the numbers.
-        mistake: the name of the known mistake, if it is one.
+        mistake: what the answer does instead, if that can be told: the name of a known mistake, an
+            edit of the right formula, or what the result has to do with the right one.
         summary: one line without the inputs or the expected numbers.
-        explanation: of the known mistake, without them too.
+        explanation: of a known mistake, without them too.
         computed: whether a function returned numbers, which can be drawn.
     """
 
@@ -88,16 +89,16 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
         return Verdict(True, message, summary="right")
     place = min(failing, key=lambda index: size(cases[index]))  # the easiest to read
     problem = problems[place]
-    mistake = known_mistake(exercise, cases, outcomes)
+    diagnosis = diagnose(exercise, cases, outcomes, again)
     numbers = "\n".join(comparison(exercise, cases[place], outcomes[place]))
     computed = outcomes[place].value is not None
-    if mistake is None:
+    if diagnosis is None:
         message = f"{exercise.name}: {problem}.\n\n{numbers}"
         return Verdict(False, message, summary=problem, computed=computed)
-    explanation = explain(exercise, mistake)
-    known = f"A known mistake: {mistake.name}. {explanation}"
-    message = f"{exercise.name}: {problem}.\n\n{known}\n\n{numbers}"
-    return Verdict(False, message, mistake.name, problem, explanation, computed)
+    message = f"{exercise.name}: {problem}.\n\n{diagnosis.paragraphs()}\n\n{numbers}"
+    return Verdict(
+        False, message, diagnosis.mistake, problem, diagnosis.explanation, computed=computed
+    )
 
 
 def failed(question: Question, reason: str) -> Verdict:

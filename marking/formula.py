@@ -16,6 +16,8 @@ from torch import Tensor
 
 from marking.outcome import Array
 
+MOST_NUMBERS = 100_000
+
 
 @dataclass(frozen=True, eq=False)
 class Term:
@@ -50,13 +52,21 @@ def applied(op: str, *parts: Term) -> Term:
 
 
 def first_true(mask: Array) -> Array:
-    """The index of the first entry that is true; where there is none, an IndexError."""
+    """The index of the first entry that is true. Raises: IndexError where there is none."""
     return np.asarray(float(np.flatnonzero(mask)[0]))
 
 
 def picked(values: Array, index: Array) -> Array:
     """Entries along the first axis."""
     return np.asarray(values[index.astype(int)])
+
+
+def counted(*ends: Array) -> Array:
+    """Numbers in equal steps. Raises: ValueError where there would be too many."""
+    start, stop, step = (0.0, *ends, 1.0) if len(ends) == 1 else (*ends, 1.0)[:3]
+    if not step or not abs((stop - start) / step) <= MOST_NUMBERS:
+        raise ValueError(f"expected at most {MOST_NUMBERS} numbers")
+    return np.arange(float(start), float(stop), float(step))
 
 
 def joined(first: Array, second: Array, axis: Array) -> Array:
@@ -111,7 +121,7 @@ WHOLE: dict[str, Callable[..., Array]] = {
     "max": lambda x: np.asarray(x.max()),
     "min": lambda x: np.asarray(x.min()),
     "flip": lambda x: np.flip(x, axis=0),
-    "arange": lambda *ends: np.arange(*(float(end) for end in ends)),
+    "arange": counted,
     "outer": lambda a, b: np.multiply.outer(a, b),
     "cat": joined,
     "alternate": alternating,

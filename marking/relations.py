@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -66,9 +67,7 @@ class Pairs:
         return own, right
 
 
-def relation_of(
-    own: Sequence[Outcome], right: Sequence[Outcome], tolerance: float
-) -> str | None:
+def relation_of(own: Sequence[Outcome], right: Sequence[Outcome], tolerance: float) -> str | None:
     """What the outcomes of an answer have to do with the right ones, in words; None if nothing."""
     if any(outcome.value is None for outcome in own):
         return None
@@ -88,17 +87,20 @@ def relation_of(
         pairs = result_of(place, answers, wanted, tolerance)
         label = f"result {place + 1}" if count > 1 else "the result"
         if pairs.always(lambda right: right):
-            if count > 1:
-                told.append(f"{label} is right")
+            told.append(f"{label} is right")
             continue
         words = next(found(pairs), None)
         if words is None:
             return None
         told.append(f"{label} {words}")
-    changes = any(outcome.changed for outcome in own)
-    if all(words.endswith("is right") for words in told):
-        return "the numbers are right, but the answer changes its input in place" if changes else None
-    return ", and ".join(told)
+    if not all(words.endswith("is right") for words in told):
+        return ", and ".join(told)
+    if any(outcome.changed for outcome in own):
+        return "the numbers are right, but the answer changes its input in place"
+    whole = [all(array.dtype.kind in "iu" for array in one) for one in (*answers, *wanted)]
+    if len(set(whole)) > 1:
+        return f"the numbers are right, but they are {'not ' if whole[-1] else ''}integers"
+    return None
 
 
 def result_of(
@@ -127,17 +129,33 @@ def among_several(
             if Pairs(pairs, tolerance).always(lambda right: right):
                 return f"only result {at + 1} of {count} is returned"
         parts = [
-            tuple((own[0].astype(float), np.asarray(join(right))) for own, right in zip(answers, wanted))
+            tuple(
+                (own[0].astype(float), np.asarray(join(right)))
+                for own, right in zip(answers, wanted)
+            )
             for join in (np.concatenate, np.stack)
             if all(right[0].ndim for right in wanted)
         ]
         if any(Pairs(pairs, tolerance).always(lambda right: right) for pairs in parts):
             return "the results are right, but joined in one array"
     if count == 1 and all(len(own) > 1 for own in answers):
+        for axis in range(MOST_AXES):
+            if all(array.ndim > axis for own in answers for array in own):
+                pairs = tuple(
+                    (np.concatenate(own, axis).astype(float), right[0])
+                    for own, right in zip(answers, wanted)
+                    if len({array.shape[:axis] + array.shape[axis + 1 :] for array in own}) == 1
+                )
+                if len(pairs) == len(answers) and Pairs(pairs, tolerance).always(
+                    lambda right: right
+                ):
+                    return "the numbers are right, but returned as several arrays, not joined"
         for at in range(min(len(own) for own in answers)):
             pairs = tuple((own[at].astype(float), right[0]) for own, right in zip(answers, wanted))
             if Pairs(pairs, tolerance).always(lambda right: right):
-                return f"array {at + 1} of those returned is the right result, and it is wanted alone"
+                return (
+                    f"array {at + 1} of those returned is the right result, and it is wanted alone"
+                )
     return None
 
 
@@ -205,7 +223,7 @@ def cut(pairs: Pairs) -> Iterator[str]:
     """Clipped or rounded numbers."""
     own, right = pairs.numbers()
     for decimals in DECIMALS:
-        if pairs.always(lambda x, d=decimals: np.round(x, d)):  # type: ignore[misc]
+        if pairs.always(partial(np.round, decimals=decimals)):
             digits = f"to {decimals} decimals" if decimals > 1 else "to one decimal"
             yield f"is the right one rounded {digits if decimals else 'to whole numbers'}"
     if pairs.always(np.trunc):
@@ -224,7 +242,7 @@ def reordered(pairs: Pairs) -> Iterator[str]:
     """The right numbers at other places."""
     for axis in range(MOST_AXES):
         if all(right.ndim > axis for _, right in pairs.pairs):
-            if pairs.always(lambda x, a=axis: np.flip(x, a)):  # type: ignore[misc]
+            if pairs.always(partial(np.flip, axis=axis)):
                 where = "" if axis == 0 else f" along axis {axis}"
                 yield f"is the right one in reverse order{where}"
     if pairs.always(lambda x: np.swapaxes(x, -1, -2)):
@@ -238,7 +256,8 @@ def reordered(pairs: Pairs) -> Iterator[str]:
     if pairs.always(np.copy):
         return
     if all(own.size > 1 for own, _ in rows) and all(
-        pairs.agree(np.sort(own, axis=None), np.sort(right, axis=None)) for own, right in pairs.pairs
+        pairs.agree(np.sort(own, axis=None), np.sort(right, axis=None))
+        for own, right in pairs.pairs
     ):
         yield "holds the right numbers in another order"
 
@@ -278,14 +297,15 @@ def up_to_each(pairs: Pairs) -> Iterator[str]:
         return
 
     def factor(own: Array, right: Array) -> Array:
-        return right * (own * right).sum() / max((right * right).sum(), 1e-30)
+        return np.asarray(right * ((own * right).sum() / max((right * right).sum(), 1e-30)))
 
     def shift(own: Array, right: Array) -> Array:
-        return right + (own - right).mean()
+        return np.asarray(right + (own - right).mean())
 
     def spread(own: Array, right: Array) -> Array:
         around = right - right.mean()
-        return right.mean() + around * (own * around).sum() / max((around * around).sum(), 1e-30)
+        wide = (own * around).sum() / max((around * around).sum(), 1e-30)
+        return np.asarray(right.mean() + wide * around)
 
     for words, fit in (
         ("is the right one times a number that changes from call to call", factor),
@@ -318,7 +338,7 @@ def reshaped(pairs: Pairs) -> Iterator[str]:
     for axes in range(2, MOST_AXES + 1):
         for order in itertools.permutations(range(axes)):
             if order != tuple(range(axes)) and all(r.ndim == axes for _, r in pairs.pairs):
-                if pairs.always(lambda x, o=order: np.transpose(x, o)):  # type: ignore[misc]
+                if pairs.always(partial(np.transpose, axes=order)):
                     yield "holds the right numbers with its axes in another order"
     if not same_numbers(lambda own, right: right.reshape(own.shape)):
         return
@@ -348,8 +368,13 @@ def reduced(pairs: Pairs) -> Iterator[str]:
         for axis in (None, *range(MOST_AXES)):
             for keep in (False, True):
 
-                def fewer(x: Array, axis: int | None = axis, keep: bool = keep) -> Array:
-                    less = np.asarray(change(x, axis))
+                def fewer(
+                    x: Array,
+                    reduce: Callable[[Array, int | None], Array] = change,
+                    axis: int | None = axis,
+                    keep: bool = keep,
+                ) -> Array:
+                    less = np.asarray(reduce(x, axis))
                     if keep and axis is not None:
                         return np.expand_dims(less, axis)
                     return less.reshape([1] * x.ndim) if keep else less
@@ -360,7 +385,7 @@ def reduced(pairs: Pairs) -> Iterator[str]:
                         yield f"is {words} of the right one{along}"
     if all(right.ndim for _, right in pairs.pairs):
         for words, place in (("first", 0), ("last", -1)):
-            if pairs.always(lambda x, p=place: x[p]):  # type: ignore[misc]
+            if pairs.always(partial(np.take, indices=place, axis=0)):
                 yield f"is the {words} entry of the right one alone"
     single = all(own.size == 1 for own, _ in pairs.pairs)
     if single and any(right.size > 1 for _, right in pairs.pairs):
