@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marking.edits import Edited, Editor, Trial
+from marking.editor import Edited, Editor, Trial
 from marking.exercise import Case, Exercise, Mistake
 from marking.formula import as_array
 from marking.outcome import (
+    Array,
     Outcome,
     brief,
     outcome_in_words,
@@ -26,6 +27,7 @@ from marking.outcome import (
 from marking.relations import relation_of
 
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
+MOST_RUNS = 4  # of entries that are named one by one
 OFF_BY = ", off by up to "  # between a problem and the size of the error
 
 
@@ -203,6 +205,51 @@ def explain(exercise: Exercise, mistake: Mistake) -> str:
     right = outcome_of(exercise.reference, mistake.example)
     wrong = outcome_of(mistake.wrong, mistake.example)
     return mistake.why.format(right=outcome_in_words(right), wrong=outcome_in_words(wrong))
+
+
+def where_right(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], place: int
+) -> str:
+    """In which cases a wrong answer is right, and where it is in one that is wrong; may be empty."""
+    told = [entries_right(exercise, expected(exercise, cases[place]), outcomes[place])]
+    right = [
+        case.description
+        for case, outcome in zip(cases, outcomes)
+        if not problem_of(exercise, expected(exercise, case), outcome)
+    ]
+    if right:
+        told.append(f"The answer is right in other cases: {'; '.join(right)}.")
+    return " ".join(part for part in told if part)
+
+
+def entries_right(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
+    """Which entries of a wrong result are right, if some are, along the axis where they differ."""
+    for result, (want, have) in enumerate(zip(wanted.value or (), got.value or ())):
+        if want.shape != have.shape or have.size < 2 or not np.isfinite(want).all():
+            continue
+        with np.errstate(invalid="ignore"):
+            away = np.abs(have.astype(float) - want)
+        agrees = away <= exercise.tolerance * scale(want)
+        for axis in range(want.ndim):
+            others = tuple(other for other in range(want.ndim) if other != axis)
+            along = agrees.all(axis=others)
+            if along.any() and not along.all():
+                which = f"In result {result + 1}" if wanted.several else "Here"
+                of_axis = f" along axis {axis}" if want.ndim > 1 else ""
+                right, wrong = counted(np.flatnonzero(along)), counted(np.flatnonzero(~along))
+                return f"{which}{of_axis} {wrong} wrong, and {right} right (counted from 1)."
+    return ""
+
+
+def counted(places: Array) -> str:
+    """Places of entries, counted from 1, in words with their verb."""
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    texts = [f"{run[0] + 1}" if len(run) == 1 else f"{run[0] + 1} to {run[-1] + 1}" for run in runs]
+    if len(places) == 1:
+        return f"entry {texts[0]} is"
+    if len(texts) > MOST_RUNS:
+        return f"{len(places)} entries are"
+    return f"entries {', '.join(texts)} are"
 
 
 def comparison(exercise: Exercise, case: Case, got: Outcome) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from marking.diagnosis import comparison, diagnose, expected, problem_of
+from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import Outcome, copied, same
 
@@ -92,13 +92,15 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     diagnosis = diagnose(exercise, cases, outcomes, again)
     numbers = "\n".join(comparison(exercise, cases[place], outcomes[place]))
     computed = outcomes[place].value is not None
-    if diagnosis is None:
-        message = f"{exercise.name}: {problem}.\n\n{numbers}"
-        return Verdict(False, message, summary=problem, computed=computed)
-    message = f"{exercise.name}: {problem}.\n\n{diagnosis.paragraphs()}\n\n{numbers}"
-    return Verdict(
-        False, message, diagnosis.mistake, problem, diagnosis.explanation, computed=computed
-    )
+    parts = [
+        f"{exercise.name}: {problem}.",
+        diagnosis.paragraphs() if diagnosis else "",
+        where_right(exercise, cases, outcomes, place),
+        numbers,
+    ]
+    message = "\n\n".join(part for part in parts if part)
+    mistake, explanation = (diagnosis.mistake, diagnosis.explanation) if diagnosis else (None, "")
+    return Verdict(False, message, mistake, problem, explanation, computed)
 
 
 def failed(question: Question, reason: str) -> Verdict:

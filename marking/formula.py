@@ -63,10 +63,11 @@ def picked(values: Array, index: Array) -> Array:
 
 def counted(*ends: Array) -> Array:
     """Numbers in equal steps. Raises: ValueError where there would be too many."""
-    start, stop, step = (0.0, *ends, 1.0) if len(ends) == 1 else (*ends, 1.0)[:3]
+    given = [float(end) for end in ends]
+    start, stop, step = [0.0, *given, 1.0] if len(given) == 1 else [*given, 1.0][:3]
     if not step or not abs((stop - start) / step) <= MOST_NUMBERS:
         raise ValueError(f"expected at most {MOST_NUMBERS} numbers")
-    return np.arange(float(start), float(stop), float(step))
+    return np.arange(start, stop, step)
 
 
 def joined(first: Array, second: Array, axis: Array) -> Array:

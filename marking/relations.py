@@ -223,7 +223,7 @@ def cut(pairs: Pairs) -> Iterator[str]:
     """Clipped or rounded numbers."""
     own, right = pairs.numbers()
     for decimals in DECIMALS:
-        if pairs.always(partial(np.round, decimals=decimals)):
+        if pairs.always(partial(rounded, decimals=decimals)):
             digits = f"to {decimals} decimals" if decimals > 1 else "to one decimal"
             yield f"is the right one rounded {digits if decimals else 'to whole numbers'}"
     if pairs.always(np.trunc):
@@ -236,6 +236,11 @@ def cut(pairs: Pairs) -> Iterator[str]:
         ends.append(f"above at {high:.3g}")
     if ends and low < high and pairs.always(lambda x: np.clip(x, low, high)):
         yield f"is the right one, clipped {' and '.join(ends)}"
+
+
+def rounded(values: Array, decimals: int) -> Array:
+    """Numbers with so many decimals."""
+    return np.asarray(np.round(values, decimals))
 
 
 def reordered(pairs: Pairs) -> Iterator[str]:

@@ -1,0 +1,343 @@
+"""All formulas that are one or two edits away from the right one, worked out many at once.
+
+`settings` lists what can be changed wherever a name occurs, `Search` what can be changed at places.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from marking.edits import Edit, Rewrite, instead, rewrites
+from marking.formula import (
+    BINARY,
+    OPERATIONS,
+    UNARY,
+    Scope,
+    Term,
+    applied,
+    from_the_left,
+    named,
+    number,
+    scope_of,
+)
+from marking.outcome import Array
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the names of a formula stand for, perhaps changed everywhere.
+
+    Args:
+        edits: the changes.
+        args: what is taken for an argument, by its name.
+        where: the definitions of the other symbols.
+        from_the_right: whether shapes are matched from the right.
+    """
+
+    where: Mapping[str, Term]
+    edits: tuple[Edit, ...] = ()
+    args: Mapping[str, Term] = field(default_factory=dict)
+    from_the_right: bool = False
+
+    def scope(self, values: Mapping[str, Array]) -> Scope | None:
+        """The values of all names for the arguments of a case, or None if they have none."""
+        given = Scope(values)
+        try:
+            taken = {name: given.value(term) for name, term in self.args.items()}
+        except (ValueError, IndexError):
+            return None
+        return scope_of({**values, **taken}, self.where, self.from_the_right)
+
+
+def names_in(term: Term) -> Iterator[str]:
+    """The names that a formula contains, each as often as it stands there."""
+    if term.op == "name":
+        yield term.name
+    for part in term.parts:
+        yield from names_in(part)
+
+
+def names_used(results: Sequence[Term], where: Mapping[str, Term]) -> list[str]:
+    """The names that results depend on, through definitions too, as often as they occur."""
+    found = [name for term in results for name in names_in(term)]
+    for name in reversed(list(where)):
+        if name in found:
+            found += names_in(where[name])
+    return found
+
+
+def settings(
+    results: Sequence[Term], where: Mapping[str, Term], scope: Scope, arguments: Sequence[str]
+) -> Iterator[Setting]:
+    """The changes that are made wherever a name occurs."""
+    used = names_used(results, where)
+    shapes = {name: value.shape for name, value in scope.values.items()}
+    present = [name for name in arguments if name in used]
+    for one, other in itertools.combinations(present, 2):
+        if shapes[one] == shapes[other]:
+            swapped = {one: named(other), other: named(one)}
+            yield Setting(where, (Edit(f"swap {one} and {other}"),), swapped)
+    for name in present:
+        if used.count(name) < 2:
+            continue
+        near = [other for other in arguments if other != name and shapes[other] == shapes[name]]
+        for edit, new in rewrites(named(name), near, len(shapes[name])):
+            if edit.said.startswith("have"):
+                edit = Edit(f"{edit.said}, everywhere", edit.cost)
+            yield Setting(where, (edit,), {name: new})
+        for sign in "+-":
+            edit, new = instead(applied(sign, named(name), number(1)), named(name), 2)
+            yield Setting(where, (Edit(f"{edit.said}, everywhere", 2),), {name: new})
+    for name, term in where.items():
+        if name not in used or name not in shapes:
+            continue
+        near = [other for other in shapes if other != name and shapes[other] == shapes[name]]
+        changed = [instead(named(other), named(name)) for other in near if used.count(name) > 1]
+        search = Search([scope], scope.from_the_right, earlier(shapes, where, name))
+        changed += [(edit, new) for edit, new in search.single(term)]
+        for edit, new in changed:
+            told = Edit(f"{edit.said}, in {name}", edit.cost)
+            yield Setting({**where, name: new}, (told,))
+    if len({len(shape) for shape in shapes.values()} - {0}) > 1:
+        told = Edit("match the axes from the right, so that a row's number meets a column", 2)
+        yield Setting(where, (told,), from_the_right=True)
+
+
+def earlier(
+    shapes: Mapping[str, tuple[int, ...]], where: Mapping[str, Term], name: str
+) -> dict[str, tuple[int, ...]]:
+    """The names that a definition may use: arguments, and symbols defined before it."""
+    order = list(where)
+    later = set(order[order.index(name) :])
+    return {one: shape for one, shape in shapes.items() if one not in later}
+
+
+Found = tuple[Term, tuple[Edit, ...]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The values of many formulas of one shape, under several scopes.
+
+    Args:
+        values: (scopes, formulas, *shape); one scope stands for all of them if they agree.
+        sources: how many formulas each source has, and which edits lead to each of them.
+    """
+
+    values: Array
+    sources: tuple[tuple[int, Callable[[int], Found]], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one value."""
+        return self.values.shape[2:]
+
+    def found(self, place: int) -> Found:
+        """The formula at a place, and the edits that led to it."""
+        ends = list(itertools.accumulate(count for count, _ in self.sources))
+        source = bisect_right(ends, place)
+        return self.sources[source][1](place - (ends[source - 1] if source else 0))
+
+
+def merged(blocks: Sequence[Block]) -> list[Block]:
+    """One block for each shape."""
+    by_shape: dict[tuple[int, ...], list[Block]] = {}
+    for block in blocks:
+        by_shape.setdefault(block.shape, []).append(block)
+    together = []
+    for shape, alike in by_shape.items():
+        scopes = max(len(block.values) for block in alike)
+        values = [
+            np.broadcast_to(block.values, (scopes, block.values.shape[1], *shape))
+            for block in alike
+        ]
+        sources = tuple(source for block in alike for source in block.sources)
+        together.append(Block(np.concatenate(values, axis=1), sources))
+    return together
+
+
+class Search:
+    """Formulas that are so many edits away, and their values under several scopes at once."""
+
+    def __init__(
+        self,
+        scopes: Sequence[Scope],
+        from_the_right: bool,
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self.scopes = scopes
+        self.from_the_right = from_the_right
+        self.shapes = shapes  # of the names that may be taken for each other
+        self.known: dict[tuple[Term, int], list[Block]] = {}
+        self.changes: dict[Term, list[Rewrite]] = {}
+
+    def single(self, term: Term) -> Iterator[tuple[Edit, Term]]:
+        """Each formula that is one edit away."""
+        for block in self.blocks(term, 1):
+            for place in range(block.values.shape[1]):
+                new, (edit,) = block.found(place)
+                yield edit, new
+
+    def rewrites(self, term: Term) -> list[Rewrite]:
+        """What can be changed at the outermost operation."""
+        if term not in self.changes:
+            plain = self.blocks(term, 0)
+            axes = len(plain[0].shape) if plain else 0
+            near = [
+                name
+                for name, shape in self.shapes.items()
+                if term.op != "name" or (name != term.name and shape == self.shapes.get(term.name))
+            ]
+            self.changes[term] = list(rewrites(term, near, axes))
+        return self.changes[term]
+
+    def blocks(self, term: Term, edits: int) -> list[Block]:
+        """The formulas that are exactly so many edits away, a block for each shape."""
+        key = (term, edits)
+        if key not in self.known:
+            self.known[key] = merged(list(self.away(term, edits)))
+        return self.known[key]
+
+    def away(self, term: Term, edits: int, at_the_end: Sequence[Rewrite] = ()) -> Iterator[Block]:
+        """The formulas that are exactly so many edits away, block by block.
+
+        Args:
+            term: the formula.
+            edits: how many.
+            at_the_end: more changes of the whole of it.
+        """
+        if term.parts:
+            for split in splits(edits, len(term.parts)):
+                choices = [self.blocks(part, share) for part, share in zip(term.parts, split)]
+                for chosen in itertools.product(*choices):
+                    yield from self.applied(term.op, chosen)
+        elif edits == 0:
+            yield from self.leaf(term)
+        if edits > 0:
+            for edit, new in [*self.rewrites(term), *at_the_end]:
+                if edits > 1 and edit.cost > 2:  # two far-fetched changes would explain anything
+                    continue
+                for block in self.away(new, edits - 1):
+                    found = told(block, edit, term)
+                    yield Block(block.values, ((block.values.shape[1], found),))
+
+    def leaf(self, term: Term) -> list[Block]:
+        """The value of a number or a name."""
+        if term.op == "number":
+            values = np.full((1, 1), float(term.value))
+        elif all(term.name in scope.values for scope in self.scopes):
+            values = np.stack([scope.values[term.name] for scope in self.scopes])[:, None]
+        else:
+            return []
+        return [Block(values, ((1, lambda _place: (term, ())),))]
+
+    def applied(self, op: str, chosen: Sequence[Block]) -> list[Block]:
+        """An operation on each choice of its parts."""
+        counts = [block.values.shape[1] for block in chosen]
+
+        def found(place: int) -> Found:
+            places = np.unravel_index(place, counts)
+            parts = [block.found(int(one)) for block, one in zip(chosen, places)]
+            return applied(op, *(term for term, _ in parts)), sum((e for _, e in parts), ())
+
+        if op in UNARY or op in BINARY:
+            try:
+                values = self.entry_by_entry(op, [block.values for block in chosen])
+            except ValueError:  # these shapes do not fit
+                return []
+            return [Block(values, ((values.shape[1], found),))]
+        return self.one_by_one(op, chosen, counts, found)
+
+    def entry_by_entry(self, op: str, values: Sequence[Array]) -> Array:
+        """An operation on entries, on all choices at once."""
+        if op in UNARY:
+            return UNARY[op](values[0])
+        one, other = values[0][:, :, None], values[1][:, None]
+        if self.from_the_right:
+            one, other = from_the_right(one, other, 3)
+        else:
+            one, other = from_the_left(one, other)
+        result = BINARY[op](one, other)
+        return result.reshape(len(result), -1, *result.shape[3:])
+
+    def one_by_one(
+        self,
+        op: str,
+        chosen: Sequence[Block],
+        counts: Sequence[int],
+        found: Callable[[int], Found],
+    ) -> list[Block]:
+        """An operation on whole arrays, on one choice after the other."""
+        scopes = max(len(block.values) for block in chosen)
+        blocks = []
+        for place, places in enumerate(itertools.product(*map(range, counts))):
+            rows = []
+            for scope in range(scopes):
+                parts = [
+                    block.values[scope if len(block.values) > 1 else 0, one]
+                    for block, one in zip(chosen, places)
+                ]
+                try:
+                    rows.append(np.asarray(OPERATIONS[op](*parts), dtype=float))
+                except (ValueError, IndexError, OverflowError):
+                    break
+            if len(rows) == scopes and len({row.shape for row in rows}) == 1:
+                values = np.stack(rows)[:, None]
+                blocks.append(Block(values, ((1, partial(shifted, found, place)),)))
+        return blocks
+
+
+def shifted(found: Callable[[int], Found], start: int, place: int) -> Found:
+    """A formula from a place on."""
+    return found(start + place)
+
+
+def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
+    """The formulas of a block, with one more edit, which made them from an old formula."""
+
+    def found(place: int) -> Found:
+        term, edits = block.found(place)
+        inside = set(parts_of(old))
+        if all(later.old in inside for later in edits):
+            return term, (replace(edit, old=old), *edits)
+        # a change of what was changed is not a change of the right formula: told as one
+        both, _ = instead(term, old, edit.cost + sum(later.cost for later in edits))
+        return term, (replace(both, old=old),)
+
+    return found
+
+
+def parts_of(term: Term) -> Iterator[Term | None]:
+    """The parts of a formula and their parts, without the formula itself."""
+    for part in term.parts:
+        yield part
+        yield from parts_of(part)
+
+
+def thinned(values: Array) -> Array:
+    """A few places of each map: enough to tell formulas apart that treat all places alike."""
+    return values[:, :, :1, :3] if values.ndim == 4 else values
+
+
+def splits(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """The ways to spread edits over parts."""
+    if parts == 1:
+        yield (total,)
+        return
+    for first in range(total + 1):
+        for rest in splits(total - first, parts - 1):
+            yield (first, *rest)
+
+
+def from_the_right(one: Array, other: Array, stacked: int) -> tuple[Array, Array]:
+    """Two stacks of arrays, the one with fewer axes given more in front of its own."""
+    missing = one.ndim - other.ndim
+    if missing > 0:
+        return one, other.reshape(*other.shape[:stacked], *[1] * missing, *other.shape[stacked:])
+    return one.reshape(*one.shape[:stacked], *[1] * -missing, *one.shape[stacked:]), other
