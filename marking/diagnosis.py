@@ -210,7 +210,7 @@ def explain(exercise: Exercise, mistake: Mistake) -> str:
 def where_right(
     exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], place: int
 ) -> str:
-    """In which cases a wrong answer is right, and where it is in one that is wrong; may be empty."""
+    """In which cases a wrong answer is right, and where in one that is wrong; may be empty."""
     told = [entries_right(exercise, expected(exercise, cases[place]), outcomes[place])]
     right = [
         case.description

@@ -14,6 +14,7 @@ import numpy as np
 from marking.edits import OPPOSITE, Edit, added_at_the_end
 from marking.exercise import Formula
 from marking.formula import (
+    NO_VALUE,
     Scope,
     Term,
     applied,
@@ -23,7 +24,17 @@ from marking.formula import (
     written,
 )
 from marking.outcome import SHAPE_ERRORS, Array, Outcome, scale
-from marking.search import Block, Search, Setting, merged, names_used, settings, thinned
+from marking.search import (
+    Block,
+    Search,
+    Setting,
+    merged,
+    mixes_places,
+    names_used,
+    settings,
+    thinned,
+    throughout,
+)
 
 MOST_EDITS = 2
 ENOUGH = 30  # numbers, to tell which distribution they are drawn from
@@ -62,10 +73,8 @@ class Edited:
         try:
             with np.errstate(all="ignore"):
                 value = tuple(scope.value(term) for term in self.results)
-        except (ValueError, IndexError) as error:
-            return Outcome(None, error=str(error), error_name=type(error).__name__)
-        except KeyError:  # a symbol that cannot be worked out
-            return Outcome(None, error_name="IndexError")
+        except NO_VALUE as error:
+            return Outcome(None, error=str(error), error_name="ValueError")
         return Outcome(value, several=len(value) > 1)
 
     def beside(self) -> list[tuple[str, str]]:
@@ -207,50 +216,64 @@ class Editor:
         place = self.trial.probe(len(self.right))
         if place is None:
             return None
-        values = self.trial.cases[place]
-        plain = Setting(self.where)
-        scope = plain.scope(values)
-        assert scope is not None
+        plain = [Setting(self.right, self.where)]
         with np.errstate(all="ignore"):
-            everywhere = list(settings(self.right, self.where, scope, self.arguments))
+            everywhere = self.settings(plain, place)
+            changed = list(throughout(plain[0]))
             for tried, most in (
-                ([plain], 1),
+                (plain, 1),
                 (everywhere, 0),
-                ([plain], MOST_EDITS),
+                (changed, 0),
+                (plain, MOST_EDITS),
                 (everywhere, 1),
-                ([plain], None),
+                (self.settings(changed, place), 0),
+                (plain, None),
             ):
                 found = self.best(tried, place, most)
                 if found is not None:
                     return found
         return None
 
+    def settings(self, changed: Sequence[Setting], place: int) -> list[Setting]:
+        """Some settings, each with one more change that is made everywhere."""
+        found: list[Setting] = []
+        for one in changed:
+            scope = one.scope(self.trial.cases[place])
+            if scope is not None:
+                found += settings(one, scope, self.arguments)
+        return found
+
     def drawn(self) -> tuple[str, bool] | None:
         """The argument in place of which an answer draws numbers, and whether they are uniform.
 
-        A result that contains an argument once tells what was put there. None if it is not clear.
+        A result that is linear in an argument tells what was put there. It is told only if that has
+        nothing to do with the argument itself, and of one argument alone. None otherwise.
         """
+        found = []
         for name in self.arguments:
-            used = [self.used_for(name, place) for place in range(len(self.trial.cases))]
-            if any(numbers is None for numbers in used):
+            pairs = [self.used_for(name, place) for place in range(len(self.trial.cases))]
+            known = [pair for pair in pairs if pair is not None]
+            if len(known) < len(pairs):
                 continue
-            numbers = np.concatenate([one for one in used if one is not None])
-            count = numbers.size
-            if count < ENOUGH:
+            used, given = (np.concatenate(side) for side in zip(*known))
+            if used.size < ENOUGH or abs(np.corrcoef(used, given)[0, 1]) > 4 / np.sqrt(used.size):
                 continue
-            if numbers.min() >= 0 and numbers.max() <= 1:
-                return name, True
-            spread = abs(numbers.std() - 1) * np.sqrt(2 * count)
-            if abs(numbers.mean()) * np.sqrt(count) < 4 and spread < 4:
-                return name, False
-        return None
+            if used.min() >= 0 and used.max() <= 1:
+                found.append((name, True))
+            elif abs(used.mean()) < 4 / np.sqrt(used.size) and abs(used.std() - 1) < 4 / np.sqrt(
+                2 * used.size
+            ):
+                found.append((name, False))
+        return found[0] if len(found) == 1 else None
 
-    def used_for(self, name: str, place: int) -> Array | None:
-        """What a result that is linear in an argument was worked out with, in place of it."""
+    def used_for(self, name: str, place: int) -> tuple[Array, Array] | None:
+        """What a result that is linear in an argument was worked out with in place of it, and the
+        argument; None if the result does not tell.
+        """
         values, own = self.trial.cases[place], self.trial.own[place].value
         if own is None or len(own) != 1 or values[name].shape != own[0].shape:
             return None
-        plain = Setting(self.where)
+        plain = Setting(self.right, self.where)
         at = []
         for number_put in (0.0, 1.0, 2.0):
             scope = plain.scope({**values, name: np.full_like(values[name], number_put)})
@@ -261,7 +284,8 @@ class Editor:
         if not np.allclose(at[2] - at[1], slope) or not np.isfinite(slope).all():
             return None
         there = np.broadcast_to(np.abs(slope) > 1e-3, own[0].shape)
-        return np.asarray(((own[0] - at[0]) / np.where(slope == 0, 1, slope))[there])
+        used = (own[0] - at[0]) / np.where(slope == 0, 1, slope)
+        return used[there], values[name][there]
 
     def best(self, tried: Sequence[Setting], place: int, most: int | None) -> Edited | None:
         """The best explanation in some settings, with at most so many more edits of each result;
@@ -272,9 +296,9 @@ class Editor:
             scope = setting.scope(self.trial.cases[place])
             if scope is not None:
                 shapes = tuple((name, value.shape) for name, value in scope.values.items())
-                key = (shapes, scope.from_the_right)
+                key = (shapes, scope.from_the_right, setting.results)
                 by_shapes.setdefault(key, []).append((setting, scope))
-        ranked: list[tuple[tuple[int, int], Setting, list[list[Candidate]]]] = []
+        ranked: list[tuple[tuple[int, int, int], Setting, list[list[Candidate]]]] = []
         for group in by_shapes.values():
             ranked += self.hits(group, place, most)
         ranked.sort(key=lambda item: item[0])
@@ -286,18 +310,20 @@ class Editor:
 
     def hits(
         self, group: Sequence[tuple[Setting, Scope]], place: int, most: int | None
-    ) -> Iterator[tuple[tuple[int, int], Setting, list[list[Candidate]]]]:
+    ) -> Iterator[tuple[tuple[int, int, int], Setting, list[list[Candidate]]]]:
         """The settings in which each result has formulas that agree on one case."""
         scopes = [scope for _, scope in group]
         own = self.trial.own[place].value or ()
-        if all(array.ndim == 4 for array in own) and not scopes[0].from_the_right:
+        results = group[0][0].results
+        alike = not scopes[0].from_the_right and not any(map(mixes_places, results))
+        if alike and all(array.ndim == 4 for array in own):
             scopes = [Scope({n: thinned(value) for n, value in s.values.items()}) for s in scopes]
             own = tuple(thinned(array) for array in own)
         shapes = {name: value.shape for name, value in scopes[0].values.items()}
         search = Search(scopes, scopes[0].from_the_right, shapes)
         everywhere = [[one.scope(case) for case in self.trial.cases] for one, _ in group]
         found: list[list[list[Candidate]]] = []  # by result, by setting
-        for at_result, (term, array) in enumerate(zip(self.right, own)):
+        for at_result, (term, array) in enumerate(zip(results, own)):
             of_result: list[list[Candidate]] = [[] for _ in group]
             for edits in range((MOST_EDITS if most is None else most) + 1):
                 for at, new, changes in self.agreeing(search, term, edits, array):
@@ -320,7 +346,8 @@ class Editor:
                 best = [of_result[0] for of_result in candidates]
                 edits = len(setting.edits) + sum(one.edits for one in best)
                 cost = sum(edit.cost for edit in setting.edits) + sum(one.cost for one in best)
-                yield (edits, cost), setting, candidates
+                length = setting.length() + sum(len(written(one.result)) for one in best)
+                yield (edits, cost, length), setting, candidates
 
     def agreeing(
         self, search: Search, term: Term, edits: int, own: Array
@@ -406,7 +433,7 @@ class Editor:
                     if scope is None or place >= len(own.value)
                     else self.trial.distance(scope.value(term), own.value[place])
                 )
-            except (ValueError, IndexError, KeyError):
+            except NO_VALUE:
                 return None
             if distance is None:
                 return None

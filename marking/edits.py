@@ -30,6 +30,10 @@ WORDS = {
     "prod": "the product",
     "sum": "the sum",
     "mean": "the mean",
+    "mean_of_rows": "the mean over the rows alone",
+    "sum_of_rows": "the sum over the rows alone",
+    "mean_within_rows": "the mean within each row",
+    "sum_within_rows": "the sum within each row",
     "median": "the median",
     "max": "the maximum",
     "min": "the minimum",
@@ -40,7 +44,9 @@ CONFUSED = (  # functions that are taken for each other
     ("sum", "mean", "median", "max", "min"),
     ("log", "log2", "log10"),
     ("sin", "cos"),
-    ("cat", "alternate"),
+    ("cat", "alternate", "stack"),
+    ("mean", "mean_of_rows", "mean_within_rows"),
+    ("sum", "sum_of_rows", "sum_within_rows"),
 )
 OPPOSITE = {"+": "-", "-": "+", "*": "/", "/": "*"}
 COMPARED = ("<", "<=", ">", ">=", "==")
@@ -226,6 +232,8 @@ def other_functions(term: Term) -> Iterator[Rewrite]:
         yield instead(applied("+", left, right), term)
         yield instead(left, term, 2)
         yield instead(right, term, 2)
+        yield instead(applied(op, left, left, axis), term, 2)
+        yield instead(applied(op, right, right, axis), term, 2)
         for place in range(4):
             if place != axis.value:
                 yield instead(applied(op, left, right, number(place)), term)
@@ -256,6 +264,8 @@ def brackets_moved(term: Term) -> Iterator[Rewrite]:
         if left.op in OPPOSITE and (left.op, op) not in (("+", "+"), ("*", "*"), ("*", "/")):
             inner, outer = left.parts
             yield instead(applied(left.op, inner, applied(op, outer, right)), term)
+            if left.op in "*/" and op in "+-":
+                yield instead(applied(left.op, applied(op, inner, right), outer), term)
     inside = term.parts[0] if term.parts else term
     square = op == "**" and term.parts[1].op == "number" and term.parts[1].value == 2
     if op not in SPREADS and not square:
@@ -299,6 +309,12 @@ def wrapped(term: Term, axes: int) -> Iterator[Rewrite]:
         for op in ("mean", "sum"):
             if term.op != op:
                 yield Edit(f"take {WORDS[op]} of {text}, {whole}", 3), applied(op, term)
+    if axes == 1:
+        yield Edit(f"take {text} in the reverse order", 3), applied("flip", term)
+    if axes == 2:
+        yield Edit(f"use the first column of {text} for all of them", 3), applied("column", term)
+        for op in ("mean_within_rows", "sum_within_rows"):
+            yield Edit(f"take {WORDS[op]} of {text}, {whole}", 3), applied(op, term)
 
 
 def added_at_the_end(result: Term, names: Sequence[str], axes: int) -> Iterator[Rewrite]:
@@ -321,4 +337,3 @@ def added_at_the_end(result: Term, names: Sequence[str], axes: int) -> Iterator[
     if axes:
         for op in ("cumprod", "cumsum"):
             yield Edit(f"take {WORDS[op]} of {text}", 3), applied(op, result)
-        yield Edit(f"take {text} in the reverse order", 3), applied("flip", result)

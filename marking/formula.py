@@ -17,6 +17,7 @@ from torch import Tensor
 from marking.outcome import Array
 
 MOST_NUMBERS = 100_000
+NO_VALUE = (ValueError, IndexError, KeyError, TypeError, OverflowError)  # where sizes do not fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +119,11 @@ WHOLE: dict[str, Callable[..., Array]] = {
     "prod": lambda x: np.asarray(x.prod()),
     "sum": lambda x: np.asarray(x.sum()),
     "mean": lambda x: np.asarray(x.mean()),
+    "mean_of_rows": lambda x: np.asarray(x.mean(axis=0)),
+    "sum_of_rows": lambda x: np.asarray(x.sum(axis=0)),
+    "mean_within_rows": lambda x: x.reshape(len(x), -1).mean(axis=1),
+    "sum_within_rows": lambda x: x.reshape(len(x), -1).sum(axis=1),
+    "column": lambda x: x[:, :1],
     "median": lambda x: np.asarray(np.sort(x, axis=None)[(x.size - 1) // 2]),
     "max": lambda x: np.asarray(x.max()),
     "min": lambda x: np.asarray(x.min()),
@@ -125,6 +131,7 @@ WHOLE: dict[str, Callable[..., Array]] = {
     "arange": counted,
     "outer": lambda a, b: np.multiply.outer(a, b),
     "cat": joined,
+    "stack": lambda a, b, axis: np.stack([a, b], axis=int(axis)),
     "alternate": alternating,
     "first_true": first_true,
 }
@@ -268,6 +275,6 @@ def scope_of(
     for name, term in where.items():
         try:
             known[name] = Scope(known, from_the_right).value(term)
-        except (ValueError, IndexError, KeyError):
+        except NO_VALUE:
             continue
     return Scope(known, from_the_right)

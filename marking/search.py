@@ -10,14 +10,17 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from marking.edits import Edit, Rewrite, instead, rewrites
 from marking.formula import (
     BINARY,
+    NO_VALUE,
     OPERATIONS,
     UNARY,
+    WHOLE,
     Scope,
     Term,
     applied,
@@ -25,6 +28,7 @@ from marking.formula import (
     named,
     number,
     scope_of,
+    written,
 )
 from marking.outcome import Array
 
@@ -34,23 +38,29 @@ class Setting:
     """What the names of a formula stand for, perhaps changed everywhere.
 
     Args:
+        results: the formula, perhaps with something changed throughout it.
+        where: the definitions of the other symbols.
         edits: the changes.
         args: what is taken for an argument, by its name.
-        where: the definitions of the other symbols.
         from_the_right: whether shapes are matched from the right.
     """
 
+    results: tuple[Term, ...]
     where: Mapping[str, Term]
     edits: tuple[Edit, ...] = ()
     args: Mapping[str, Term] = field(default_factory=dict)
     from_the_right: bool = False
+
+    def length(self) -> int:
+        """How much there is to read."""
+        return sum(len(written(term)) for term in (*self.where.values(), *self.args.values()))
 
     def scope(self, values: Mapping[str, Array]) -> Scope | None:
         """The values of all names for the arguments of a case, or None if they have none."""
         given = Scope(values)
         try:
             taken = {name: given.value(term) for name, term in self.args.items()}
-        except (ValueError, IndexError):
+        except NO_VALUE:
             return None
         return scope_of({**values, **taken}, self.where, self.from_the_right)
 
@@ -72,41 +82,87 @@ def names_used(results: Sequence[Term], where: Mapping[str, Term]) -> list[str]:
     return found
 
 
-def settings(
-    results: Sequence[Term], where: Mapping[str, Term], scope: Scope, arguments: Sequence[str]
-) -> Iterator[Setting]:
+def throughout(plain: Setting) -> Iterator[Setting]:
+    """What can be changed throughout a formula: all its roots, all that is left of 1."""
+    used = set(names_used(plain.results, plain.where))
+    parts = [*plain.results, *(term for name, term in plain.where.items() if name in used)]
+    inside = [one for part in parts for one in (part, *parts_of(part))]
+
+    def changed(edit: Edit, change: Callable[[Term], Term]) -> Setting:
+        results = tuple(rebuilt(term, change) for term in plain.results)
+        where = {name: rebuilt(term, change) for name, term in plain.where.items()}
+        return Setting(results, where, (edit,))
+
+    if sum(one.op == "sqrt" for one in inside) > 1:
+        yield changed(
+            Edit("leave out the roots"), lambda one: one.parts[0] if one.op == "sqrt" else one
+        )
+        yield changed(
+            Edit("square where the formula takes roots", 2),
+            lambda one: applied("**", one.parts[0], number(2)) if one.op == "sqrt" else one,
+        )
+    if sum(left_of_one(one) for one in inside) > 1:
+        yield changed(
+            Edit("leave out the 1 - each time", 2),
+            lambda one: one.parts[1] if left_of_one(one) else one,
+        )
+
+
+def left_of_one(term: Term) -> bool:
+    """Whether it is 1 minus something."""
+    return term.op == "-" and term.parts[0].op == "number" and term.parts[0].value == 1
+
+
+def rebuilt(term: Term, change: Callable[[Term], Term]) -> Term:
+    """A formula with a change made at all its parts, from the inside out."""
+    if not term.parts:
+        return term
+    return change(applied(term.op, *(rebuilt(part, change) for part in term.parts)))
+
+
+def settings(plain: Setting, scope: Scope, arguments: Sequence[str]) -> Iterator[Setting]:
     """The changes that are made wherever a name occurs."""
-    used = names_used(results, where)
+    where = plain.where
+    used = names_used(plain.results, where)
     shapes = {name: value.shape for name, value in scope.values.items()}
     present = [name for name in arguments if name in used]
+
+    def changed(edit: Edit, **changes: Any) -> Setting:
+        return replace(plain, edits=(*plain.edits, edit), **changes)
+
     for one, other in itertools.combinations(present, 2):
         if shapes[one] == shapes[other]:
             swapped = {one: named(other), other: named(one)}
-            yield Setting(where, (Edit(f"swap {one} and {other}"),), swapped)
+            yield changed(Edit(f"swap {one} and {other}"), args=swapped)
     for name in present:
+        for sign in "+-":
+            edit, new = instead(applied(sign, named(name), number(1)), named(name), 2)
+            yield changed(everywhere(edit, used.count(name)), args={name: new})
         if used.count(name) < 2:
             continue
         near = [other for other in arguments if other != name and shapes[other] == shapes[name]]
         for edit, new in rewrites(named(name), near, len(shapes[name])):
-            if edit.said.startswith("have"):
-                edit = Edit(f"{edit.said}, everywhere", edit.cost)
-            yield Setting(where, (edit,), {name: new})
-        for sign in "+-":
-            edit, new = instead(applied(sign, named(name), number(1)), named(name), 2)
-            yield Setting(where, (Edit(f"{edit.said}, everywhere", 2),), {name: new})
+            yield changed(everywhere(edit, used.count(name)), args={name: new})
     for name, term in where.items():
         if name not in used or name not in shapes:
             continue
         near = [other for other in shapes if other != name and shapes[other] == shapes[name]]
-        changed = [instead(named(other), named(name)) for other in near if used.count(name) > 1]
+        edited = [instead(named(other), named(name)) for other in near if used.count(name) > 1]
+        edited += [instead(applied(sign, term, number(1)), term, 2) for sign in "+-"]
         search = Search([scope], scope.from_the_right, earlier(shapes, where, name))
-        changed += [(edit, new) for edit, new in search.single(term)]
-        for edit, new in changed:
+        edited += search.single(term)
+        for edit, new in edited:
             told = Edit(f"{edit.said}, in {name}", edit.cost)
-            yield Setting({**where, name: new}, (told,))
+            yield changed(told, where={**where, name: new})
     if len({len(shape) for shape in shapes.values()} - {0}) > 1:
-        told = Edit("match the axes from the right, so that a row's number meets a column", 2)
-        yield Setting(where, (told,), from_the_right=True)
+        told = Edit("let the numbers that belong to the rows run along the last axis", 2)
+        yield changed(told, from_the_right=True)
+
+
+def everywhere(edit: Edit, times: int) -> Edit:
+    """A change of a name that is made as often as it occurs."""
+    more = ", everywhere" if times > 1 and edit.said.startswith("have") else ""
+    return Edit(f"{edit.said}{more}", edit.cost)
 
 
 def earlier(
@@ -285,7 +341,7 @@ class Search:
                 ]
                 try:
                     rows.append(np.asarray(OPERATIONS[op](*parts), dtype=float))
-                except (ValueError, IndexError, OverflowError):
+                except NO_VALUE:
                     break
             if len(rows) == scopes and len({row.shape for row in rows}) == 1:
                 values = np.stack(rows)[:, None]
@@ -303,7 +359,7 @@ def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
 
     def found(place: int) -> Found:
         term, edits = block.found(place)
-        inside = set(parts_of(old))
+        inside: set[Term | None] = set(parts_of(old))
         if all(later.old in inside for later in edits):
             return term, (replace(edit, old=old), *edits)
         # a change of what was changed is not a change of the right formula: told as one
@@ -313,11 +369,16 @@ def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
     return found
 
 
-def parts_of(term: Term) -> Iterator[Term | None]:
+def parts_of(term: Term) -> Iterator[Term]:
     """The parts of a formula and their parts, without the formula itself."""
     for part in term.parts:
         yield part
         yield from parts_of(part)
+
+
+def mixes_places(term: Term) -> bool:
+    """Whether a formula does more than work out each entry for itself."""
+    return any(one.op in WHOLE for one in (term, *parts_of(term)))
 
 
 def thinned(values: Array) -> Array:
