@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from marking.editor import Edited, Editor, Trial
-from marking.exercise import Case, Exercise, Mistake
+from marking.exercise import Case, Exercise, Formula, Mistake
 from marking.formula import as_array
 from marking.outcome import (
     Array,
@@ -39,11 +39,13 @@ class Diagnosis:
         mistake: in a few words, without inputs and numbers.
         explanation: more about it, without them too; empty unless it is a mistake of the bank.
         beside: the right formula and the answer's, with their difference marked; may be empty.
+        edited: the answer as a formula, if it is one.
     """
 
     mistake: str
     explanation: str = ""
     beside: str = ""
+    edited: Edited | None = None
 
     def paragraphs(self) -> str:
         """For the student."""
@@ -108,15 +110,33 @@ def diagnose(
     if mistake is not None:
         return Diagnosis(mistake.name, explain(exercise, mistake))
     trial = trial_of(exercise, cases, outcomes)
-    editor = Editor(exercise.formula, exercise.arguments, trial) if exercise.formula else None
+    editors = [Editor(form, exercise.arguments, trial) for form in forms(exercise.formula)]
     both = outcomes[0].value is not None and again.value is not None
     if both and not same(outcomes[0], again, exercise.tolerance):
-        return Diagnosis(at_random(editor))
-    edited = editor.fewest() if editor else None
+        return Diagnosis(at_random(editors))
+    edited = fewest_edits(editors)
     if edited is not None:
-        return Diagnosis(edited.said(), beside=marked(edited))
+        return Diagnosis(edited.said(), beside=marked(edited), edited=edited)
     relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
     return Diagnosis(relation) if relation else None
+
+
+def forms(formula: Formula | None) -> Iterator[Formula]:
+    """A formula in each of its forms."""
+    while formula is not None:
+        yield formula
+        formula = formula.otherwise
+
+
+def fewest_edits(editors: Sequence[Editor]) -> Edited | None:
+    """The explanation with the fewest edits of any form, of the first form if there are several."""
+    found = []
+    for editor in editors:
+        edited = editor.fewest()
+        if edited is not None and len(edited.edits) == 1:
+            return edited
+        found += [edited] if edited is not None else []
+    return min(found, key=lambda one: len(one.edits), default=None)
 
 
 def trial_of(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Trial:
@@ -150,10 +170,10 @@ def unpacked(wanted: Sequence[Outcome], got: Sequence[Outcome]) -> Sequence[Outc
     ]
 
 
-def at_random(editor: Editor | None) -> str:
+def at_random(editors: Sequence[Editor]) -> str:
     """What can be said of an answer that gives other numbers when it is called again."""
     told = "called twice with the same input, it gives different results"
-    drawn = editor.drawn() if editor else None
+    drawn = editors[0].drawn() if editors else None
     if drawn is None:
         return f"{told}: it draws random numbers, or remembers earlier calls"
     name, uniform = drawn

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from marking.edits import OPPOSITE, Edit, added_at_the_end
+from marking.edits import FAR_FETCHED, OPPOSITE, Edit, added_at_the_end
 from marking.exercise import Formula
 from marking.formula import (
     NO_VALUE,
@@ -320,12 +320,16 @@ class Editor:
             scopes = [Scope({n: thinned(value) for n, value in s.values.items()}) for s in scopes]
             own = tuple(thinned(array) for array in own)
         shapes = {name: value.shape for name, value in scopes[0].values.items()}
-        search = Search(scopes, scopes[0].from_the_right, shapes)
+        changed = len(group[0][0].edits)
+        # two far-fetched changes would explain anything
+        most_cost = FAR_FETCHED if most is not None and most + changed < 2 else FAR_FETCHED - 1
+        search = Search(scopes, scopes[0].from_the_right, shapes, most_cost)
         everywhere = [[one.scope(case) for case in self.trial.cases] for one, _ in group]
         found: list[list[list[Candidate]]] = []  # by result, by setting
+        levels = range(MOST_EDITS + 1 if len(own) > 1 else 0) if most is None else range(most + 1)
         for at_result, (term, array) in enumerate(zip(results, own)):
             of_result: list[list[Candidate]] = [[] for _ in group]
-            for edits in range((MOST_EDITS if most is None else most) + 1):
+            for edits in levels:
                 for at, new, changes in self.agreeing(search, term, edits, array):
                     distance = self.furthest(everywhere[at], at_result, new)
                     if distance is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from marking.formula import (
     written,
 )
 
+FAR_FETCHED = 3  # what the least likely edit costs
 WORDS = {
     "sqrt": "the root",
     "log": "the natural logarithm",
@@ -76,20 +77,21 @@ def instead(new: Term, old: Term, cost: int = 1) -> Rewrite:
     return Edit(f"have {written(new)} where the formula has {written(old)}", cost), new
 
 
-def rewrites(term: Term, names: Sequence[str], axes: int) -> Iterator[Rewrite]:
+def rewrites(term: Term, names: Mapping[str, bool], axes: int) -> Iterator[Rewrite]:
     """What can be changed at the outermost operation of a formula.
 
     Args:
         term: the formula.
-        names: for a name the symbols that it may be taken for, for an operation all symbols.
+        names: all other symbols, and whether they have the shape of the value.
         axes: how many axes its value has.
     """
     if term.op == "number":
         yield from other_numbers(term)
         return
     if term.op == "name":
-        for name in names:
-            yield instead(named(name), term)
+        for name, alike in names.items():
+            if name != term.name:
+                yield instead(named(name), term, 1 if alike else 3)
     if term.op in BINARY:
         yield from other_operations(term, names)
     elif term.parts:
@@ -112,7 +114,7 @@ def other_numbers(term: Term) -> Iterator[Rewrite]:
             yield instead(number(candidate), term, 2 if candidate in others else 3)
 
 
-def other_operations(term: Term, names: Sequence[str]) -> Iterator[Rewrite]:
+def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
     """Other operators between two parts, the parts the other way round, one of them alone."""
     op, (left, right) = term.op, term.parts
     first, second = written(left), written(right)
@@ -174,7 +176,7 @@ def other_operations(term: Term, names: Sequence[str]) -> Iterator[Rewrite]:
         yield from spare_factors(term, names)
 
 
-def spare_factors(term: Term, names: Sequence[str]) -> Iterator[Rewrite]:
+def spare_factors(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
     """One of two terms doubled or halved, or times a symbol, its root, or what it leaves of 1."""
     left, right = term.parts
 
@@ -224,6 +226,8 @@ def other_functions(term: Term) -> Iterator[Rewrite]:
         yield Edit(f"leave out the minus before {text}"), first
     elif op == "sqrt":
         yield Edit(f"leave out the root of {text}"), first
+        said = f"halve {text} where the formula takes its root"
+        yield Edit(said, 2), applied("*", first, number(0.5))
     elif op in WORDS:
         yield Edit(f"leave out {WORDS[op]} of {text}"), first
     elif op in ("cat", "alternate"):

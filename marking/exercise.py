@@ -97,10 +97,12 @@ class Formula:
         results: one expression of Python for each result, in the arguments and in `where`.
         where: other symbols, each defined by the arguments and the symbols before it: those that
             `results` contain, and others that may be taken for them.
+        otherwise: the same formula in another form that people write.
     """
 
     results: tuple[str, ...]
     where: Mapping[str, str] = field(default_factory=dict)
+    otherwise: Formula | None = None
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,12 @@ def found(pairs: Pairs) -> Iterator[str]:
 def constant(pairs: Pairs) -> Iterator[str]:
     """The same number everywhere."""
     own, right = pairs.numbers()
-    if own.size and np.ptp(own) <= 1e-6 * scale(own) and np.ptp(right) > pairs.tolerance:
+    if (
+        own.size
+        and np.isfinite(own).all()
+        and np.ptp(own) <= 1e-6 * scale(own)
+        and np.ptp(right) > pairs.tolerance
+    ):
         yield f"is {in_words(float(own[0]))} everywhere, whatever the input"
 
 

@@ -9,12 +9,12 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from marking.edits import Edit, Rewrite, instead, rewrites
+from marking.edits import FAR_FETCHED, Edit, Rewrite, instead, rewrites
 from marking.formula import (
     BINARY,
     NO_VALUE,
@@ -140,14 +140,14 @@ def settings(plain: Setting, scope: Scope, arguments: Sequence[str]) -> Iterator
             yield changed(everywhere(edit, used.count(name)), args={name: new})
         if used.count(name) < 2:
             continue
-        near = [other for other in arguments if other != name and shapes[other] == shapes[name]]
+        near = {other: True for other in arguments if shapes[other] == shapes[name]}
         for edit, new in rewrites(named(name), near, len(shapes[name])):
             yield changed(everywhere(edit, used.count(name)), args={name: new})
     for name, term in where.items():
         if name not in used or name not in shapes:
             continue
-        near = [other for other in shapes if other != name and shapes[other] == shapes[name]]
-        edited = [instead(named(other), named(name)) for other in near if used.count(name) > 1]
+        taken = [other for other in shapes if other != name and shapes[other] == shapes[name]]
+        edited = [instead(named(other), named(name)) for other in taken if used.count(name) > 1]
         edited += [instead(applied(sign, term, number(1)), term, 2) for sign in "+-"]
         search = Search([scope], scope.from_the_right, earlier(shapes, where, name))
         edited += search.single(term)
@@ -208,6 +208,9 @@ def merged(blocks: Sequence[Block]) -> list[Block]:
         by_shape.setdefault(block.shape, []).append(block)
     together = []
     for shape, alike in by_shape.items():
+        if len(alike) == 1:
+            together += alike
+            continue
         scopes = max(len(block.values) for block in alike)
         values = [
             np.broadcast_to(block.values, (scopes, block.values.shape[1], *shape))
@@ -226,11 +229,14 @@ class Search:
         scopes: Sequence[Scope],
         from_the_right: bool,
         shapes: Mapping[str, tuple[int, ...]],
+        most_cost: int = FAR_FETCHED,
     ) -> None:
         self.scopes = scopes
         self.from_the_right = from_the_right
         self.shapes = shapes  # of the names that may be taken for each other
+        self.most_cost = most_cost  # of an edit
         self.known: dict[tuple[Term, int], list[Block]] = {}
+        self.stacks: dict[str, Array] = {}
         self.changes: dict[Term, list[Rewrite]] = {}
 
     def single(self, term: Term) -> Iterator[tuple[Edit, Term]]:
@@ -244,13 +250,9 @@ class Search:
         """What can be changed at the outermost operation."""
         if term not in self.changes:
             plain = self.blocks(term, 0)
-            axes = len(plain[0].shape) if plain else 0
-            near = [
-                name
-                for name, shape in self.shapes.items()
-                if term.op != "name" or (name != term.name and shape == self.shapes.get(term.name))
-            ]
-            self.changes[term] = list(rewrites(term, near, axes))
+            shape = plain[0].shape if plain else ()
+            names = {name: other == shape for name, other in self.shapes.items()}
+            self.changes[term] = list(rewrites(term, names, len(shape)))
         return self.changes[term]
 
     def blocks(self, term: Term, edits: int) -> list[Block]:
@@ -277,7 +279,7 @@ class Search:
             yield from self.leaf(term)
         if edits > 0:
             for edit, new in [*self.rewrites(term), *at_the_end]:
-                if edits > 1 and edit.cost > 2:  # two far-fetched changes would explain anything
+                if edit.cost > self.most_cost:
                     continue
                 for block in self.away(new, edits - 1):
                     found = told(block, edit, term)
@@ -288,7 +290,10 @@ class Search:
         if term.op == "number":
             values = np.full((1, 1), float(term.value))
         elif all(term.name in scope.values for scope in self.scopes):
-            values = np.stack([scope.values[term.name] for scope in self.scopes])[:, None]
+            if term.name not in self.stacks:
+                stack = np.stack([scope.values[term.name] for scope in self.scopes])
+                self.stacks[term.name] = stack[:, None]
+            values = self.stacks[term.name]
         else:
             return []
         return [Block(values, ((1, lambda _place: (term, ())),))]
@@ -386,14 +391,14 @@ def thinned(values: Array) -> Array:
     return values[:, :, :1, :3] if values.ndim == 4 else values
 
 
-def splits(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+@cache
+def splits(total: int, parts: int) -> tuple[tuple[int, ...], ...]:
     """The ways to spread edits over parts."""
     if parts == 1:
-        yield (total,)
-        return
-    for first in range(total + 1):
-        for rest in splits(total - first, parts - 1):
-            yield (first, *rest)
+        return ((total,),)
+    return tuple(
+        (first, *rest) for first in range(total + 1) for rest in splits(total - first, parts - 1)
+    )
 
 
 def from_the_right(one: Array, other: Array, stacked: int) -> tuple[Array, Array]:

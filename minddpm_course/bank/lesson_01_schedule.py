@@ -243,7 +243,9 @@ snr = Exercise(
     returns="signal power over noise power at each level, shape (n,)",
     reference=lambda alpha_bar: alpha_bar / (1 - alpha_bar),
     cases=level_cases,
-    formula=Formula(("alpha_bar / (1 - alpha_bar)",)),
+    formula=Formula(
+        ("alpha_bar / (1 - alpha_bar)",), otherwise=Formula(("1 / (1 / alpha_bar - 1)",))
+    ),
     mistakes=(
         Mistake(
             "amplitudes instead of powers",

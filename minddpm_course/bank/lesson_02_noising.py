@@ -280,7 +280,12 @@ recover_x0 = Exercise(
     returns="the clean images, the shape of x_t",
     reference=lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t).sqrt(),
     cases=recover_cases,
-    formula=Formula(("(x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t)",)),
+    formula=Formula(
+        ("(x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t)",),
+        otherwise=Formula(
+            ("x_t / sqrt(alpha_bar_t) - sqrt((1 - alpha_bar_t) / alpha_bar_t) * noise",)
+        ),
+    ),
     tolerance=2e-4,
     mistakes=(
         Mistake(

@@ -263,6 +263,16 @@ product_of_gaussians = Exercise(
     formula=Formula(
         ("variance * (mean_1 / var_1 + mean_2 / var_2)", "variance"),
         {"variance": "1 / (1 / var_1 + 1 / var_2)"},
+        otherwise=Formula(
+            (
+                "(mean_1 * var_2 + mean_2 * var_1) / (var_1 + var_2)",
+                "var_1 * var_2 / (var_1 + var_2)",
+            ),
+            otherwise=Formula(
+                ("mean_1 + gain * (mean_2 - mean_1)", "var_1 - gain * var_1"),
+                {"gain": "var_1 / (var_1 + var_2)"},
+            ),
+        ),
     ),
     points=3,
     mistakes=(

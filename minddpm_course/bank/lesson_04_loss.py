@@ -36,7 +36,13 @@ gaussian_kl = Exercise(
     returns="KL(1 || 2) in nats, shape (n,)",
     reference=kl,
     cases=bell_cases,
-    formula=Formula(("(log(var_2 / var_1) + (var_1 + (mean_1 - mean_2) ** 2) / var_2 - 1) / 2",)),
+    formula=Formula(
+        ("(log(var_2 / var_1) + (var_1 + (mean_1 - mean_2) ** 2) / var_2 - 1) / 2",),
+        otherwise=Formula(
+            ("log(std_2 / std_1) + (var_1 + (mean_1 - mean_2) ** 2) / (2 * var_2) - 1 / 2",),
+            {"std_1": "sqrt(var_1)", "std_2": "sqrt(var_2)"},
+        ),
+    ),
     points=3,
     mistakes=(
         Mistake(
@@ -195,6 +201,15 @@ mean_from_noise = Exercise(
     formula=Formula(
         ("(x_t - beta_t / sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_t)",),
         {"alpha_t": "1 - beta_t"},
+        otherwise=Formula(
+            ("coef_x0 * x_0 + coef_xt * x_t",),
+            {
+                "alpha_bar_prev": "alpha_bar_t / (1 - beta_t)",
+                "x_0": "(x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t)",
+                "coef_x0": "sqrt(alpha_bar_prev) * beta_t / (1 - alpha_bar_t)",
+                "coef_xt": "sqrt(1 - beta_t) * (1 - alpha_bar_prev) / (1 - alpha_bar_t)",
+            },
+        ),
     ),
     points=3,
     mistakes=(

@@ -155,7 +155,10 @@ ema_update = Exercise(
     returns="the new average, the shape of average",
     reference=lambda average, value, decay: decay * average + (1 - decay) * value,
     cases=average_cases,
-    formula=Formula(("decay * average + (1 - decay) * value",)),
+    formula=Formula(
+        ("decay * average + (1 - decay) * value",),
+        otherwise=Formula(("average + (1 - decay) * (value - average)",)),
+    ),
     mistakes=(
         Mistake(
             "the weights are swapped",

@@ -118,7 +118,7 @@ gaussian_score = Exercise(
     returns="the slope of the log density at x, shape (n,)",
     reference=lambda x, mean, var: (mean - x) / var,
     cases=gauss_cases,
-    formula=Formula(("(mean - x) / var",)),
+    formula=Formula(("(mean - x) / var",), otherwise=Formula(("-(x - mean) / var",))),
     mistakes=(
         Mistake(
             "downhill",

@@ -49,7 +49,10 @@ guided_noise = Exercise(
     returns="the guided noise, the shape of unconditional",
     reference=guide,
     cases=guidance_cases,
-    formula=Formula(("unconditional + scale * (conditional - unconditional)",)),
+    formula=Formula(
+        ("unconditional + scale * (conditional - unconditional)",),
+        otherwise=Formula(("scale * conditional + (1 - scale) * unconditional",)),
+    ),
     points=3,
     mistakes=(
         Mistake(
