@@ -117,7 +117,8 @@ def diagnose(
     edited = fewest_edits(editors)
     if edited is not None:
         return Diagnosis(edited.said(), beside=marked(edited), edited=edited)
-    relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
+    with np.errstate(all="ignore"):
+        relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
     return Diagnosis(relation) if relation else None
 
 
@@ -129,14 +130,13 @@ def forms(formula: Formula | None) -> Iterator[Formula]:
 
 
 def fewest_edits(editors: Sequence[Editor]) -> Edited | None:
-    """The explanation with the fewest edits of any form, of the first form if there are several."""
-    found = []
-    for editor in editors:
-        edited = editor.fewest()
-        if edited is not None and len(edited.edits) == 1:
-            return edited
-        found += [edited] if edited is not None else []
-    return min(found, key=lambda one: len(one.edits), default=None)
+    """The explanation with the fewest edits: one of any form, or else two of the first form."""
+    for thorough, some in ((False, editors), (True, editors[:1])):
+        for editor in some:
+            edited = editor.fewest(thorough)
+            if edited is not None:
+                return edited
+    return None
 
 
 def trial_of(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Trial:

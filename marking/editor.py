@@ -6,7 +6,7 @@ The formulas that a `Search` finds to agree with an answer on one case are tried
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -211,8 +211,12 @@ class Editor:
         self.arguments = arguments
         self.trial = trial
 
-    def fewest(self) -> Edited | None:
-        """The edited formula with the fewest and simplest edits, if there is one."""
+    def fewest(self, thorough: bool = True) -> Edited | None:
+        """The edited formula with the fewest and simplest edits, if there is one.
+
+        Args:
+            thorough: whether to look for two edits of one result too, which takes longer.
+        """
         place = self.trial.probe(len(self.right))
         if place is None:
             return None
@@ -220,16 +224,20 @@ class Editor:
         with np.errstate(all="ignore"):
             everywhere = self.settings(plain, place)
             changed = list(throughout(plain[0]))
-            for tried, most in (
-                (plain, 1),
-                (everywhere, 0),
-                (changed, 0),
-                (plain, MOST_EDITS),
-                (everywhere, 1),
-                (self.settings(changed, place), 0),
-                (plain, None),
-            ):
-                found = self.best(tried, place, most)
+            once: list[tuple[list[Setting], int, int]] = [
+                (plain, 1, 0),
+                (everywhere, 0, 0),
+                (changed, 0, 0),
+            ]
+            twice = [
+                (plain, 1, 2),
+                (plain, MOST_EDITS, 0),
+                (everywhere, 1, 0),
+                (self.settings(changed, place), 0, 0),
+                (plain, MOST_EDITS, 3),
+            ]
+            for tried, most, symbols in once + (twice if thorough else []):
+                found = self.best(tried, place, most, symbols)
                 if found is not None:
                     return found
         return None
@@ -287,9 +295,14 @@ class Editor:
         used = (own[0] - at[0]) / np.where(slope == 0, 1, slope)
         return used[there], values[name][there]
 
-    def best(self, tried: Sequence[Setting], place: int, most: int | None) -> Edited | None:
-        """The best explanation in some settings, with at most so many more edits of each result;
-        with None, other short formulas too.
+    def best(self, tried: Sequence[Setting], place: int, most: int, symbols: int) -> Edited | None:
+        """The best explanation in some settings.
+
+        Args:
+            tried: the settings.
+            place: the case to search on.
+            most: how many more edits a result may have.
+            symbols: how many symbols another formula may have, which is no edit of the right one.
         """
         by_shapes: dict[object, list[tuple[Setting, Scope]]] = {}
         for setting in tried:
@@ -300,7 +313,7 @@ class Editor:
                 by_shapes.setdefault(key, []).append((setting, scope))
         ranked: list[tuple[tuple[int, int, int], Setting, list[list[Candidate]]]] = []
         for group in by_shapes.values():
-            ranked += self.hits(group, place, most)
+            ranked += self.hits(group, place, most, symbols)
         ranked.sort(key=lambda item: item[0])
         for _, setting, candidates in ranked[:TRIED]:
             found = self.confirmed(setting, candidates)
@@ -309,7 +322,7 @@ class Editor:
         return None
 
     def hits(
-        self, group: Sequence[tuple[Setting, Scope]], place: int, most: int | None
+        self, group: Sequence[tuple[Setting, Scope]], place: int, most: int, symbols: int
     ) -> Iterator[tuple[tuple[int, int, int], Setting, list[list[Candidate]]]]:
         """The settings in which each result has formulas that agree on one case."""
         scopes = [scope for _, scope in group]
@@ -322,11 +335,11 @@ class Editor:
         shapes = {name: value.shape for name, value in scopes[0].values.items()}
         changed = len(group[0][0].edits)
         # two far-fetched changes would explain anything
-        most_cost = FAR_FETCHED if most is not None and most + changed < 2 else FAR_FETCHED - 1
+        most_cost = FAR_FETCHED if most + changed < 2 else FAR_FETCHED - 1
         search = Search(scopes, scopes[0].from_the_right, shapes, most_cost)
         everywhere = [[one.scope(case) for case in self.trial.cases] for one, _ in group]
         found: list[list[list[Candidate]]] = []  # by result, by setting
-        levels = range(MOST_EDITS + 1 if len(own) > 1 else 0) if most is None else range(most + 1)
+        levels = range(0 if symbols and len(own) == 1 else most + 1)
         for at_result, (term, array) in enumerate(zip(results, own)):
             of_result: list[list[Candidate]] = [[] for _ in group]
             for edits in levels:
@@ -336,9 +349,9 @@ class Editor:
                         of_result[at].append(Candidate(edits, changes, new, distance))
                 if all(of_result):
                     break
-            if most is None and not of_result[0]:
+            if symbols and not of_result[0]:
                 which = f" as result {at_result + 1}" if len(own) > 1 else ""
-                for new in self.short(search, array):
+                for new in self.short(search, array, symbols):
                     distance = self.furthest(everywhere[0], at_result, new)
                     if distance is not None:
                         edit = Edit(f"return {written(new)}{which}", len(written(new)), term)
@@ -369,8 +382,8 @@ class Editor:
                 for scope in scopes:
                     yield scope, *block.found(int(place))
 
-    def short(self, search: Search, own: Array) -> Iterator[Term]:
-        """The short formulas of all symbols that agree with a result on one case."""
+    def short(self, search: Search, own: Array, symbols: int) -> Iterator[Term]:
+        """The formulas of a few symbols that agree with a result on one case."""
         plain = [block for name in search.shapes for block in search.away(named(name), 0)]
         small = [*plain, *search.away(number(2), 0)]
         for block in plain:
@@ -387,17 +400,19 @@ class Editor:
         plain, small = merged(plain), merged(small)
         pairs = merged(list(self.combined(search, plain, plain)))
         tolerance = self.trial.tolerance * scale(own)
-        for block in itertools.chain(
-            small,
-            *(
-                search.applied(op, [pair])
-                for pair in pairs
-                for op in ("abs", "sqrt", "neg", "mean")
-            ),
+        functions = [
+            block
+            for pair in pairs
+            for op in ("abs", "sqrt", "neg", "mean")
+            for block in search.applied(op, [pair])
+        ]
+        of_two: Iterable[Block] = [*small, *pairs, *functions]
+        of_three = itertools.chain(
             self.combined(search, small, small),
             self.combined(search, pairs, small),
             self.combined(search, small, pairs),
-        ):
+        )
+        for block in of_two if symbols == 2 else of_three:
             if block.shape == own.shape:
                 away = np.abs(block.values[0] - own).reshape(block.values.shape[1], -1)
                 for place in np.flatnonzero((away <= tolerance).all(axis=1))[:TRIED]:

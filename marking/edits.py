@@ -253,7 +253,7 @@ def other_functions(term: Term) -> Iterator[Rewrite]:
     if op in ("sin", "cos"):
         said = f"take the angle {text} in degrees"
         yield Edit(said, 2), applied(op, applied("radians", first))
-        turns = applied("*", number(2 * np.pi), first)
+        turns = applied("*", applied("*", number(2), number(np.pi)), first)
         yield Edit(f"multiply the angle {text} by 2 pi", 2), applied(op, turns)
 
 
@@ -308,8 +308,8 @@ def wrapped(term: Term, axes: int) -> Iterator[Rewrite]:
     if axes:
         said = f"use the first entry of {text} for all of them"
         yield Edit(said, 2), applied("index", term, number(0))
-        for op in ("clip", "clip01"):
-            yield instead(applied(op, term), term, 3)
+        for op, low in (("clip", -1), ("clip01", 0)):
+            yield Edit(f"clip {text} to [{low}, 1]", 3), applied(op, term)
         for op in ("mean", "sum"):
             if term.op != op:
                 yield Edit(f"take {WORDS[op]} of {text}, {whole}", 3), applied(op, term)

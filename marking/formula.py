@@ -189,6 +189,8 @@ def written(term: Term) -> str:
 
 def text_of(term: Term) -> tuple[str, float]:
     """The text of a formula, and how tightly its outermost operation binds."""
+    if term.op == "number" and term.value == np.pi:
+        return "pi", TIGHTEST
     if term.op == "number":
         whole = float(term.value).is_integer() and abs(term.value) < 1e6
         text = str(int(term.value)) if whole else f"{term.value:g}"

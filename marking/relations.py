@@ -73,6 +73,8 @@ def relation_of(own: Sequence[Outcome], right: Sequence[Outcome], tolerance: flo
         return None
     answers = [outcome.value or () for outcome in own]
     wanted = [outcome.value or () for outcome in right]
+    if any(array.size == 0 for values in (*answers, *wanted) for array in values):
+        return None
     if any(len(one) != len(other) for one, other in zip(answers, wanted)):
         return among_several(answers, wanted, tolerance)
     told = []
@@ -219,7 +221,9 @@ def multiples(pairs: Pairs) -> Iterator[str]:
     if own.size > 2 and pairs.always(lambda x: x + shift):
         yield f"is the right one plus {in_words(shift)}"
     if own.size > 4 and np.ptp(right) > 100 * pairs.tolerance * scale(right):
-        slope, start = np.polyfit(right, own, 1)
+        around = right - right.mean()
+        slope = float((around * own).sum() / (around * around).sum())
+        start = float(own.mean() - slope * right.mean())
         if abs(slope) > 10 * pairs.tolerance and pairs.always(lambda x: slope * x + start):
             yield f"is {in_words(slope)} times the right one, plus {in_words(start)}"
 

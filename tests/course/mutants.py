@@ -1,5 +1,5 @@
-"""Wrong answers made by a machine: a right answer's source with one thing changed, in ways that know
-nothing of formulas: an operator, a constant, a name, a call or a statement.
+"""Wrong answers made by a machine: a right answer's source with one thing changed, in ways that
+know nothing of formulas: an operator, a constant, a name, a call or a statement.
 """
 
 import ast
