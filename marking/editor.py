@@ -37,6 +37,7 @@ from marking.search import (
 )
 
 MOST_EDITS = 2
+ANOTHER = "return "  # begins what is said of a formula that is no edit of the right one
 ENOUGH = 30  # numbers, to tell which distribution they are drawn from
 TRIED = 400  # of the formulas that agree on one case, how many are tried on the others
 DIVISION_ERRORS = ("ZeroDivisionError", "OverflowError", "ValueError")  # arrays hold inf or NaN
@@ -64,6 +65,10 @@ class Edited:
         """The edits as a sentence without a capital and a full stop."""
         told = list(dict.fromkeys(edit.said for edit in self.edits))
         return "you " + ", and ".join(told)
+
+    def near(self) -> bool:
+        """Whether it is the right formula with something changed, and not another one."""
+        return not any(edit.said.startswith(ANOTHER) for edit in self.edits)
 
     def outcome(self, values: Mapping[str, Array]) -> Outcome:
         """What the edited formula gives for the arguments of a case."""
@@ -194,7 +199,7 @@ class Candidate:
 
 
 def simplest_first(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The fewest edits first, then those that are right to the last digits, then the simplest."""
+    """The fewest edits first, then those that agree most closely, then the simplest."""
     near = 10 * min((one.distance for one in candidates), default=0) + 1e-7
     return sorted(
         candidates,
@@ -229,6 +234,10 @@ class Editor:
                 (everywhere, 0, 0),
                 (changed, 0, 0),
             ]
+            found = [self.best(tried, place, most, symbols) for tried, most, symbols in once]
+            known = [one for one in found if one is not None]
+            if known or not thorough:
+                return min(known, key=lambda one: len(one.edits), default=None)
             twice = [
                 (plain, 1, 2),
                 (plain, MOST_EDITS, 0),
@@ -236,10 +245,10 @@ class Editor:
                 (self.settings(changed, place), 0, 0),
                 (plain, MOST_EDITS, 3),
             ]
-            for tried, most, symbols in once + (twice if thorough else []):
-                found = self.best(tried, place, most, symbols)
-                if found is not None:
-                    return found
+            for tried, most, symbols in twice:
+                one = self.best(tried, place, most, symbols)
+                if one is not None:
+                    return one
         return None
 
     def settings(self, changed: Sequence[Setting], place: int) -> list[Setting]:
@@ -354,7 +363,7 @@ class Editor:
                 for new in self.short(search, array, symbols):
                     distance = self.furthest(everywhere[0], at_result, new)
                     if distance is not None:
-                        edit = Edit(f"return {written(new)}{which}", len(written(new)), term)
+                        edit = Edit(f"{ANOTHER}{written(new)}{which}", len(written(new)), term)
                         of_result[0].append(Candidate(MOST_EDITS + 1, (edit,), new, distance))
             found.append(of_result)
         for at, (setting, _) in enumerate(group):

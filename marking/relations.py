@@ -67,6 +67,7 @@ class Pairs:
         return own, right
 
 
+@np.errstate(all="ignore")
 def relation_of(own: Sequence[Outcome], right: Sequence[Outcome], tolerance: float) -> str | None:
     """What the outcomes of an answer have to do with the right ones, in words; None if nothing."""
     if any(outcome.value is None for outcome in own):
@@ -233,8 +234,8 @@ def cut(pairs: Pairs) -> Iterator[str]:
     own, right = pairs.numbers()
     for decimals in DECIMALS:
         if pairs.always(partial(rounded, decimals=decimals)):
-            digits = f"to {decimals} decimals" if decimals > 1 else "to one decimal"
-            yield f"is the right one rounded {digits if decimals else 'to whole numbers'}"
+            places = f"{decimals} decimals" if decimals > 1 else "one decimal"
+            yield f"is the right one rounded to {places if decimals else 'whole numbers'}"
     if pairs.always(np.trunc):
         yield "is the right one cut off to whole numbers"
     low, high = float(own.min(initial=np.inf)), float(own.max(initial=-np.inf))
@@ -428,7 +429,7 @@ def lengths(pairs: Pairs) -> Iterator[str]:
 
 
 def in_words(value: float) -> str:
-    """A constant: as a fraction or with its name if it has one, otherwise to four digits."""
+    """A constant: as a fraction or with its name if it has one, otherwise to four places."""
     near = Fraction(value).limit_denominator(10)
     if abs(float(near) - value) < 2e-5 * max(1, abs(value)) and abs(near) < 1000:
         return str(near)

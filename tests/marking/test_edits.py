@@ -110,10 +110,6 @@ def test_both_formulas_are_shown_with_the_difference_marked():
 
 
 def test_a_change_of_a_symbol_is_told_where_it_is_defined():
-    def function(a, b, c):
-        root = (b**2 + 4 * a * c).abs().sqrt()
-        return (-b - root) / (2 * a), (-b + root) / (2 * a)
-
     def rootless(a, b, c):
         root = b**2 - 4 * a * c
         return (-b - root) / (2 * a), (-b + root) / (2 * a)
@@ -121,7 +117,6 @@ def test_a_change_of_a_symbol_is_told_where_it_is_defined():
     diagnosis = diagnosis_of(roots, rootless)
     assert diagnosis.mistake == "you leave out the root of b ** 2 - 4 * a * c, in root"
     assert "yours  root = b ** 2 - 4 * a * c" in diagnosis.beside
-    assert diagnosis_of(roots, function) is None or "root" in diagnosis_of(roots, function).mistake
 
 
 def test_each_of_several_results_is_told():
@@ -137,9 +132,11 @@ def test_each_of_several_results_is_told():
 
 def test_two_changes_are_told_together():
     diagnosis = diagnosis_of(PARABOLA, lambda x, a, b, c: a * x**2 - b * x - c)
-    assert diagnosis.mistake == (
-        "you subtract b * x where the formula adds it, and subtract c where the formula adds it"
-    )
+    told = diagnosis.mistake.removeprefix("you ").split(", and ")
+    assert sorted(told) == [
+        "subtract b * x where the formula adds it",
+        "subtract c where the formula adds it",
+    ]
 
 
 def test_a_change_of_a_change_is_told_as_one():

@@ -93,6 +93,12 @@ def test_what_is_wrong_is_said(answer, words):
     assert words in verdict_on(BANK["solve.discriminant"], answer).message
 
 
+@pytest.mark.parametrize("number", [7.0, torch.tensor(7), float("nan")])
+def test_a_number_where_several_arrays_are_expected_is_said(number):
+    verdict = verdict_on(roots, lambda a, b, c: number)
+    assert "it returns one array; expected 2 arrays" in verdict.message
+
+
 def test_one_of_several_results_is_named():
     verdict = verdict_on(roots, lambda a, b, c: (roots.reference(a, b, c)[0], b))
     assert "result 2 of 2 is wrong" in verdict.message

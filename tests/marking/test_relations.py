@@ -8,7 +8,7 @@ from marking.outcome import Outcome
 from marking.relations import in_words, relation_of
 
 RIGHT = [np.array([2.0, -0.5, 3.0, 1.2, 0.7]), np.array([1.0]), np.array([0.3, 4.0, -2.2])]
-TABLES = [np.arange(6.0).reshape(2, 3) + 0.3, np.array([[2.0, 1.0], [5.0, 0.7]])]
+TABLES = [np.arange(12.0).reshape(4, 3) + 0.3, np.array([[2.0, 1.0], [5.0, 0.7], [1.0, 3.0]])]
 
 
 def outcomes(values):

@@ -31,7 +31,16 @@ def test_a_known_mistake_is_named():
     assert isinstance(error, AssertionError)
     assert error.mistake == "plus for minus"
     assert "A known mistake: plus for minus. You add 4 a c." in str(error)
-    assert failure("solve.discriminant", lambda a, b, c: b).mistake is None
+
+
+def test_a_mistake_of_no_bank_is_told_by_what_it_changes():
+    error = failure("solve.discriminant", lambda a, b, c: b**2 - 4 * a)
+    assert error.mistake == "you leave out the factor c"
+    assert "You leave out the factor c.\n\nright  b ** 2 - 4 * a * c\n" in str(error)
+    guess = failure("solve.discriminant", lambda a, b, c: b)
+    assert guess.mistake == "you return b"
+    assert "4 * a * c" not in str(guess)
+    assert failure("solve.discriminant", lambda a, b, c: (7 * b).sin()).mistake is None
 
 
 def test_an_error_keeps_the_students_own_line():
