@@ -123,8 +123,9 @@ class Trial:
 
     def distance(self, value: Array, own: Array) -> float | None:
         """How far two arrays are apart, as a share of the largest number; None if too far."""
-        if value.shape != own.shape:
+        if not fits(value.shape, own.shape):
             return None
+        own = own.reshape(value.shape)
         numbers = np.isfinite(own)
         size = scale(own[numbers])
         if not np.allclose(own, value, rtol=0, atol=self.tolerance * size, equal_nan=True):
@@ -174,6 +175,13 @@ class Trial:
             if any(self.distance(a, b) is None for a, b in zip(outcome.value, wanted.value)):
                 return True
         return False
+
+
+def fits(shape: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    """Whether an array has the shape of a formula's value, perhaps with axes of length 1 after it,
+    which a formula does not write.
+    """
+    return own == shape or (bool(shape) and own == shape + (1,) * (len(own) - len(shape)))
 
 
 @dataclass(frozen=True)
@@ -383,9 +391,11 @@ class Editor:
         tolerance = self.trial.tolerance * scale(own[numbers])
         ends = list(added_at_the_end(term, list(search.shapes), own.ndim))
         for block in search.away(term, edits, ends):
-            if block.shape != own.shape:
+            if not fits(block.shape, own.shape):
                 continue
-            away = np.abs(block.values - own)[..., numbers].reshape(*block.values.shape[:2], -1)
+            as_wide, there = own.reshape(block.shape), numbers.reshape(block.shape)
+            away = np.abs(block.values - as_wide)[..., there]
+            away = away.reshape(*block.values.shape[:2], -1)
             for at, place in np.argwhere((away <= tolerance).all(axis=2))[: 5 * TRIED]:
                 scopes = range(len(search.scopes)) if len(block.values) == 1 else [int(at)]
                 for scope in scopes:

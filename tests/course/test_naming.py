@@ -3,6 +3,7 @@
 import collections
 import inspect
 
+import numpy as np
 import pytest
 from mutants import mutants, source_of_reference
 from natural_mistakes import NATURAL
@@ -22,6 +23,11 @@ EVERY_MUTANT = 4
 
 def name_of(exercise):
     return exercise.name
+
+
+def finite(outcome):
+    """Whether a call gave any number."""
+    return any(np.isfinite(array).any() for array in outcome.value or ())
 
 
 def named(answers, every, start=0):
@@ -97,15 +103,15 @@ def test_mutants_are_understood_and_nothing_untrue_is_said(kind):
             if place % EVERY_MUTANT or not fails(exercise, mutant, 0):
                 continue
             _, outcomes, _ = calls(exercise, mutant, 0)
-            if all(outcome.value is None for outcome in outcomes):
-                continue  # its error says what is wrong
+            if not any(map(finite, outcomes)):
+                continue  # its error, or NaN, says what is wrong
             diagnosis = diagnosis_of(exercise, mutant)
             if diagnosis is None or diagnosis.mistake not in known:
                 answers[exercise.name].append(mutant)
     share, wrong = named(answers, 1)
     assert wrong == []
     # the right answers are written unlike any formula, so that some mutants are far from all
-    assert share >= {"reference": 0.9, "right": 0.75}[kind]
+    assert share >= {"reference": 0.9, "right": 0.75}[kind], share
 
 
 def test_a_diagnosis_is_the_same_for_other_inputs_and_so_holds_none_of_them():

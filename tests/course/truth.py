@@ -178,6 +178,8 @@ def worked_out(edited, arguments, args):
 
 def far(own, value, tolerance):
     """Whether two arrays differ by more than the exercise allows, with some room."""
+    if value.ndim and own.shape == value.shape + (1,) * (own.ndim - value.ndim):
+        own = own.reshape(value.shape)
     if own.shape != value.shape:
         return True
     size = max(float(np.abs(own[np.isfinite(own)]).max(initial=0)), 0.05)

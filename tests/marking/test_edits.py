@@ -220,6 +220,17 @@ def test_numbers_of_rows_along_the_last_axis_are_told():
     )
 
 
+def test_axes_of_length_one_that_a_formula_does_not_write_are_no_difference():
+    exercise = exercise_with(
+        Formula(("level * x",)),
+        lambda x, level: level[:, None] * x,
+        lambda draw: [Case("wide", (draw.normal(3, 4), draw.normal(3))) for _ in range(3)],
+        ("x", "level"),
+    )
+    diagnosis = diagnosis_of(exercise, lambda x, level: level[:, None])
+    assert diagnosis.mistake == "you leave out the factor x"
+
+
 def test_another_form_of_the_formula_is_known():
     exercise = exercise_with(
         Formula(("x / (1 - x)",), otherwise=Formula(("1 / (1 / x - 1)",))),
