@@ -360,7 +360,8 @@ class Editor:
         for at_result, (term, array) in enumerate(zip(results, own)):
             of_result: list[list[Candidate]] = [[] for _ in group]
             for edits in levels:
-                for at, new, changes in self.agreeing(search, term, edits, array):
+                agreeing = self.agreeing(search, term, edits, array)
+                for at, new, changes in itertools.islice(agreeing, TRIED):
                     distance = self.furthest(everywhere[at], at_result, new)
                     if distance is not None:
                         of_result[at].append(Candidate(edits, changes, new, distance))
@@ -396,7 +397,7 @@ class Editor:
             as_wide, there = own.reshape(block.shape), numbers.reshape(block.shape)
             away = np.abs(block.values - as_wide)[..., there]
             away = away.reshape(*block.values.shape[:2], -1)
-            for at, place in np.argwhere((away <= tolerance).all(axis=2))[: 5 * TRIED]:
+            for at, place in np.argwhere((away <= tolerance).all(axis=2)):
                 scopes = range(len(search.scopes)) if len(block.values) == 1 else [int(at)]
                 for scope in scopes:
                     yield scope, *block.found(int(place))

@@ -111,7 +111,7 @@ def test_mutants_are_understood_and_nothing_untrue_is_said(kind):
     share, wrong = named(answers, 1)
     assert wrong == []
     # the right answers are written unlike any formula, so that some mutants are far from all
-    assert share >= {"reference": 0.9, "right": 0.75}[kind], share
+    assert share >= {"reference": 0.9, "right": 0.7}[kind], share
 
 
 def test_a_diagnosis_is_the_same_for_other_inputs_and_so_holds_none_of_them():
