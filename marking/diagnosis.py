@@ -258,12 +258,15 @@ def entries_right(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
             if along.any() and not along.all():
                 which = f"In result {result + 1}" if wanted.several else "Here"
                 of_axis = f" along axis {axis}" if want.ndim > 1 else ""
-                right, wrong = counted(np.flatnonzero(along)), counted(np.flatnonzero(~along))
+                right, wrong = (
+                    places_in_words(np.flatnonzero(along)),
+                    places_in_words(np.flatnonzero(~along)),
+                )
                 return f"{which}{of_axis} {wrong} wrong, and {right} right (counted from 1)."
     return ""
 
 
-def counted(places: Array) -> str:
+def places_in_words(places: Array) -> str:
     """Places of entries, counted from 1, in words with their verb."""
     runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
     texts = [f"{run[0] + 1}" if len(run) == 1 else f"{run[0] + 1} to {run[-1] + 1}" for run in runs]

@@ -19,7 +19,7 @@ from marking.formula import (
     Term,
     applied,
     named,
-    number,
+    numeral,
     parse,
     written,
 )
@@ -405,14 +405,14 @@ class Editor:
     def short(self, search: Search, own: Array, symbols: int) -> Iterator[Term]:
         """The formulas of a few symbols that agree with a result on one case."""
         plain = [block for name in search.shapes for block in search.away(named(name), 0)]
-        small = [*plain, *search.away(number(2), 0)]
+        small = [*plain, *search.away(numeral(2), 0)]
         for block in plain:
             ((_, leaf),) = block.sources
             symbol, _ = leaf(0)
-            rest = applied("-", number(1), symbol)
+            rest = applied("-", numeral(1), symbol)
             for new in (
                 applied("sqrt", symbol),
-                applied("**", symbol, number(2)),
+                applied("**", symbol, numeral(2)),
                 rest,
                 applied("sqrt", rest),
             ):

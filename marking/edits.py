@@ -12,7 +12,7 @@ from marking.formula import (
     Term,
     applied,
     named,
-    number,
+    numeral,
     written,
 )
 
@@ -105,13 +105,13 @@ def other_numbers(term: Term) -> Iterator[Rewrite]:
     """Other constants."""
     value = term.value
     if not value:
-        yield instead(number(1), term, 2)
+        yield instead(numeral(1), term, 2)
         return
     others = (0, 1, 2, value + 1, value - 1, 2 * value, value / 2, value * value, -value)
     far = (10 * value, value / 10)
     for candidate in dict.fromkeys((*others, *far)):
         if candidate != value:
-            yield instead(number(candidate), term, 2 if candidate in others else 3)
+            yield instead(numeral(candidate), term, 2 if candidate in others else 3)
 
 
 def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
@@ -156,7 +156,7 @@ def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
         yield Edit(f"do not divide {first} by {second}"), left
         if left.op != "number" or left.value != 1:
             said = f"have 1 where the formula has {first}, above {second}"
-            yield Edit(said), applied("/", number(1), right)
+            yield Edit(said), applied("/", numeral(1), right)
         else:
             yield instead(right, term)
         yield instead(applied("-", left, right), term, 2)
@@ -190,13 +190,13 @@ def spare_factors(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
         text = written(other)
         if other.op == "number":
             continue
-        yield Edit(f"double {text}", 2), build(applied("*", number(2), other))
-        yield Edit(f"halve {text}", 2), build(applied("/", other, number(2)))
+        yield Edit(f"double {text}", 2), build(applied("*", numeral(2), other))
+        yield Edit(f"halve {text}", 2), build(applied("/", other, numeral(2)))
         if other.op != "name":
             continue
         for name in names:
             symbol = named(name)
-            rest = applied("-", number(1), symbol)
+            rest = applied("-", numeral(1), symbol)
             for factor in (symbol, applied("sqrt", symbol), rest, applied("sqrt", rest)):
                 said = f"multiply {text} by {written(factor)} as well"
                 yield Edit(said, 3), build(applied("*", factor, other))
@@ -227,7 +227,7 @@ def other_functions(term: Term) -> Iterator[Rewrite]:
     elif op == "sqrt":
         yield Edit(f"leave out the root of {text}"), first
         said = f"halve {text} where the formula takes its root"
-        yield Edit(said, 2), applied("*", first, number(0.5))
+        yield Edit(said, 2), applied("*", first, numeral(0.5))
     elif op in WORDS:
         yield Edit(f"leave out {WORDS[op]} of {text}"), first
     elif op in ("cat", "alternate"):
@@ -240,20 +240,20 @@ def other_functions(term: Term) -> Iterator[Rewrite]:
         yield instead(applied(op, right, right, axis), term, 2)
         for place in range(4):
             if place != axis.value:
-                yield instead(applied(op, left, right, number(place)), term)
+                yield instead(applied(op, left, right, numeral(place)), term)
     elif op in ("index", "until", "arange"):
         for at, part in enumerate(term.parts):
             if op != "arange" and at == 0:
                 continue
             for sign in "+-":
-                moved = applied(sign, part, number(1))
+                moved = applied(sign, part, numeral(1))
                 yield instead(applied(op, *term.parts[:at], moved, *term.parts[at + 1 :]), term)
         if op != "arange":
             yield instead(first, term, 2)
     if op in ("sin", "cos"):
         said = f"take the angle {text} in degrees"
         yield Edit(said, 2), applied(op, applied("radians", first))
-        turns = applied("*", applied("*", number(2), number(np.pi)), first)
+        turns = applied("*", applied("*", numeral(2), numeral(np.pi)), first)
         yield Edit(f"multiply the angle {text} by 2 pi", 2), applied(op, turns)
 
 
@@ -298,16 +298,16 @@ def wrapped(term: Term, axes: int) -> Iterator[Rewrite]:
     if not (term.op == "**" and term.parts[1].op == "number" and term.parts[1].value == 2):
         yield Edit(f"take the root of {text}, {whole}"), applied("sqrt", term)
     if term.op != "sqrt":
-        yield Edit(f"square {text}, {whole}"), applied("**", term, number(2))
+        yield Edit(f"square {text}, {whole}"), applied("**", term, numeral(2))
     if not (term.op == "-" and term.parts[0].op == "number"):
-        yield instead(applied("-", number(1), term), term, 2)
+        yield instead(applied("-", numeral(1), term), term, 2)
     if term.op != "/":
-        yield instead(applied("/", number(1), term), term, 2)
+        yield instead(applied("/", numeral(1), term), term, 2)
     if term.op != "neg":
         yield Edit(f"have {text} with the opposite sign", 2), applied("neg", term)
     if axes:
         said = f"use the first entry of {text} for all of them"
-        yield Edit(said, 2), applied("index", term, number(0))
+        yield Edit(said, 2), applied("index", term, numeral(0))
         for op, low in (("clip", -1), ("clip01", 0)):
             yield Edit(f"clip {text} to [{low}, 1]", 3), applied(op, term)
         for op in ("mean", "sum"):
@@ -333,9 +333,9 @@ def added_at_the_end(result: Term, names: Sequence[str], axes: int) -> Iterator[
         ):
             yield Edit(said, 2), applied(op, result, named(name))
     for op, said in (("+", "add 1 to"), ("-", "subtract 1 from")):
-        yield Edit(f"{said} {text}", 3), applied(op, result, number(1))
-    yield Edit(f"double {text}", 2), applied("*", number(2), result)
-    yield Edit(f"halve {text}", 2), applied("/", result, number(2))
+        yield Edit(f"{said} {text}", 3), applied(op, result, numeral(1))
+    yield Edit(f"double {text}", 2), applied("*", numeral(2), result)
+    yield Edit(f"halve {text}", 2), applied("/", result, numeral(2))
     for op in ("abs", "log", "log10", "exp"):
         yield instead(applied(op, result), result, 3)
     if axes:

@@ -37,7 +37,7 @@ class Term:
     name: str = ""
 
 
-def number(value: float) -> Term:
+def numeral(value: float) -> Term:
     """A constant."""
     return Term("number", value=value)
 
@@ -164,7 +164,7 @@ def tree(node: ast.expr) -> Term:
     """The formula of a node of Python."""
     match node:
         case ast.Constant(value=int() | float() as value):
-            return number(value)
+            return numeral(value)
         case ast.Name(id=name):
             return named(name)
         case ast.BinOp(left, op, right) if type(op) in SYMBOLS:

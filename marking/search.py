@@ -26,7 +26,7 @@ from marking.formula import (
     applied,
     from_the_left,
     named,
-    number,
+    numeral,
     scope_of,
     written,
 )
@@ -99,7 +99,7 @@ def throughout(plain: Setting) -> Iterator[Setting]:
         )
         yield changed(
             Edit("square where the formula takes roots", 2),
-            lambda one: applied("**", one.parts[0], number(2)) if one.op == "sqrt" else one,
+            lambda one: applied("**", one.parts[0], numeral(2)) if one.op == "sqrt" else one,
         )
     if sum(left_of_one(one) for one in inside) > 1:
         yield changed(
@@ -136,7 +136,7 @@ def settings(plain: Setting, scope: Scope, arguments: Sequence[str]) -> Iterator
             yield changed(Edit(f"swap {one} and {other}"), args=swapped)
     for name in present:
         for sign in "+-":
-            edit, new = instead(applied(sign, named(name), number(1)), named(name), 2)
+            edit, new = instead(applied(sign, named(name), numeral(1)), named(name), 2)
             yield changed(everywhere(edit, used.count(name)), args={name: new})
         if used.count(name) < 2:
             continue
@@ -148,7 +148,7 @@ def settings(plain: Setting, scope: Scope, arguments: Sequence[str]) -> Iterator
             continue
         taken = [other for other in shapes if other != name and shapes[other] == shapes[name]]
         edited = [instead(named(other), named(name)) for other in taken if used.count(name) > 1]
-        edited += [instead(applied(sign, term, number(1)), term, 2) for sign in "+-"]
+        edited += [instead(applied(sign, term, numeral(1)), term, 2) for sign in "+-"]
         search = Search([scope], scope.from_the_right, earlier(shapes, where, name))
         edited += search.single(term)
         for edit, new in edited:
