@@ -85,8 +85,7 @@ def rewrites(term: Term, names: Mapping[str, bool], axes: int) -> Iterator[Rewri
         names: all other symbols, and whether they have the shape of the value.
         axes: how many axes its value has.
     """
-    if term.op == "number":
-        yield from other_numbers(term)
+    if term.op == "number":  # told with what it stands in
         return
     if term.op == "name":
         for name, alike in names.items():
@@ -96,22 +95,23 @@ def rewrites(term: Term, names: Mapping[str, bool], axes: int) -> Iterator[Rewri
         yield from other_operations(term, names)
     elif term.parts:
         yield from other_functions(term)
+    yield from other_numbers(term)
     yield from brackets_moved(term)
     if term.op not in COMPARED:
         yield from wrapped(term, axes)
 
 
 def other_numbers(term: Term) -> Iterator[Rewrite]:
-    """Other constants."""
-    value = term.value
-    if not value:
-        yield instead(numeral(1), term, 2)
-        return
-    others = (0, 1, 2, value + 1, value - 1, 2 * value, value / 2, value * value, -value)
-    far = (10 * value, value / 10)
-    for candidate in dict.fromkeys((*others, *far)):
-        if candidate != value:
-            yield instead(numeral(candidate), term, 2 if candidate in others else 3)
+    """Other constants among the parts."""
+    for place, part in enumerate(term.parts):
+        if part.op != "number" or term.op in ("cat", "alternate", "stack"):
+            continue
+        value = part.value
+        likely = (0, 1, 2, value + 1, value - 1, 2 * value, value / 2, value * value, -value)
+        for other in dict.fromkeys((*likely, 10 * value, value / 10)):
+            if other != value:
+                parts = [*term.parts[:place], numeral(other), *term.parts[place + 1 :]]
+                yield instead(applied(term.op, *parts), term, 2 if other in likely else 3)
 
 
 def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
@@ -270,6 +270,11 @@ def brackets_moved(term: Term) -> Iterator[Rewrite]:
             yield instead(applied(left.op, inner, applied(op, outer, right)), term)
             if left.op in "*/" and op in "+-":
                 yield instead(applied(left.op, applied(op, inner, right), outer), term)
+        if left.op in ("+", "-") and op in ("+", "-") and left.parts[1].op in ("*", "/"):
+            start, product = left.parts
+            factor, other = product.parts
+            more = applied(product.op, factor, applied(op, other, right))
+            yield instead(applied(left.op, start, more), term)
     inside = term.parts[0] if term.parts else term
     square = op == "**" and term.parts[1].op == "number" and term.parts[1].value == 2
     if op not in SPREADS and not square:
