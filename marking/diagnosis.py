@@ -1,13 +1,21 @@
-"""What is wrong with an answer: in words, and which known mistake it is."""
+"""What is wrong with an answer: in words, and which known mistake it is, or else what it has to do
+with the right answer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from marking.exercise import Case, Exercise, Mistake
+from marking.editor import Edited, Editor, Trial
+from marking.exercise import Case, Exercise, Formula, Mistake
+from marking.formula import as_array
 from marking.outcome import (
+    Array,
     Outcome,
     brief,
     outcome_in_words,
@@ -16,8 +24,35 @@ from marking.outcome import (
     same,
     scale,
 )
+from marking.relations import relation_of
 
+TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
+MOST_RUNS = 4  # of entries that are named one by one
 OFF_BY = ", off by up to "  # between a problem and the size of the error
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What an answer does instead of what it should.
+
+    Args:
+        mistake: in a few words, without inputs and numbers.
+        explanation: more about it, without them too; empty unless it is a mistake of the bank.
+        beside: the right formula and the answer's, with their difference marked; may be empty.
+        edited: the answer as a formula, if it is one.
+    """
+
+    mistake: str
+    explanation: str = ""
+    beside: str = ""
+    edited: Edited | None = None
+
+    def paragraphs(self) -> str:
+        """For the student."""
+        if self.explanation:
+            return f"A known mistake: {self.mistake}. {self.explanation}"
+        told = f"{self.mistake[:1].upper()}{self.mistake[1:]}."
+        return f"{told}\n\n{self.beside}" if self.beside else told
 
 
 def expected(exercise: Exercise, case: Case) -> Outcome:
@@ -57,6 +92,118 @@ def arrays(count: int) -> str:
     return "one array" if count == 1 else f"{count} arrays"
 
 
+def diagnose(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], again: Outcome
+) -> Diagnosis | None:
+    """What a wrong answer does, if it can be told: a mistake of the bank; the right formula with a
+    few changes; another relation to the right answer. Whatever is told holds on every case.
+
+    Args:
+        exercise: the question.
+        cases: the calls.
+        outcomes: what the answer gave.
+        again: what it gave when the first call was repeated.
+    """
+    mistake = known_mistake(exercise, cases, outcomes)
+    if mistake is not None:
+        return Diagnosis(mistake.name, explain(exercise, mistake))
+    trial = trial_of(exercise, cases, outcomes)
+    editors = [Editor(form, exercise.arguments, trial) for form in forms(exercise.formula)]
+    both = outcomes[0].value is not None and again.value is not None
+    if both and not same(outcomes[0], again, exercise.tolerance):
+        return Diagnosis(at_random(editors))
+    edited = fewest_edits(editors)
+    if edited is not None:
+        # a guess is named, but does not buy the right formula
+        beside = marked(edited) if edited.near() else ""
+        return Diagnosis(edited.said(), beside=beside, edited=edited)
+    relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
+    return Diagnosis(relation) if relation else None
+
+
+def forms(formula: Formula | None) -> Iterator[Formula]:
+    """A formula in each of its forms."""
+    while formula is not None:
+        yield formula
+        formula = formula.otherwise
+
+
+def fewest_edits(editors: Sequence[Editor]) -> Edited | None:
+    """The explanation with the fewest edits: one of any form, or else two of the first form."""
+    for thorough, some in ((False, editors), (True, editors[:1])):
+        for editor in some:
+            edited = editor.fewest(thorough)
+            if edited is not None:
+                return edited
+    return None
+
+
+def trial_of(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Trial:
+    """The calls of an answer as a formula sees them."""
+    wanted = [expected(exercise, case) for case in cases]
+    return Trial(
+        tuple(
+            {name: as_array(arg) for name, arg in zip(exercise.arguments, case.args)}
+            for case in cases
+        ),
+        tuple(unpacked(wanted, outcomes)),
+        tuple(wanted),
+        exercise.tolerance,
+    )
+
+
+def unpacked(wanted: Sequence[Outcome], got: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Outcomes, each array taken as several results, if as many are wanted in every call."""
+    count = len(wanted[0].value or ())
+    if not wanted[0].several or not all(
+        outcome.value is not None
+        and not outcome.several
+        and outcome.value[0].ndim
+        and len(outcome.value[0]) == count
+        for outcome in got
+    ):
+        return got
+    return [
+        Outcome(tuple((outcome.value or ())[0]), several=True, changed=outcome.changed)
+        for outcome in got
+    ]
+
+
+def at_random(editors: Sequence[Editor]) -> str:
+    """What can be said of an answer that gives other numbers when it is called again."""
+    told = "called twice with the same input, it gives different results"
+    drawn = editors[0].drawn() if editors else None
+    if drawn is None:
+        return f"{told}: it draws random numbers, or remembers earlier calls"
+    name, uniform = drawn
+    if uniform:
+        return f"{told}: in place of {name} it draws numbers between 0 and 1"
+    return f"{told}: in place of {name} it draws numbers of its own"
+
+
+def marked(edited: Edited) -> str:
+    """The right formula and the edited one below each other, what differs marked below it."""
+    lines = []
+    for right, own in edited.beside():
+        tokens, others = TOKEN.findall(right), TOKEN.findall(own)
+        below, below_other = [" "] * len(right), [" "] * len(own)
+        matcher = difflib.SequenceMatcher(None, tokens, others, autojunk=False)
+        for tag, a, b, c, d in matcher.get_opcodes():
+            if tag != "equal":
+                mark(below, tokens, a, b)
+                mark(below_other, others, c, d)
+        lines += [f"right  {right}", f"       {''.join(below)}".rstrip()]
+        lines += [f"yours  {own}", f"       {''.join(below_other)}".rstrip()]
+    return "\n".join(line for line in lines if line)
+
+
+def mark(below: list[str], tokens: Sequence[str], start: int, stop: int) -> None:
+    """Put marks below some tokens of a line."""
+    begin = sum(map(len, tokens[:start]))
+    end = begin + sum(map(len, tokens[start:stop]))
+    below[begin:end] = "^" * (end - begin)
+
+
 def known_mistake(
     exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
 ) -> Mistake | None:
@@ -77,6 +224,54 @@ def explain(exercise: Exercise, mistake: Mistake) -> str:
     right = outcome_of(exercise.reference, mistake.example)
     wrong = outcome_of(mistake.wrong, mistake.example)
     return mistake.why.format(right=outcome_in_words(right), wrong=outcome_in_words(wrong))
+
+
+def where_right(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], place: int
+) -> str:
+    """In which cases a wrong answer is right, and where in one that is wrong; may be empty."""
+    told = [entries_right(exercise, expected(exercise, cases[place]), outcomes[place])]
+    right = [
+        case.description
+        for case, outcome in zip(cases, outcomes)
+        if not problem_of(exercise, expected(exercise, case), outcome)
+    ]
+    if right:
+        told.append(f"The answer is right in other cases: {'; '.join(right)}.")
+    return " ".join(part for part in told if part)
+
+
+def entries_right(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
+    """Which entries of a wrong result are right, if some are, along the axis where they differ."""
+    for result, (want, have) in enumerate(zip(wanted.value or (), got.value or ())):
+        if want.shape != have.shape or have.size < 2 or not np.isfinite(want).all():
+            continue
+        with np.errstate(invalid="ignore"):
+            away = np.abs(have.astype(float) - want)
+        agrees = away <= exercise.tolerance * scale(want)
+        for axis in range(want.ndim):
+            others = tuple(other for other in range(want.ndim) if other != axis)
+            along = agrees.all(axis=others)
+            if along.any() and not along.all():
+                which = f"In result {result + 1}" if wanted.several else "Here"
+                of_axis = f" along axis {axis}" if want.ndim > 1 else ""
+                right, wrong = (
+                    places_in_words(np.flatnonzero(along)),
+                    places_in_words(np.flatnonzero(~along)),
+                )
+                return f"{which}{of_axis} {wrong} wrong, and {right} right (counted from 1)."
+    return ""
+
+
+def places_in_words(places: Array) -> str:
+    """Places of entries, counted from 1, in words with their verb."""
+    runs = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1)
+    texts = [f"{run[0] + 1}" if len(run) == 1 else f"{run[0] + 1} to {run[-1] + 1}" for run in runs]
+    if len(places) == 1:
+        return f"entry {texts[0]} is"
+    if len(texts) > MOST_RUNS:
+        return f"{len(places)} entries are"
+    return f"entries {', '.join(texts)} are"
 
 
 def comparison(exercise: Exercise, case: Case, got: Outcome) -> list[str]:

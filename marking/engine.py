@@ -1,5 +1,5 @@
-"""Judge an answer: call it on fresh inputs, compare with the reference, and name the mistake if it
-is a known one.
+"""Judge an answer: call it on fresh inputs, compare with the reference, and say what it does
+instead if that can be told.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from marking.cells import DID_NOT_RUN
-from marking.diagnosis import comparison, expected, explain, known_mistake, problem_of
+from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
 from marking.words import counted
@@ -32,9 +32,10 @@ class Verdict:
     Args:
         passed: whether it is right.
         message: for the student, with the numbers.
-        mistake: the name of the known mistake, if it is one.
+        mistake: what the answer does instead, if that can be told: the name of a known mistake, an
+            edit of the right formula, or what the result has to do with the right one.
         summary: one line without the inputs or the expected numbers.
-        explanation: of the known mistake, without them too.
+        explanation: of a known mistake, without them too.
         computed: whether a function returned numbers, which can be drawn.
     """
 
@@ -96,15 +97,18 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
         return Verdict(True, message, summary="right")
     place = min(failing, key=lambda index: size(cases[index]))  # the easiest to read
     problem = problems[place]
-    mistake = known_mistake(exercise, cases, outcomes)
+    diagnosis = diagnose(exercise, cases, outcomes, again)
     numbers = "\n".join(comparison(exercise, cases[place], outcomes[place]))
     computed = outcomes[place].value is not None
-    if mistake is None:
-        message = f"{exercise.name}: {problem}.\n\n{numbers}"
-        return Verdict(False, message, summary=problem, computed=computed)
-    explanation = explain(exercise, mistake)
-    message = f"{exercise.name}: {problem}.\n\n{KNOWN}: {mistake.name}. {explanation}\n\n{numbers}"
-    return Verdict(False, message, mistake.name, problem, explanation, computed)
+    parts = [
+        f"{exercise.name}: {problem}.",
+        diagnosis.paragraphs() if diagnosis else "",
+        where_right(exercise, cases, outcomes, place),
+        numbers,
+    ]
+    message = "\n\n".join(part for part in parts if part)
+    mistake, explanation = (diagnosis.mistake, diagnosis.explanation) if diagnosis else (None, "")
+    return Verdict(False, message, mistake, problem, explanation, computed)
 
 
 def failed(question: Question, reason: str) -> Verdict:

@@ -91,6 +91,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Formula:
+    """The right answer as text, in which wrong answers are found by changing it here and there.
+
+    Args:
+        results: one expression of Python for each result, in the arguments and in `where`.
+        where: other symbols, each defined by the arguments and the symbols before it: those that
+            `results` contain, and others that may be taken for them.
+        otherwise: the same formula in another form that people write.
+    """
+
+    results: tuple[str, ...]
+    where: Mapping[str, str] = field(default_factory=dict)
+    otherwise: Formula | None = None
+
+
+@dataclass(frozen=True)
 class Exercise:
     """A function to write.
 
@@ -106,6 +122,7 @@ class Exercise:
         points: what it is worth.
         tolerance: the largest error allowed, as a share of the largest number expected.
         picture: draws a wrong answer beside the target, where a picture says more than numbers.
+        formula: the right answer as text, if it is one.
     """
 
     name: str
@@ -117,6 +134,7 @@ class Exercise:
     points: int = 2
     tolerance: float = 1e-4
     picture: Picture | None = None
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class OneLineError:
 
 
 class CheckFailed(OneLineError, AssertionError):
-    """A wrong answer. `mistake` is the name of the known mistake, or None."""
+    """A wrong answer. `mistake` says in words what it does instead, or is None."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.message)

@@ -6,7 +6,17 @@ import math
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm_course.bank.inputs import draw_betas
 from minddpm_course.pictures import curve
 
@@ -32,6 +42,7 @@ linear_betas = Exercise(
         beta_start, beta_end, T, dtype=torch.float64
     ),
     cases=linear_cases,
+    formula=Formula(("beta_start + (beta_end - beta_start) * arange(T) / (T - 1)",)),
     picture=Picture((20, 0.0001, 0.02), curve("step t", "beta")),
     tolerance=1e-5,  # a thousand additions in float32 are off by 2e-6
     mistakes=(
@@ -98,6 +109,7 @@ alpha_bars = Exercise(
     returns="the share of signal power that is left after 1, ..., T steps, shape (T,)",
     reference=lambda betas: (1 - betas).cumprod(0),
     cases=beta_cases,
+    formula=Formula(("cumprod(1 - betas)",)),
     picture=Picture((torch.linspace(1e-4, 0.02, 1000),), curve("step t", "alpha_bar")),
     mistakes=(
         Mistake(
@@ -231,6 +243,9 @@ snr = Exercise(
     returns="signal power over noise power at each level, shape (n,)",
     reference=lambda alpha_bar: alpha_bar / (1 - alpha_bar),
     cases=level_cases,
+    formula=Formula(
+        ("alpha_bar / (1 - alpha_bar)",), otherwise=Formula(("1 / (1 / alpha_bar - 1)",))
+    ),
     mistakes=(
         Mistake(
             "amplitudes instead of powers",
@@ -299,6 +314,7 @@ first_step_below = Exercise(
     returns="an int, the first t (counted from 1) with alpha_bar_t < threshold",
     reference=lambda alpha_bars, threshold: int((alpha_bars < threshold).nonzero()[0]) + 1,
     cases=threshold_cases,
+    formula=Formula(("first_true(alpha_bars < threshold) + 1",)),
     mistakes=(
         Mistake(
             "counted from 0",

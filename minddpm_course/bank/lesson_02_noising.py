@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm.data import load_mnist
 from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import image_row
@@ -34,6 +44,7 @@ forward_step = Exercise(
     returns="the image one step later, the shape of x_prev",
     reference=lambda x_prev, beta_t, noise: (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise,
     cases=forward_step_cases,
+    formula=Formula(("sqrt(1 - beta_t) * x_prev + sqrt(beta_t) * noise",)),
     mistakes=(
         Mistake(
             "variance instead of standard deviation",
@@ -142,6 +153,7 @@ forward_diffusion = Exercise(
     returns="each image at its own level of noise, the shape of x_0",
     reference=jump,
     cases=jump_cases,
+    formula=Formula(("sqrt(alpha_bar_t) * x_0 + sqrt(1 - alpha_bar_t) * noise",)),
     picture=Picture((DIGITS, torch.tensor([1.0, 0.9, 0.5, 0.1]), NOISE), image_row),
     points=3,
     mistakes=(
@@ -268,6 +280,12 @@ recover_x0 = Exercise(
     returns="the clean images, the shape of x_t",
     reference=lambda x_t, a, noise: (x_t - (1 - each(a, x_t)).sqrt() * noise) / each(a, x_t).sqrt(),
     cases=recover_cases,
+    formula=Formula(
+        ("(x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t)",),
+        otherwise=Formula(
+            ("x_t / sqrt(alpha_bar_t) - sqrt((1 - alpha_bar_t) / alpha_bar_t) * noise",)
+        ),
+    ),
     tolerance=2e-4,
     mistakes=(
         Mistake(
@@ -335,6 +353,7 @@ recover_noise = Exercise(
     returns="the noise that was added, the shape of x_t",
     reference=lambda x_t, x_0, a: (x_t - each(a, x_t).sqrt() * x_0) / (1 - each(a, x_t)).sqrt(),
     cases=recover_noise_cases,
+    formula=Formula(("(x_t - sqrt(alpha_bar_t) * x_0) / sqrt(1 - alpha_bar_t)",)),
     tolerance=2e-4,
     mistakes=(
         Mistake(

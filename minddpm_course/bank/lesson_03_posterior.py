@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm_course.bank.inputs import bell_cases, draw_rows, row
 from minddpm_course.pictures import curve
 
@@ -38,6 +48,13 @@ posterior_coefficients = Exercise(
     returns="two tensors of shape (n,): the coefficient of x_0, then the coefficient of x_t",
     reference=coefficients,
     cases=row_cases,
+    formula=Formula(
+        (
+            "sqrt(alpha_bar_prev) * beta_t / (1 - alpha_bar_t)",
+            "sqrt(alpha_t) * (1 - alpha_bar_prev) / (1 - alpha_bar_t)",
+        ),
+        {"alpha_t": "1 - beta_t"},
+    ),
     points=3,
     mistakes=(
         Mistake(
@@ -114,6 +131,9 @@ posterior_variance = Exercise(
     returns="beta tilde, shape (n,)",
     reference=lambda beta, a, before: (1 - before) / (1 - a) * beta,
     cases=row_cases,
+    formula=Formula(
+        ("(1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta_t",), {"alpha_t": "1 - beta_t"}
+    ),
     mistakes=(
         Mistake(
             "beta for beta tilde",
@@ -240,6 +260,20 @@ product_of_gaussians = Exercise(
     returns="mean and variance of the normalised product of the two densities, each (n,)",
     reference=product,
     cases=bell_cases,
+    formula=Formula(
+        ("variance * (mean_1 / var_1 + mean_2 / var_2)", "variance"),
+        {"variance": "1 / (1 / var_1 + 1 / var_2)"},
+        otherwise=Formula(
+            (
+                "(mean_1 * var_2 + mean_2 * var_1) / (var_1 + var_2)",
+                "var_1 * var_2 / (var_1 + var_2)",
+            ),
+            otherwise=Formula(
+                ("mean_1 + gain * (mean_2 - mean_1)", "var_1 - gain * var_1"),
+                {"gain": "var_1 / (var_1 + var_2)"},
+            ),
+        ),
+    ),
     points=3,
     mistakes=(
         Mistake(

@@ -6,7 +6,17 @@ import math
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm_course.bank.inputs import bell_cases, draw_rows, pixel, row
 from minddpm_course.pictures import bars
 
@@ -26,6 +36,13 @@ gaussian_kl = Exercise(
     returns="KL(1 || 2) in nats, shape (n,)",
     reference=kl,
     cases=bell_cases,
+    formula=Formula(
+        ("(log(var_2 / var_1) + (var_1 + (mean_1 - mean_2) ** 2) / var_2 - 1) / 2",),
+        otherwise=Formula(
+            ("log(std_2 / std_1) + (var_1 + (mean_1 - mean_2) ** 2) / (2 * var_2) - 1 / 2",),
+            {"std_1": "sqrt(var_1)", "std_2": "sqrt(var_2)"},
+        ),
+    ),
     points=3,
     mistakes=(
         Mistake(
@@ -181,6 +198,19 @@ mean_from_noise = Exercise(
     returns="the posterior mean with x_0 written through the noise, the shape of x_t",
     reference=lambda x_t, noise, beta, a: (x_t - beta / (1 - a) ** 0.5 * noise) / (1 - beta) ** 0.5,
     cases=mean_cases,
+    formula=Formula(
+        ("(x_t - beta_t / sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_t)",),
+        {"alpha_t": "1 - beta_t"},
+        otherwise=Formula(
+            ("coef_x0 * x_0 + coef_xt * x_t",),
+            {
+                "alpha_bar_prev": "alpha_bar_t / (1 - beta_t)",
+                "x_0": "(x_t - sqrt(1 - alpha_bar_t) * noise) / sqrt(alpha_bar_t)",
+                "coef_x0": "sqrt(alpha_bar_prev) * beta_t / (1 - alpha_bar_t)",
+                "coef_xt": "sqrt(1 - beta_t) * (1 - alpha_bar_prev) / (1 - alpha_bar_t)",
+            },
+        ),
+    ),
     points=3,
     mistakes=(
         Mistake(
@@ -260,6 +290,9 @@ noise_loss_weight = Exercise(
     returns="the weight of the squared error of the noise in L_{t-1}, shape (n,)",
     reference=weight,
     cases=weight_cases,
+    formula=Formula(
+        ("beta_t ** 2 / (2 * sigma2 * alpha_t * (1 - alpha_bar_t))",), {"alpha_t": "1 - beta_t"}
+    ),
     mistakes=(
         Mistake(
             "the half is missing",
@@ -338,6 +371,7 @@ simple_loss = Exercise(
     returns="one number, shape ()",
     reference=lambda predicted, noise: (predicted - noise).square().mean(),
     cases=loss_cases,
+    formula=Formula(("mean((predicted_noise - noise) ** 2)",)),
     mistakes=(
         Mistake(
             "the sum over everything",

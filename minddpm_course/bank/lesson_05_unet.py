@@ -5,7 +5,17 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from marking.outcome import Made
 from minddpm_course.bank.inputs import function
 from minddpm_course.pictures import curve, heat_map
@@ -51,6 +61,10 @@ timestep_embedding = Exercise(
     returns="one embedding for each time: all sines, then all cosines, shape (b, dim)",
     reference=embedding,
     cases=time_cases,
+    formula=Formula(
+        ("cat(sin(angle), cos(angle), 1)",),
+        {"i": "arange(dim / 2)", "angle": "outer(t, 10000 ** (-i / (dim / 2)))"},
+    ),
     picture=Picture((torch.arange(1.0, 101.0), 32), heat_map("entry", "time t")),
     points=3,
     tolerance=1e-3,
@@ -141,6 +155,7 @@ add_time = Exercise(
     returns="each channel with its own number added at every place, the shape of h",
     reference=lambda h, f: h + f[:, :, None, None],
     cases=feature_cases,
+    formula=Formula(("h + time_features",)),
     mistakes=(
         Mistake(
             "added along the last axes",
@@ -207,6 +222,7 @@ join_skip = Exercise(
     returns="both side by side as channels, h first, shape (b, c1 + c2, h, w)",
     reference=lambda h, skip: torch.cat([h, skip], dim=1),
     cases=skip_cases,
+    formula=Formula(("cat(h, skip, 1)",)),
     tolerance=1e-6,
     mistakes=(
         Mistake(

@@ -6,7 +6,17 @@ import math
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from marking.outcome import Made
 from minddpm_course.bank.inputs import draw_betas, function, pixel
 from minddpm_course.pictures import curve
@@ -75,6 +85,19 @@ reverse_step = Exercise(
     returns="x_{t-1}, the shape of x_t",
     reference=back,
     cases=reverse_step_cases,
+    formula=Formula(
+        (
+            "(x_t - beta_t / sqrt(1 - alpha_bar_t) * predicted_noise) / sqrt(alpha_t)"
+            " + (t > 1) * sqrt(beta_t) * noise",
+        ),
+        {
+            "beta_t": "betas[t - 1]",
+            "alpha_t": "1 - beta_t",
+            "alpha_bar_t": "prod(1 - betas[:t])",
+            "alpha_bar_prev": "prod(1 - betas[:t - 1])",
+            "beta_tilde": "(1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta_t",
+        },
+    ),
     points=4,
     mistakes=(
         Mistake(
@@ -155,6 +178,7 @@ steps = Exercise(
         Case("the paper's T = 1000", (1000,)),
         Case("some steps", (draw.integer(10, 60),)),
     ],
+    formula=Formula(("arange(T, 0, -1)",)),
     tolerance=0.0,
     mistakes=(
         Mistake(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from marking.outcome import Made
 from minddpm_course.bank.inputs import draw_betas, each, pixel, row
 from minddpm_course.pictures import curve
@@ -55,6 +65,10 @@ training_pair = Exercise(
     returns="the network's input and the target of the regression, both of the shape of x_0",
     reference=lambda x_0, alpha_bars, t, noise: (noisy(x_0, alpha_bars[t - 1], noise), noise),
     cases=pair_cases,
+    formula=Formula(
+        ("sqrt(alpha_bar_t) * x_0 + sqrt(1 - alpha_bar_t) * noise", "noise"),
+        {"alpha_bar_t": "alpha_bars[t - 1]"},
+    ),
     points=3,
     mistakes=(
         Mistake(
@@ -264,6 +278,10 @@ ema_update = Exercise(
     returns="the new average, the shape of average",
     reference=lambda average, value, decay: decay * average + (1 - decay) * value,
     cases=average_cases,
+    formula=Formula(
+        ("decay * average + (1 - decay) * value",),
+        otherwise=Formula(("average + (1 - decay) * (value - average)",)),
+    ),
     mistakes=(
         Mistake(
             "the weights are swapped",

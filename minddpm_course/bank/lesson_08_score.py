@@ -6,7 +6,17 @@ import math
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import curve
 
@@ -32,6 +42,7 @@ score_from_noise = Exercise(
     returns="the score, the shape of noise",
     reference=lambda noise, a: -noise / (1 - each(a, noise)).sqrt(),
     cases=score_from_noise_cases,
+    formula=Formula(("-noise / sqrt(1 - alpha_bar_t)",)),
     mistakes=(
         Mistake(
             "the sign is missing",
@@ -107,6 +118,7 @@ gaussian_score = Exercise(
     returns="the slope of the log density at x, shape (n,)",
     reference=lambda x, mean, var: (mean - x) / var,
     cases=gauss_cases,
+    formula=Formula(("(mean - x) / var",), otherwise=Formula(("-(x - mean) / var",))),
     mistakes=(
         Mistake(
             "downhill",
@@ -221,6 +233,7 @@ langevin_step = Exercise(
     returns="x after one step, the shape of x",
     reference=lambda x, score, step, noise: x + step * score + (2 * step) ** 0.5 * noise,
     cases=langevin_cases,
+    formula=Formula(("x + step_size * score + sqrt(2 * step_size) * noise",)),
     mistakes=(
         Mistake(
             "the other convention",

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
 
@@ -56,6 +66,10 @@ ddim_step = Exercise(
     returns="the image at the level alpha_bar_prev, the shape of x_t",
     reference=down,
     cases=ddim_step_cases,
+    formula=Formula(
+        ("sqrt(alpha_bar_prev) * x_0 + sqrt(1 - alpha_bar_prev) * predicted_noise",),
+        {"x_0": "(x_t - sqrt(1 - alpha_bar_t) * predicted_noise) / sqrt(alpha_bar_t)"},
+    ),
     points=4,
     mistakes=(
         Mistake(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
 
@@ -39,6 +49,10 @@ guided_noise = Exercise(
     returns="the guided noise, the shape of unconditional",
     reference=guide,
     cases=guidance_cases,
+    formula=Formula(
+        ("unconditional + scale * (conditional - unconditional)",),
+        otherwise=Formula(("scale * conditional + (1 - scale) * unconditional",)),
+    ),
     points=3,
     mistakes=(
         Mistake(

@@ -1,5 +1,5 @@
 """Wrong answers that are not in the bank, at least five for each exercise: they must fail, and
-without a name.
+without a name of the bank.
 """
 
 import math

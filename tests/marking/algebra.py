@@ -4,7 +4,17 @@ import math
 
 import torch
 
-from marking.exercise import Case, Choice, Exercise, HandNumber, Inputs, Mistake, Picture, Stretch
+from marking.exercise import (
+    Case,
+    Choice,
+    Exercise,
+    Formula,
+    HandNumber,
+    Inputs,
+    Mistake,
+    Picture,
+    Stretch,
+)
 
 
 def equations(draw: Inputs, n: int):
@@ -40,6 +50,7 @@ discriminant = Exercise(
     returns="the discriminant, shape (n,)",
     reference=lambda a, b, c: b**2 - 4 * a * c,
     cases=equation_cases,
+    formula=Formula(("b ** 2 - 4 * a * c",)),
     mistakes=(
         Mistake(
             "plus for minus",
@@ -68,6 +79,9 @@ roots = Exercise(
     returns="the smaller and the larger root, each (n,)",
     reference=both_roots,
     cases=equation_cases,
+    formula=Formula(
+        ("(-b - root) / (2 * a)", "(-b + root) / (2 * a)"), {"root": "sqrt(b ** 2 - 4 * a * c)"}
+    ),
     points=3,
     mistakes=(
         Mistake(
@@ -118,6 +132,7 @@ parabola = Exercise(
     returns="the heights at x, shape (n,)",
     reference=lambda x, a, b, c: a * x**2 + b * x + c,
     cases=point_cases,
+    formula=Formula(("a * x ** 2 + b * x + c",)),
     picture=Picture((torch.linspace(-2, 2, 9), 1.0, 0.0, 0.5), "a curve"),
     mistakes=(
         Mistake(

@@ -50,7 +50,7 @@ def test_check_judges_every_answer_of_a_notebook(hand_in, capsys):
 
 @unix
 def test_progress_names_what_comes_next(hand_in, capsys):
-    wrong = "def roots(a, b, c):\n    return a, b\n"
+    wrong = "def roots(a, b, c):\n    return (7 * a).sin(), b\n"
     folder = hand_in(ada=solved(roots=wrong)) / "ada"
     (folder / "other.ipynb").write_text("no notebook, and of no lesson")
     assert run("progress", folder) == 0

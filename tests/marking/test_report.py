@@ -167,6 +167,13 @@ def test_one_of_a_kind_is_said_in_the_singular():
     assert counted(2, "point") == "2 points"
 
 
+def test_a_mistake_of_no_bank_is_a_sentence_of_its_own():
+    row = Row("solve.roots", 0, 3, mistake="you leave out <a>", summary="the result is wrong")
+    page = feedback("Ada", [Graded("Ada", "n", "k", (row,))])
+    assert "✗ the result is wrong<br>You leave out &lt;a&gt;.</td>" in page
+    assert "A known mistake" not in page
+
+
 def answers(right, mistaken, other):
     rows = [Row("solve.roots", 3, 3, summary="right")] * right
     rows += [Row("solve.roots", 0, 3, mistake="the sign of b", summary="wrong")] * mistaken

@@ -34,8 +34,17 @@ def test_a_known_mistake_is_named():
     error = failure("solve.discriminant", lambda a, b, c: b * b + 4 * a * c)
     assert isinstance(error, AssertionError)
     assert error.mistake == "plus for minus"
-    assert "\n\nA known mistake. You add 4 a c. Subtract it: " in str(error)
-    assert failure("solve.discriminant", lambda a, b, c: b).mistake is None
+    assert "A known mistake: plus for minus. You add 4 a c." in str(error)
+
+
+def test_a_mistake_of_no_bank_is_told_by_what_it_changes():
+    error = failure("solve.discriminant", lambda a, b, c: b**2 - 4 * a)
+    assert error.mistake == "you leave out the factor c"
+    assert "You leave out the factor c.\n\nright  b ** 2 - 4 * a * c\n" in str(error)
+    guess = failure("solve.discriminant", lambda a, b, c: b)
+    assert guess.mistake == "you return b"
+    assert "4 * a * c" not in str(guess)
+    assert failure("solve.discriminant", lambda a, b, c: (7 * b).sin()).mistake is None
 
 
 def test_an_error_keeps_the_students_own_line():

@@ -1,0 +1,127 @@
+"""Wrong answers that are in no bank: most are understood, and nothing untrue is said of them."""
+
+import collections
+import inspect
+
+import numpy as np
+import pytest
+from mutants import mutants, source_of_reference
+from natural_mistakes import NATURAL
+from right import __dict__ as RIGHT
+from truth import Left, calls, diagnosis_of, fails, functions, number_of, untrue
+from wrong import WRONG
+
+from marking.diagnosis import forms
+from marking.exercise import Exercise
+from marking.formula import as_array, parse, scope_of, written
+from minddpm_course.bank import BANK
+
+EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
+EVERY = 3  # of the answers are tried in a quick run
+EVERY_MUTANT = 4
+
+
+def name_of(exercise):
+    return exercise.name
+
+
+def finite(outcome):
+    """Whether a call gave any number."""
+    return any(np.isfinite(array).any() for array in outcome.value or ())
+
+
+def named(answers, every, start=0):
+    """What is said of every so many answers by exercise: counts, and what is untrue of it."""
+    counts, wrong = collections.Counter(), []
+    places = [(name, place) for name, some in answers.items() for place in range(len(some))]
+    for name, place in places[start::every]:
+        exercise, function = BANK[name], answers[name][place]
+        diagnosis = diagnosis_of(exercise, function)
+        counts[diagnosis is not None] += 1
+        if diagnosis is not None:
+            wrong += [f"{name} {place}: {words}" for words in untrue(exercise, function, diagnosis)]
+    return counts[True] / counts.total(), wrong
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_a_formula_is_the_right_answer_on_every_case_in_each_of_its_forms(exercise):
+    assert exercise.formula
+    for formula in forms(exercise.formula):
+        results = [parse(text) for text in formula.results]
+        where = {name: parse(text) for name, text in formula.where.items()}
+        for seed in range(3):
+            cases, outcomes, _ = calls(exercise, exercise.reference, seed)
+            for case, outcome in zip(cases, outcomes):
+                values = {name: as_array(arg) for name, arg in zip(exercise.arguments, case.args)}
+                scope = scope_of(values, where)
+                for term, right in zip(results, outcome.value, strict=True):
+                    value = scope.value(term)
+                    assert value.shape == right.shape
+                    room = exercise.tolerance * max(abs(right).max(), 0.05)
+                    assert abs(value - right).max() <= room, (case.description, written(term))
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+def test_there_are_at_least_five_slips_and_all_are_wrong_and_in_no_bank(exercise):
+    slips = NATURAL[exercise.name]
+    assert len(slips) >= 5
+    known = {mistake.name for mistake in exercise.mistakes}
+    for place, slip in enumerate(slips[:: len(slips) - 1]):
+        assert fails(exercise, slip, place)
+        diagnosis = diagnosis_of(exercise, slip)
+        assert diagnosis is None or diagnosis.mistake not in known
+
+
+def test_most_slips_are_understood_and_nothing_untrue_is_said_of_a_part():
+    share, wrong = named(NATURAL, EVERY)
+    assert wrong == []
+    assert share >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answers", [NATURAL, WRONG], ids=["slips", "wrong answers"])
+def test_nine_of_ten_are_understood_and_nothing_untrue_is_said(answers):
+    share, wrong = named(answers, 1)
+    assert wrong == []
+    assert share >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["reference", "right"])
+def test_mutants_are_understood_and_nothing_untrue_is_said(kind):
+    answers = {}
+    for exercise in EXERCISES:
+        function = RIGHT[exercise.name[3:]]
+        source, scope, name = (
+            source_of_reference(exercise)
+            if kind == "reference"
+            else (inspect.getsource(function), RIGHT, function.__name__)
+        )
+        known = {mistake.name for mistake in exercise.mistakes}
+        answers[exercise.name] = []
+        for place, (_, _, mutant) in enumerate(mutants(source, scope, name)):
+            if place % EVERY_MUTANT or not fails(exercise, mutant, 0):
+                continue
+            _, outcomes, _ = calls(exercise, mutant, 0)
+            if not any(map(finite, outcomes)):
+                continue  # its error, or NaN, says what is wrong
+            diagnosis = diagnosis_of(exercise, mutant)
+            if diagnosis is None or diagnosis.mistake not in known:
+                answers[exercise.name].append(mutant)
+    share, wrong = named(answers, 1)
+    assert wrong == []
+    # the right answers are written unlike any formula, so that some mutants are far from all
+    assert share >= {"reference": 0.9, "right": 0.7}[kind], share
+
+
+def test_a_diagnosis_is_the_same_for_other_inputs_and_so_holds_none_of_them():
+    for name, slips in list(NATURAL.items())[::EVERY]:
+        one, other = (diagnosis_of(BANK[name], slips[-1], seed) for seed in (0, 1))
+        assert (one and one.mistake) == (other and other.mistake)
+
+
+def test_the_independent_reading_of_formulas_matches_shapes_from_the_left():
+    rows, table = Left([1.0, 2.0]), Left([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]])
+    assert (rows * table).values.tolist() == [[1, 1, 1], [4, 4, 4]]
+    assert (1 - rows).values.tolist() == [0, -1]
+    assert number_of(functions(Left)["cumprod"](rows)).tolist() == [1, 2]
