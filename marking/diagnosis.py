@@ -16,6 +16,7 @@ from marking.exercise import Case, Exercise, Formula, Mistake
 from marking.formula import as_array
 from marking.outcome import (
     Array,
+    Made,
     Outcome,
     brief,
     outcome_in_words,
@@ -143,7 +144,11 @@ def trial_of(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outco
     wanted = [expected(exercise, case) for case in cases]
     return Trial(
         tuple(
-            {name: as_array(arg) for name, arg in zip(exercise.arguments, case.args)}
+            {
+                name: as_array(arg)
+                for name, arg in zip(exercise.arguments, case.args)
+                if not isinstance(arg, Made)  # a function is in no formula
+            }
             for case in cases
         ),
         tuple(unpacked(wanted, outcomes)),

@@ -182,7 +182,7 @@ def check_result(
     require(
         outcome.value is not None,
         question,
-        f"on {which} the right answer must be made of numbers, got {outcome.error}",
+        f"on {which} the right answer must be made of numbers: {outcome.error}",
     )
     finite = all(np.isfinite(array).all() for array in outcome.value or ())
     require(finite, question, f"on {which} the right answer contains NaN or an infinite value")
@@ -197,7 +197,7 @@ def check_picture(
     require(
         outcome.value is not None,
         question,
-        f"for the picture the right answer must be made of numbers, got {outcome.error}",
+        f"for the picture the right answer must be made of numbers: {outcome.error}",
     )
 
 

@@ -132,10 +132,9 @@ def unet_forward(x, time_features, stem, downs, encoder, middle, decoder, ups, o
 
 
 def sample(model, x_T, T, step):
-    x_t, t = x_T.clone(), T
-    while t:
+    x_t = x_T.clone()
+    for t in reversed(range(1, T + 1)):
         x_t = step(x_t, model(x_t, torch.tensor([t] * len(x_t))), t)
-        t -= 1
     return x_t.numpy()
 
 

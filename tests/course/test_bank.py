@@ -4,7 +4,6 @@ import ast
 import inspect
 
 import pytest
-import torch
 from right import __dict__ as RIGHT
 from truth import calls, fails
 from wrong import WRONG
@@ -13,6 +12,7 @@ from marking.diagnosis import explain, known_mistake
 from marking.engine import judge
 from marking.exercise import Choice, Exercise, HandNumber, Stretch
 from marking.outcome import outcome_of, same
+from marking.sandbox import wire
 from minddpm_course.bank import BANK, STRETCHES
 from minddpm_course.pictures import side_by_side
 
@@ -154,10 +154,8 @@ def test_inputs_are_fresh_and_repeat_with_the_seed(exercise):
             lambda args: (seen.append(args), outcome_of(exercise.reference, args))[1],
             seed,
         )
-        return [
-            [arg.tolist() if isinstance(arg, torch.Tensor) else arg for arg in args]
-            for args in seen
-        ]
+        packed = [wire.pack(args) for args in seen]
+        return [(values, [array.tolist() for array in arrays]) for values, arrays in packed]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)

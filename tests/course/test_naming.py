@@ -16,7 +16,10 @@ from marking.exercise import Exercise
 from marking.formula import as_array, parse, scope_of, written
 from minddpm_course.bank import BANK
 
-EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
+FUNCTIONS = [question for question in BANK.values() if isinstance(question, Exercise)]
+EXERCISES = [exercise for exercise in FUNCTIONS if exercise.formula]
+# what is made of functions that are handed over is no formula: for these the bank has to suffice
+PUT_TOGETHER = {"05.residual_block", "05.unet_forward", "06.sample", "07.train_step"}
 EVERY = 3  # of the answers are tried in a quick run
 EVERY_MUTANT = 4
 
@@ -41,6 +44,10 @@ def named(answers, every, start=0):
         if diagnosis is not None:
             wrong += [f"{name} {place}: {words}" for words in untrue(exercise, function, diagnosis)]
     return counts[True] / counts.total(), wrong
+
+
+def test_only_what_is_put_together_has_no_formula():
+    assert {exercise.name for exercise in FUNCTIONS if not exercise.formula} == PUT_TOGETHER
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)

@@ -107,7 +107,8 @@ def refused_by_the_grader(chosen, folder):
 
 def test_all_exercises_are_answered_in_many_styles():
     assert {answer.exercise for answer in ALL} == set(FORMULAS)
-    assert set(FORMULAS) == {name for name, one in BANK.items() if isinstance(one, Exercise)}
+    functions = {name: one for name, one in BANK.items() if isinstance(one, Exercise)}
+    assert set(FORMULAS) == {name for name, one in functions.items() if one.formula}
     assert len(ALL) >= 2000
 
 

@@ -63,7 +63,7 @@ def test_whatever_is_returned_is_judged_in_words(expression, scope):
 
 @pytest.mark.parametrize("expression", NO_FUNCTIONS)
 def test_whatever_is_handed_in_is_judged_in_words(expression, scope):
-    tutor = Tutor(lambda: QUADRATICS)
+    tutor = Tutor(lambda: QUADRATICS, "")
     for exercise in EXERCISES:
         with pytest.raises((CheckFailed, NoFunction)) as caught:
             tutor.check(exercise.name, eval(expression, scope))

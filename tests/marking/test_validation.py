@@ -89,15 +89,15 @@ WRONG_EXERCISES = {
     ),
     "a reference that raises": (
         replace(drawing(1.0), reference=no_number),
-        "on the case 'the only one' the right answer must be made of numbers, got RuntimeError",
+        "on the case 'the only one' the right answer must be made of numbers: RuntimeError",
     ),
     "a reference that returns a bool": (
         replace(drawing(1.0), reference=lambda a: a > 0),
-        "must be made of numbers, got TypeError: expected numbers, but .* bool",
+        "must be made of numbers: expected numbers, but .* bool",
     ),
     "a reference that returns nothing": (
         replace(drawing(1.0), reference=lambda a: None),
-        "must be made of numbers, got NotImplementedError",
+        "must be made of numbers: NotImplementedError",
     ),
     "a reference that returns NaN": (
         replace(drawing(1.0), reference=lambda a: float("nan")),
@@ -127,7 +127,7 @@ WRONG_EXERCISES = {
     ),
     "a picture that cannot be drawn": (
         replace(parabola, picture=Picture(("x", 1.0, 1.0, 1.0), "a curve")),
-        "for the picture the right answer must be made of numbers, got TypeError",
+        "for the picture the right answer must be made of numbers: TypeError",
     ),
     "points of none": (replace(roots, points=0), "points must be a positive integer, got 0"),
     "a negative tolerance": (replace(roots, tolerance=-1.0), "tolerance must be from 0 to 1"),
@@ -240,7 +240,7 @@ def test_a_prediction_that_cannot_be_made_is_refused(question, words):
 
 def test_a_stretch_question_that_cannot_be_drawn_is_refused():
     for stretch, words in (
-        (replace(vertex, target=no_number), "got RuntimeError: no root"),
+        (replace(vertex, target=no_number), "made of numbers: RuntimeError: no root"),
         (replace(vertex, name="stretch"), "stretch: the name must be LESSON.function"),
         (
             replace(vertex, arguments=("a",)),
