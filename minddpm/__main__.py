@@ -27,6 +27,7 @@ from minddpm.checkpoints import (
     check_writable,
     load,
     load_pretrained,
+    load_training,
     reason,
     tensor_digest,
     write_whole,
@@ -53,7 +54,7 @@ from minddpm.options import (
     place,
     positive,
 )
-from minddpm.runs import check_settings, train_to
+from minddpm.runs import check_settings, steps_within, train_to
 from minddpm.schedule import Schedule, linear_schedule
 from minddpm.unet import UNet, UNetConfig
 
@@ -100,9 +101,12 @@ def run_train(options: argparse.Namespace) -> None:
         model, schedule = started_from(options.start, model.config)
         start_sha256 = fingerprint(model, schedule)
     check_sides(train.images, model.config)
+    model = model.to(options.device)
+    if options.minutes is not None:
+        options.steps = planned_steps(options, model, train, schedule)
     run = train_to(
         options.out,
-        model.to(options.device),
+        model,
         train.images,
         schedule,
         labels=train.labels,
@@ -130,6 +134,25 @@ def run_train(options: argparse.Namespace) -> None:
         return
     held = run.metadata["held_out_loss"]
     print(f"{run.checkpoint}: {taken}, held-out loss {held:.4f}")
+
+
+def planned_steps(
+    options: argparse.Namespace, model: UNet, train: LoadedImages, schedule: Schedule
+) -> int:
+    """How many steps --minutes stand for: as many as fit, or as the run to resume has planned."""
+    if options.resume:
+        return int(load_training(options.out / "checkpoint.safetensors")[0]["steps"])
+    steps = steps_within(
+        options.minutes,
+        model,
+        train.images,
+        schedule,
+        labels=train.labels,
+        batch_size=options.batch_size,
+        augment=AUGMENTS[augment_of(options)],
+    )
+    print(f"about {how_many(steps, 'step')} in {options.minutes:g} minutes", file=sys.stderr)
+    return steps
 
 
 def source_name(options: argparse.Namespace) -> str:
@@ -421,7 +444,10 @@ def add_train(command: Command) -> None:
     """Describe `train`."""
     trainer = command("train", run_train)
     trainer.add_argument(
-        "--out", type=place, required=True, help="folder for the checkpoint and log.csv"
+        "--out",
+        type=place,
+        default=Path("run"),
+        help="folder for the checkpoint and log.csv (default: %(default)s)",
     )
     add_images(trainer, "the digits of --source")
     trainer.add_argument(
@@ -434,7 +460,13 @@ def add_train(command: Command) -> None:
         action="store_true",
         help="train with labels (the digits, or the folder names in --data); one in ten is dropped",
     )
-    add(trainer, "--steps", 18_000, "gradient steps in all", type=integer(1))
+    length = trainer.add_mutually_exclusive_group()
+    add(length, "--steps", 18_000, "gradient steps in all", type=integer(1))
+    length.add_argument(
+        "--minutes",
+        type=positive,
+        help="take as many steps as fit in this time (default: take --steps)",
+    )
     trainer.add_argument(
         "--batch-size",
         type=integer(1),

@@ -87,7 +87,9 @@ def device(text: str) -> torch.device:
     return torch.device(text)
 
 
-def add(command: argparse.ArgumentParser, name: str, default: Any, what: str, **kind: Any) -> None:
+def add(
+    command: argparse._ActionsContainer, name: str, default: Any, what: str, **kind: Any
+) -> None:
     """Add an option whose help names its default."""
     command.add_argument(name, default=default, help=f"{what} (default: %(default)s)", **kind)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections import deque
@@ -40,6 +41,7 @@ from minddpm.training import Augment, Loss, train
 
 LOG_HEAD = "step,images,loss,held_out_loss,learning_rate,seconds\n"
 AT_START: dict[str, Any] = {"step": 0, "images_seen": 0, "seconds": 0.0}  # before any step
+TRIAL_STEPS = 9  # to find out how long one takes
 HELD_OUT_AT_ONCE = 250  # held-out images measured at once
 # how a setting that a checkpoint records as a digest differs, and what else differs because of it
 DIFFERS = {
@@ -290,6 +292,24 @@ class Records:
                 training=tensors,
             )
             self.last = metadata
+
+
+def steps_within(
+    minutes: float, model: nn.Module, images: Tensor, schedule: Schedule, **settings: Any
+) -> int:
+    """How many steps of `training.train` this machine takes in so many minutes, at least 1.
+
+    A copy of the model takes a few steps, the first of which, a slow one, is not timed.
+
+    Args: minutes, positive; model, images, schedule, settings: as in `training.train`.
+    """
+    trial = train(copy.deepcopy(model), images, schedule, steps=TRIAL_STEPS, **settings)
+    next(trial)
+    start = time.perf_counter()
+    for state in trial:
+        _ = state.loss  # waits for an accelerator
+    seconds = (time.perf_counter() - start) / (TRIAL_STEPS - 1)
+    return max(1, int(60 * minutes / seconds))
 
 
 def begin(

@@ -1174,3 +1174,42 @@ def test_sampling_needs_nothing_of_the_course(tmp_path, checkpoint):
     code += f"'--out', {str(tmp_path / 'x.png')!r}]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("small")
+def test_as_many_steps_are_planned_as_fit_in_some_minutes(tmp_path, run, monkeypatch):
+    ticks = iter(range(0, 10**6, 4))  # nine steps, the first not timed: eight in 4 s
+    monkeypatch.setattr(runs.time, "perf_counter", lambda: next(ticks))
+    taken = []
+
+    def train_to(folder, *_, steps, **__):
+        taken.append(steps)
+        return runs.Run(folder / "checkpoint.safetensors", {"held_out_loss": 0.5}, steps)
+
+    monkeypatch.setattr(command_line, "train_to", train_to)
+    code, _, message = run("train", "--minutes", 0.5, "--batch-size", 2, "--out", tmp_path / "run")
+    assert code == 0, message
+    assert taken == [60]
+    assert message == "about 60 steps in 0.5 minutes"
+
+
+@pytest.mark.usefixtures("small")
+def test_minutes_that_are_resumed_are_those_that_were_planned(tmp_path, run, monkeypatch):
+    out = tmp_path / "run"
+    monkeypatch.setattr(command_line, "steps_within", lambda *_, **__: 2)
+    options = ("--batch-size", 2, "--out", out)
+    assert run("train", "--minutes", 1, *options)[0] == 0
+    code, said, _ = run("train", "--minutes", 1, "--resume", *options)
+    assert code == 0
+    assert said == f"{out / 'checkpoint.safetensors'} has already taken all 2 steps\n"
+    with pytest.raises(SystemExit):
+        run("train", "--minutes", 1, "--steps", 2, *options)
+
+
+def test_planning_leaves_the_model_as_it_was():
+    torch.manual_seed(0)
+    model = UNet(SMALL)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = load_mnist("train")[0][:4]
+    assert runs.steps_within(0.01, model, images, linear_schedule(), batch_size=2) >= 1
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
