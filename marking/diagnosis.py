@@ -26,6 +26,7 @@ from marking.outcome import (
     scale,
 )
 from marking.relations import relation_of
+from marking.words import known_mistake_in_words
 
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
 MOST_RUNS = 4  # of entries that are named one by one
@@ -51,7 +52,7 @@ class Diagnosis:
     def paragraphs(self) -> str:
         """For the student."""
         if self.explanation:
-            return f"A known mistake: {self.mistake}. {self.explanation}"
+            return known_mistake_in_words(self.mistake, self.explanation)
         told = f"{self.mistake[:1].upper()}{self.mistake[1:]}."
         return f"{told}\n\n{self.beside}" if self.beside else told
 

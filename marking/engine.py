@@ -16,12 +16,11 @@ from marking.cells import DID_NOT_RUN
 from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
-from marking.words import counted
+from marking.words import counted, known_mistake_in_words
 
 SECONDS = 20  # a check that takes longer says so
 NOT_WRITTEN = "not written yet"  # a function
 NOT_ANSWERED = "not answered yet"  # a number or a prediction
-KNOWN = "A known mistake"
 ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
 
 
@@ -146,7 +145,8 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         return Verdict(True, f"{question.name}: right.", summary="right")
     for name, wrong, why in question.mistakes:
         if abs(number - wrong(**values)) <= ALLOWED:
-            message = f"{question.name}: {number:g} is not the answer.\n\n{KNOWN}: {name}. {why}"
+            known = known_mistake_in_words(name, why)
+            message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
             return Verdict(False, message, name, "wrong", why)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
     return Verdict(False, message, summary="wrong")

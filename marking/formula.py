@@ -62,7 +62,7 @@ def picked(values: Array, index: Array) -> Array:
     return np.asarray(values[index.astype(int)])
 
 
-def counted(*ends: Array) -> Array:
+def stepped(*ends: Array) -> Array:
     """Numbers in equal steps. Raises: ValueError where there would be too many."""
     given = [float(end) for end in ends]
     start, stop, step = [0.0, *given, 1.0] if len(given) == 1 else [*given, 1.0][:3]
@@ -71,7 +71,7 @@ def counted(*ends: Array) -> Array:
     return np.arange(start, stop, step)
 
 
-def joined(first: Array, second: Array, axis: Array) -> Array:
+def concatenated(first: Array, second: Array, axis: Array) -> Array:
     """Two arrays side by side along an axis."""
     return np.concatenate([first, second], axis=int(axis))
 
@@ -128,9 +128,9 @@ WHOLE: dict[str, Callable[..., Array]] = {
     "max": lambda x: np.asarray(x.max()),
     "min": lambda x: np.asarray(x.min()),
     "flip": lambda x: np.flip(x, axis=0),
-    "arange": counted,
+    "arange": stepped,
     "outer": lambda a, b: np.multiply.outer(a, b),
-    "cat": joined,
+    "cat": concatenated,
     "stack": lambda a, b, axis: np.stack([a, b], axis=int(axis)),
     "alternate": alternating,
     "first_true": first_true,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from marking.words import counted
+from marking.words import counted, known_mistake_in_words
 
 if TYPE_CHECKING:
     import jinja2
@@ -24,6 +24,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["counted"] = counted
+    environment.globals["known_mistake_in_words"] = known_mistake_in_words
     return environment
 
 

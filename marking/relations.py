@@ -92,7 +92,7 @@ def relation_of(own: Sequence[Outcome], right: Sequence[Outcome], tolerance: flo
         if pairs.always(lambda right: right):
             told.append(f"{label} is right")
             continue
-        words = next(found(pairs), None)
+        words = next(relations_in(pairs), None)
         if words is None:
             return None
         told.append(f"{label} {words}")
@@ -162,7 +162,7 @@ def among_several(
     return None
 
 
-def found(pairs: Pairs) -> Iterator[str]:
+def relations_in(pairs: Pairs) -> Iterator[str]:
     """The relations that hold, the most telling first."""
     if pairs.shaped():
         yield from constant(pairs)

@@ -19,7 +19,7 @@ from marking.pages import render
 
 Counted = TypeVar("Counted", str, tuple[str, str])
 COLUMNS = ("student", "notebook", "exercise", "points", "of", "mistake", "remark")
-LONGEST = 200  # bytes of a student's name in a file's; file systems allow 255 in all
+LONGEST_NAME = 200  # bytes of a student's name in a file's; file systems allow 255 in all
 JOINER = "\u200d"  # makes one emoji of several
 
 
@@ -59,7 +59,7 @@ def file_name(student: str) -> str:
     """
     kept = "".join(character if is_kept(character) else " " for character in student)
     name = "_".join(kept.split()).strip(".")
-    return name.encode()[:LONGEST].decode(errors="ignore") or "student"
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore") or "student"
 
 
 def is_kept(character: str) -> bool:

@@ -282,7 +282,7 @@ class Search:
                 if edit.cost > self.most_cost:
                     continue
                 for block in self.away(new, edits - 1):
-                    found = told(block, edit, term)
+                    found = reading(block, edit, term)
                     yield Block(block.values, ((block.values.shape[1], found),))
 
     def leaf(self, term: Term) -> list[Block]:
@@ -359,7 +359,7 @@ def shifted(found: Callable[[int], Found], start: int, place: int) -> Found:
     return found(start + place)
 
 
-def told(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
+def reading(block: Block, edit: Edit, old: Term) -> Callable[[int], Found]:
     """The formulas of a block, with one more edit, which made them from an old formula."""
 
     def found(place: int) -> Found:

@@ -64,7 +64,7 @@ def validate(
         if isinstance(question, Exercise):
             check_exercise(question)
         elif isinstance(question, HandNumber):
-            check_number(question)
+            check_hand_number(question)
         else:
             check_choice(question)
     for stretch in stretches.values():
@@ -213,7 +213,7 @@ def fill_in(question: Question, what: str, text: str, **values: Any) -> None:
         ) from error
 
 
-def check_number(question: HandNumber) -> None:
+def check_hand_number(question: HandNumber) -> None:
     """It can be asked of anyone, and its numbers are numbers."""
     for student in STUDENTS:
         values = attempt(question, "drawing the values", question.values, Inputs(0))

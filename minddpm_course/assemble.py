@@ -76,10 +76,10 @@ def parts_in(course: Course, folder: Path) -> list[Part]:
     notebooks = course.notebooks_in(folder)
     if not notebooks:
         raise FileNotFoundError(f"expected a folder with notebooks of exercises, got {folder}")
-    return parts_of((path, row) for path in notebooks for row in graded_here(course, path).rows)
+    return parts_from((path, row) for path in notebooks for row in graded_here(course, path).rows)
 
 
-def parts_of(rows: Iterable[tuple[Path, Row]]) -> list[Part]:
+def parts_from(rows: Iterable[tuple[Path, Row]]) -> list[Part]:
     """The functions of the package, from the grades of some notebooks."""
     parts = {name: Part(name) for name in FUNCTIONS}
     for notebook, row in rows:
@@ -126,7 +126,7 @@ def next_command(parts: Sequence[Part], package: Path = Path("mine")) -> str:
 
 def after_progress(rows: Sequence[tuple[Path, Row]]) -> str:
     """What `progress` adds: the rooms, and the command that comes next."""
-    parts = parts_of(rows)
+    parts = parts_from(rows)
     return f"\nYour package:\n{rooms(parts)}\n\nnext command: {next_command(parts)}"
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from marking.commands import add_marking_commands, with_course
 from marking.course import Course
-from minddpm_course.course import load_course
-
-INSTALL = "pip install 'minddpm[course]'"
+from minddpm_course.course import INSTALL, load_course
 
 
 def run_assemble(options: argparse.Namespace, course: Course) -> int:

@@ -132,7 +132,7 @@ def test_in_ipython_the_message_is_a_card_and_the_traceback_one_line():
         "check('solve.discriminant', lambda a, b, c: b * b + 4 * a * c)",
     )
     assert "<div style=" in shown
-    assert "A known mistake. You add 4 a c." in shown
+    assert "A known mistake: plus for minus. You add 4 a c." in shown
     assert "CheckFailed: solve.discriminant: the result is wrong" in shown
     assert "engine.py" not in shown
 
@@ -245,9 +245,8 @@ def test_no_message_says_a_sentence_twice():
             continue
         for mistake in question.mistakes:
             text = str(failure(question.name, mistake.wrong))
-            assert "\n\nA known mistake. " in text
+            assert "\n\nA known mistake" in text
             assert len(set(sentences(text))) == len(sentences(text)), text
-            assert f"A known mistake: {mistake.name}" not in text
 
 
 def test_a_card_escapes_what_it_shows_and_keeps_lines():
