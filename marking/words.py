@@ -13,7 +13,7 @@ def known_mistake_in_words(name: str, explanation: str) -> str:
     begins with its words, so that nothing is said twice.
     """
     first = set(re.findall(r"\w+", re.split(r"[.:] ", explanation)[0].casefold()))
-    repeated = set(re.findall(r"\w+", name.casefold())) <= first
+    repeated = set(re.findall(r"\w+", name.casefold())) - {"a", "an", "the"} <= first
     return (
         f"A known mistake. {explanation}" if repeated else f"A known mistake: {name}. {explanation}"
     )
