@@ -238,6 +238,7 @@ def write_package(parts: Iterable[Part], out: Path, passed: Mapping[str, bool]) 
         for part in parts:
             join = JOINS.get(part.question)
             if part.yours and join and join.module == path.stem:
+                # the lines may have given way to yours already, as those inside another join
                 text = text.replace(join.lines, join.yours)
         target = out / path.name
         if path.stem in own:

@@ -384,7 +384,7 @@ JOINS = {
     "09.ddim_step": Join(
         "ddim",
         """\
-    # the share of the noise's variance that is drawn anew, sigma^2 / (1 - alpha_bar_{t-1})
+    # the share of the noise's variance that is drawn afresh, sigma^2 / (1 - alpha_bar_{t-1})
 """,
         """\
     if eta == 0 and noise is None:
@@ -400,7 +400,7 @@ JOINS = {
         x_prev = image_by_image(step, t, x_t, predicted_noise)
         x_prev = x_prev + per_image(schedule.alpha_bar[t - 1].sqrt(), clipped) * clipped
         return x_prev.to(x_t.dtype)
-    # the share of the noise's variance that is drawn anew, sigma^2 / (1 - alpha_bar_{t-1})
+    # the share of the noise's variance that is drawn afresh, sigma^2 / (1 - alpha_bar_{t-1})
 """,
     ),
     "10.guided_noise": Join(
