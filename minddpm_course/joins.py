@@ -321,13 +321,13 @@ JOINS = {
         network = with_label(model, label)
 
         def predict(x_t: Images, t: Tensor) -> Images:
-            predicted = as_prediction(network(x_t.to(x_0.dtype), t), x_0)
+            predicted = as_prediction(network(tensor_of(x_t, x_0), t), x_0)
             if predicted.device.type == "cpu" and not torch.isfinite(predicted).all():
                 raise FloatingPointError("the loss is nan")
-            return exact(predicted)
+            return flat(predicted)
 
         alpha_bars, t = exact(schedule.alpha_bar[1:].to(x_0.device)), t.to(x_0.device)
-        value = yours.train_step(predict, optimizer, exact(x_0), alpha_bars, t, exact(noise))
+        value = yours.train_step(predict, optimizer, flat(x_0), alpha_bars, t, flat(noise))
         return as_tensor(value).detach().to(x_0.dtype).to(x_0.device).reshape(())
     value = loss(with_label(model, label), x_0, schedule, generator=generator)
     check_loss(value)
