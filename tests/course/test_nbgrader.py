@@ -130,7 +130,7 @@ def test_right_answers_earn_all_points_whatever_they_print_to_stderr(course):
 def test_wrong_and_unwritten_answers_earn_none_and_cost_only_themselves(course):
     lost = {"03.posterior_variance": 0, "03.posterior_coefficients": 0}
     assert scores(course, "wrong") == {**POINTS, **lost}
-    assert "A known mistake. You return beta_t." in page(course, "wrong")
+    assert "A known mistake: beta for beta tilde. You return beta_t." in page(course, "wrong")
 
 
 def test_a_loop_without_end_costs_only_its_check(course):

@@ -51,7 +51,8 @@ def test_right_wrong_and_unwritten_answers(hand_in, tmp_path):
     assert cleo["solve.roots"]["points"] == "3"
     page = (tmp_path / "out" / "feedback" / "ben.html").read_text(encoding="utf-8")
     assert re.search(
-        r"the result is wrong, off by up to [\d.]+<br>You add 4 a c\. Subtract it", page
+        r"off by up to [\d.]+<br>A known mistake: plus for minus\. You add 4 a c\. Subtract it",
+        page,
     )
     page = (tmp_path / "out" / "feedback" / "cleo.html").read_text(encoding="utf-8")
     assert "✗ not written yet" in page
