@@ -64,7 +64,7 @@ def test_an_exercise_is_answered_wrongly_and_then_rightly(open_notebook):
     card.wait_for()
 
     answer(page, "posterior_variance", WRONG)
-    mistake = page.get_by_text("A known mistake. You return beta_t.")
+    mistake = page.get_by_text("A known mistake: beta for beta tilde. You return beta_t.")
     mistake.wait_for()
     assert "must be [0]; yours is [0.1]" in mistake.inner_text()
     assert "engine.py" not in page.locator(".jp-Notebook").inner_text()
