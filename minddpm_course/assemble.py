@@ -231,14 +231,13 @@ def write_package(parts: Iterable[Part], out: Path, passed: Mapping[str, bool]) 
     for part in parts:
         if part.yours:
             own.setdefault(part.room, []).append(part)
+    joined = {part.question for part in parts if part.yours}
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(LIBRARY, out, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     for path in [*LIBRARY.glob("*.py"), ANSWERS]:
         text = path.read_text(encoding="utf-8")
-        for part in parts:
-            join = JOINS.get(part.question)
-            if part.yours and join and join.module == path.stem:
-                # the lines may have given way to yours already, as those inside another join
+        for question, join in JOINS.items():  # a join comes before those of lines inside its own
+            if question in joined and join.module == path.stem:
                 text = text.replace(join.lines, join.yours)
         target = out / path.name
         if path.stem in own:
