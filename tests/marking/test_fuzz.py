@@ -50,7 +50,7 @@ def in_words(verdict):
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def impatient(monkeypatch, untraced):
     monkeypatch.setattr(notebook, "SECONDS", 0.3)
 
 

@@ -58,7 +58,7 @@ def test_an_error_keeps_the_students_own_line():
     assert "outcome.py" not in text
 
 
-def test_a_loop_without_end_is_interrupted_and_said(monkeypatch):
+def test_a_loop_without_end_is_interrupted_and_said(monkeypatch, untraced):
     def looping(a, b, c):
         while True:
             pass
