@@ -359,7 +359,8 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = Fals
         tensors = bare if bare.keys() == names.keys() else tensors
     wrong = [f"Missing key {name}" for name in names if name not in tensors]
     wrong += [f"Unexpected key {name}" for name in tensors if name not in names]
-    for name in names.keys() & tensors.keys():
+    in_both = [name for name in names if name in tensors]
+    for name in in_both:
         given, expected = tensors[name], own[names[name]]
         if given.shape != expected.shape:
             wrong.append(
