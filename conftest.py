@@ -47,6 +47,11 @@ def pytest_collectstart(collector):
         collector.skip_compare += ("text/html",)
 
 
+def pytest_make_parametrize_id(val):
+    """The bytes of a file are no name: they can hold the time, which differs between workers."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_ignore_collect(collection_path, config):
     """Notebooks are not even read where no slow test is wanted."""
     unwanted = config.option.markexpr == "not slow" and collection_path.suffix == ".ipynb"
