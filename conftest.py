@@ -8,6 +8,7 @@ SLOW = (
     "solutions",
     "tests/browser",
     "tests/course/test_assemble.py",
+    "tests/course/test_capstone.py::test_an_untouched_clone_owns_nothing_and_draws_as_the_library_does",
     "tests/course/test_cheats.py::test_no_answer_of_the_course_can_be_had",
     "tests/course/test_checks.py::test_a_check_without_matplotlib_says_what_to_install",
     "tests/course/test_checks.py::test_in_ipython_a_wrong_answer_is_a_card_a_picture_and_one_line",

@@ -66,7 +66,9 @@ def read_submission(course: Course, path: Path, student: str, notebook: str) -> 
     in_code = re.findall(rf"""["']({any_of(course.lessons)})\.\w+["']""", code)
     in_name = lesson_in(course, Path(notebook).stem)
     lessons = sorted({*in_code, *([in_name[1]] if in_name else [])})
-    remarks = [f"imports a package that holds answers: {line}" for line in imports(course, code)]
+    # where no question is answered, no answer can have been imported
+    hidden = imports(course, code) if lessons else []
+    remarks = [f"imports a package that holds answers: {line}" for line in hidden]
     return Submission(student, notebook, tuple(enumerate(cells, 1)), tuple(lessons), tuple(remarks))
 
 

@@ -21,27 +21,32 @@ IDLE = (
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The address of a JupyterLab that is started as by `make lab` and as the README says, in a
-    copy of the course.
+def clone(tmp_path_factory):
+    """A copy of what a student opens of the course."""
+    folder = tmp_path_factory.mktemp("lab") / "course"
+    for name in ("notebooks", "exercises", "docs"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "jupytext.toml", folder)
+    for twin in folder.glob("*/py/*.py"):  # older than their notebooks, as after `make notebooks`
+        os.utime(twin, (0, 0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(clone, tmp_path_factory):
+    """The address of a JupyterLab that is started as by `make lab` and as the README says, in that
+    copy.
     """
     told = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md"))
     (start,) = set(
         re.findall(r"jupyter lab (?:\$\(\w+\) )*(.*?) *(?:#.*)?$", told, re.MULTILINE)
     )  # each way the same
-    folder = tmp_path_factory.mktemp("lab")
-    for name in ("notebooks", "exercises", "docs"):
-        shutil.copytree(ROOT / name, folder / "course" / name)
-    shutil.copy(ROOT / "jupytext.toml", folder / "course")
-    for twin in (folder / "course").glob(
-        "*/py/*.py"
-    ):  # older than their notebooks, as after `make notebooks`
-        os.utime(twin, (0, 0))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    settings = tmp_path_factory.mktemp("settings")
     own = {
-        name: str(folder / name)
+        name: str(settings / name)
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     }
     process = subprocess.Popen(
@@ -54,7 +59,7 @@ def server(tmp_path_factory):
                 "--LabApp.news_url=",
             ),
         ],
-        cwd=folder / "course",
+        cwd=clone,
         env={**os.environ, **own, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

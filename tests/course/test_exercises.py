@@ -12,6 +12,7 @@ import pytest
 from jupytext.compare import compare_notebooks
 from nbgrader.nbgraderformat import MetadataValidator
 
+from marking.commands import graded_here
 from marking.exercise import Exercise
 from marking.grader import grade
 from minddpm_course.bank import BANK, STRETCHES
@@ -19,7 +20,9 @@ from minddpm_course.course import load_course
 from minddpm_course.exercises import exercise_text, mark_cells
 
 ROOT = Path(__file__).parents[2]
+CAPSTONE = "13_your_ddpm"  # the one notebook that belongs to no lesson, and asks no questions
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
+OF_LESSONS = [path for path in SOLUTIONS if path.stem != CAPSTONE]
 ANSWERED = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
 
 
@@ -46,8 +49,10 @@ def test_each_lesson_that_has_questions_has_a_solution_an_exercise_and_a_twin():
     stems = [path.stem for path in SOLUTIONS]
     assert stems == sorted(path.stem for path in (ROOT / "solutions" / "py").glob("*.py"))
     assert stems == sorted(path.stem for path in (ROOT / "exercises").glob("*.ipynb"))
-    assert [stem[:2] for stem in stems] == sorted({name[:2] for name in BANK})
-    assert set(stems) <= {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert CAPSTONE in stems
+    lessons = [path.stem for path in OF_LESSONS]
+    assert [stem[:2] for stem in lessons] == sorted({name[:2] for name in BANK})
+    assert set(lessons) <= {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
 
 
 def test_a_solution_equals_its_twin(path, solution):
@@ -60,11 +65,11 @@ def test_an_exercise_is_made_from_its_solution_byte_by_byte(path):
     assert (ROOT / "exercises" / path.name).read_text(encoding="utf-8") == exercise_text(path)
 
 
-def test_an_exercise_holds_stubs_and_no_outputs(exercise):
+def test_an_exercise_holds_stubs_and_no_outputs(path, exercise):
     text = "\n".join(sources(exercise))
     assert "BEGIN SOLUTION" not in text
     answers = [cell for cell in exercise.cells if cell.metadata.get("nbgrader", {}).get("solution")]
-    assert len(answers) >= 5
+    assert len(answers) >= (2 if path.stem == CAPSTONE else 5)
     assert all("pass  # your answer" in cell.source for cell in answers)
     assert all(
         not cell.outputs and cell.execution_count is None
@@ -88,6 +93,7 @@ def test_no_line_of_an_answer_stands_elsewhere_in_an_exercise(solution, exercise
                     assert line not in left
 
 
+@pytest.mark.parametrize("path", OF_LESSONS, ids=lambda path: path.stem, indirect=True)
 def test_every_question_is_asked_and_checked_once(path, exercise):
     text = "\n".join(sources(exercise))
     lesson = path.stem[:2]
@@ -107,6 +113,17 @@ def test_every_question_is_asked_and_checked_once(path, exercise):
     )
     assert f"../notebooks/{path.name}" in words
     assert f"../solutions/{path.name}" in words
+
+
+def test_the_capstone_asks_nothing_and_is_no_assignment():
+    course = load_course()
+    for folder in ("solutions", "exercises"):
+        path = ROOT / folder / f"{CAPSTONE}.ipynb"
+        code = "\n".join(sources(nbformat.read(path, as_version=4)))
+        assert not re.search(r"\b(ask|beside|check)\(", code)
+        assert path not in course.notebooks_in(ROOT / folder)
+        (remark,) = graded_here(course, path).remarks
+        assert remark == "it contains no exercise of this course"
 
 
 def test_nbgrader_takes_its_metadata(exercise, solution):
