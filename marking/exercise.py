@@ -123,6 +123,9 @@ class Exercise:
         tolerance: the largest error allowed, as a share of the largest number expected.
         picture: draws a wrong answer beside the target, where a picture says more than numbers.
         formula: the right answer as text, if it is one.
+        hints: what to look at, which quantities to use, how to go about it: three texts, each
+            clearer than the one before, without a line of the answer; or none.
+        after: why it works, for those who have solved it.
     """
 
     name: str
@@ -135,6 +138,8 @@ class Exercise:
     tolerance: float = 1e-4
     picture: Picture | None = None
     formula: Formula | None = None
+    hints: tuple[str, ...] = ()
+    after: str = ""
 
 
 @dataclass(frozen=True)
