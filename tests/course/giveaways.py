@@ -45,7 +45,7 @@ def expressions_of(function):
 
 
 def parts(value):
-    """An expression, or those that a tuple or a condition is made of, names and numbers left out."""
+    """An expression, or those that a tuple or a condition is made of; no bare names or numbers."""
     match value:
         case None:
             return
@@ -63,8 +63,8 @@ def parts(value):
 
 
 def expressions_in(text, symbols) -> Iterator[ast.expr]:
-    """Everything in a text that can be read as an expression of Python, and its parts; a product
-    of symbols, of numbers and of brackets needs no sign.
+    """Everything in a text that can be read as an expression of Python; a product of symbols,
+    numbers and brackets needs no sign.
     """
     for symbol, python in SYMBOLS.items():
         text = text.replace(symbol, python)
@@ -78,10 +78,9 @@ def expressions_in(text, symbols) -> Iterator[ast.expr]:
                 continue
             seen.add(source)
             try:
-                tree = ast.parse(source, mode="eval")
+                yield ast.parse(source, mode="eval").body
             except (SyntaxError, ValueError):
                 continue
-            yield from (node for node in ast.walk(tree.body) if isinstance(node, ast.expr))
 
 
 def is_operand(token):
@@ -117,7 +116,9 @@ def multiplied(tokens, symbols):
     for token in tokens:
         before = done[-1] if done else ""
         bracket = before in (")", "]")
-        left = bracket or (is_word(before) and mathematical(before, symbols) and before not in FUNCTIONS)
+        left = bracket or (
+            is_word(before) and mathematical(before, symbols) and before not in FUNCTIONS
+        )
         right = token == "(" or (is_word(token) and (bracket or mathematical(token, symbols)))
         if left and right:
             done.append("*")

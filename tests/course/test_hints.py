@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from giveaways import FUNCTIONS, expressions_of, given_away
 
-import minddpm
+import minddpm_course
 from marking.exercise import Exercise, function_of, lesson_of
+from minddpm.__main__ import main
+from minddpm_course import TUTOR, check
 from minddpm_course.bank import BANK
-from minddpm_course.course import load_course
 from minddpm_course.extraction import bound_by
-from minddpm_course.joins import JOINS, ROOMS
-from minddpm_course.placement import where_used
+from minddpm_course.joins import JOINS, ROOMS, Join
+from minddpm_course.placement import LIBRARY, where_used
 
 ROOT = Path(__file__).parents[2]
 EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
@@ -202,3 +203,114 @@ def test_a_line_in_other_words_is_seen(name, hint):
 )
 def test_a_hint_that_gives_no_line_away_may_stand(name, hint):
     assert given_away(hint, lines(BANK[name])) == []
+
+
+@cache
+def package_source(module, own):
+    """A module of a package in which some functions are her own."""
+    text = (LIBRARY / f"{module}.py").read_text(encoding="utf-8")
+    for name, join in JOINS.items():
+        if join.module == module and name in own:
+            assert join.lines in text
+            text = text.replace(join.lines, join.yours)
+    return text
+
+
+@cache
+def functions_of(source):
+    """The functions and methods of a module, as text by name."""
+    found = {}
+    for node in ast.parse(source).body:
+        methods = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
+        for method in methods:
+            if isinstance(method, ast.FunctionDef):
+                found[f"{prefix}{method.name}"] = ast.unparse(method)
+    return found
+
+
+def callers_in(source, called):
+    """The functions of a module whose text matches a regular expression."""
+    return [name for name, text in functions_of(source).items() if re.search(called, text)]
+
+
+@pytest.mark.parametrize("name", JOINS)
+def test_the_function_that_is_said_to_call_yours_does(name):
+    join, function = JOINS[name], function_of(name)
+    source = package_source(join.module, frozenset({name}))
+    found = callers_in(source, rf"\b(?:yours|training)\.{function}\(")
+    words = where_used(name)
+    assert words.startswith(f"In your package it stands in mine/{ROOMS[name[:2]]}/yours.py. ")
+    assert [f"{one} in mine.{join.module} calls it" in words for one in found] == [True]
+
+
+@pytest.mark.parametrize("name", JOINS)
+def test_those_that_are_said_to_call_it_in_turn_do_whoever_wrote_the_rest(name):
+    found = re.search(
+        r"\. ([\w.]+) in mine\.\w+ calls it, and is called by (.*) in turn", where_used(name)
+    )
+    if found is None:
+        return
+    modules = [path.stem for path in LIBRARY.glob("*.py")]
+    for own in (frozenset({name}), frozenset(set(JOINS) - {"05.add_time", "05.join_skip"})):
+        sources = [package_source(module, own) for module in modules]
+        for caller in re.split(r", | and ", found[2]):
+            assert any(
+                caller in callers_in(source, rf"(?<![\w.]){found[1]}\(") for source in sources
+            ), caller
+
+
+def test_a_function_inside_of_a_larger_one_is_called_until_that_is_yours():
+    for name, larger in (("05.add_time", "residual_block"), ("05.join_skip", "unet_forward")):
+        assert where_used(name).endswith(f" calls it, until your {larger} takes its place.")
+
+
+@every_exercise
+def test_what_no_room_calls_is_offered_by_its_room(exercise):
+    function, room = function_of(exercise.name), ROOMS[lesson_of(exercise.name)]
+    offer = f"mine.{room} offers it: from mine.{room} import {function}."
+    assert (offer in where_used(exercise.name)) == (exercise.name not in JOINS)
+    if exercise.name not in JOINS:
+        source = package_source(room, frozenset())
+        assert function not in {name for node in ast.parse(source).body for name in bound_by(node)}
+        assert not any(f"yours.{function}(" in join.yours for join in JOINS.values())
+
+
+def test_where_a_function_is_used_follows_its_join(monkeypatch):
+    assert "Schedule.snr in mine.schedule calls it." in where_used("01.snr")
+    elsewhere = JOINS["03.posterior_variance"].lines
+    monkeypatch.setitem(JOINS, "01.snr", Join("posterior", elsewhere, "    return yours.snr(t)\n"))
+    assert "posterior_variance in mine.posterior calls it" in where_used("01.snr")
+
+
+def test_a_solved_function_is_followed_by_both(capsys):
+    exercise = BANK["03.posterior_coefficients"]
+    check(exercise.name, exercise.reference)
+    assert capsys.readouterr().out == (
+        "✓ 03.posterior_coefficients: right, on 4 fresh inputs.\n\n"
+        f"{exercise.after}\n\n"
+        "In your package it stands in mine/posterior/yours.py. posterior_coefficients in"
+        " mine.posterior calls it, and is called by q_posterior in turn.\n"
+    )
+
+
+def test_a_hint_is_had_from_the_course_and_in_a_terminal(capsys):
+    TUTOR.hints_shown.clear()
+    minddpm_course.hint("09.ddim_step")
+    assert f"hint 1 of 3.\n\n{BANK['09.ddim_step'].hints[0]}" in capsys.readouterr().out
+    assert main(["hint", "09.ddim_step", "3"]) == 0
+    assert f"hint 3 of 3.\n\n{BANK['09.ddim_step'].hints[2]}" in capsys.readouterr().out
+    assert main(["hint", "09.ddim_stop"]) == 2
+    assert "error: expected the name of an exercise, such as 09.ddim_step" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("lesson", ROOMS)
+def test_the_notebooks_of_exercises_import_hint_and_say_so(lesson):
+    text = twin("solutions", lesson)
+    assert "from minddpm_course import ask, beside, check, hint\n" in text
+    (name,) = re.findall(r'^# If you are stuck, run `hint\("([\w.]+)"\)`', text, re.MULTILINE)
+    assert name in BANK
+    assert lesson_of(name) == lesson
+    assert f'check("{name}"' in text
