@@ -279,10 +279,10 @@ snr = Exercise(
     hints=(
         "A noisy image has two sources of power, and their shares add up to 1. You are given one"
         " of the shares.",
-        'Lesson 01 defines the ratio under "Signal to noise". Above the line stands the share of'
-        " the clean image, below it the share of the noise.",
-        "The noise has whatever the image leaves of 1. Divide the image's share by the noise's,"
-        " entry by entry and without roots: at 0.5 the result is 1, at 0.75 it is 3.",
+        'Lesson 01 defines the ratio under "Signal to noise". Its numerator is the share of the'
+        " clean image, its denominator the share of the noise.",
+        "The noise has the share 1 - alpha_bar. Divide the image's share by the noise's, entry"
+        " by entry and without roots: at 0.5 the result is 1, at 0.75 it is 3.",
     ),
     after=(
         "In x_t the clean image has the power alpha_bar and the noise the rest of 1, so their"

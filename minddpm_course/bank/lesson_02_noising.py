@@ -47,7 +47,7 @@ forward_step = Exercise(
     formula=Formula(("sqrt(1 - beta_t) * x_prev + sqrt(beta_t) * noise",)),
     hints=(
         "A draw from a Gaussian is its mean plus its standard deviation times a standard normal"
-        " draw. That last draw is given to you: it is noise.",
+        " draw. That last draw is given to you, as the argument noise.",
         '"One step" in lesson 02 gives mean and variance. The variance is beta_t, and the mean'
         " is x_prev times the factor that keeps pixels of variance 1 at variance 1; lesson 01"
         ' derives it under "Why the square root".',
@@ -176,14 +176,14 @@ forward_diffusion = Exercise(
         " and the squares of the factors add up to 1. What is new is that each image of the batch"
         " has its own factors.",
         'The formula is equation 4, at the end of "All steps, by induction" in lesson 02: the'
-        " squares of the two factors are alpha_bar_t and what it leaves of 1. Shapes are matched"
-        " from the right, so levels of shape (b,) would meet the columns of the images.",
+        " squares of the two factors are alpha_bar_t and 1 - alpha_bar_t. Shapes are matched from"
+        " the right, so levels of shape (b,) would meet the columns of the images.",
         "Reshape the levels to (b, 1, 1, 1). The root of the level goes with the images, the"
         " root of one minus the level with the noise; multiply, and add the two products.",
     ),
     after=(
         "The noises of all steps up to t are independent, so their variances add up to 1 -"
-        " alpha_bar_t, and a single draw of that variance does what they all do. Training lives"
+        " alpha_bar_t, and a single draw of that variance does what they all do. Training relies"
         " on this: it noises an image to any t without taking the steps before it."
     ),
     mistakes=(
@@ -321,8 +321,8 @@ recover_x0 = Exercise(
         "The jump is one equation between x_t, x_0 and the noise. You know two of them, so solve"
         " it for the third.",
         'It is the first formula under "The jump turned round" in lesson 02. In x_t the noise'
-        " stands with the factor sqrt(1 - alpha_bar_t) and the image with sqrt(alpha_bar_t),"
-        " where each image has its own level.",
+        " has the factor sqrt(1 - alpha_bar_t) and the image has sqrt(alpha_bar_t); each image"
+        " has its own level.",
         "Give the levels the shape (b, 1, 1, 1). Take the noise out of x_t at the size at which"
         " it was added, then divide what remains by the image's factor.",
     ),
@@ -403,9 +403,8 @@ recover_noise = Exercise(
     hints=(
         "It is the equation of the jump again, with another unknown. First find what the noise"
         " contributed to x_t, then undo its scaling.",
-        'Take the second formula under "The jump turned round" in lesson 02. The clean image'
-        " stands in x_t with the factor sqrt(alpha_bar_t); the square of the noise's factor is"
-        " what alpha_bar_t leaves of 1.",
+        'Take the second formula under "The jump turned round" in lesson 02. In x_t the clean'
+        " image has the factor sqrt(alpha_bar_t), and the noise has sqrt(1 - alpha_bar_t).",
         "Give the levels the shape (b, 1, 1, 1). Subtract from x_t the clean image times the"
         " root of its level, and divide the difference by the root of one minus the level.",
     ),

@@ -61,9 +61,9 @@ posterior_coefficients = Exercise(
         " it. The mean of the product is a weighted average, and the narrower bell has the larger"
         " weight.",
         'Equation 7 in lesson 03, under "Put the two bells in", has both coefficients. Both have'
-        " the denominator 1 - alpha_bar_t; above the line of the first stand the root of"
-        " alpha_bar_prev and beta_t, above that of the second the root of alpha_t and the share"
-        " of noise before the step.",
+        " the denominator 1 - alpha_bar_t. The numerator for x_0 is made of beta_t and the root"
+        " of alpha_bar_prev, the one for x_t of the root of alpha_t and the share of noise before"
+        " the step.",
         "For x_0, multiply the root of alpha_bar_prev by beta_t; for x_t, multiply the root of 1"
         " - beta_t by 1 - alpha_bar_prev. Divide both by the common denominator, and return them"
         " in this order. At t = 1, where alpha_bar_prev is 1, they must be 1 and 0.",
@@ -157,7 +157,7 @@ posterior_variance = Exercise(
         'It is the first formula with the number 7 in lesson 03, under "Put the two bells in":'
         " beta_t times a fraction. Both halves of the fraction are shares of noise, one before"
         " the step and one after it.",
-        "A share of noise is what alpha_bar leaves of 1. Put that of alpha_bar_prev over that of"
+        "A share of noise is 1 - alpha_bar. Divide the share for alpha_bar_prev by the share for"
         " alpha_bar_t, and multiply by beta_t; a variance is asked for, so take no root.",
     ),
     after=(

@@ -55,10 +55,10 @@ gaussian_kl = Exercise(
         " and halve the sum. From a Gaussian to itself the result must be 0.",
     ),
     after=(
-        "The logarithm compares the widths, the fraction charges for distance and for width, and"
-        " the - 1 makes the result 0 for equal Gaussians. It has a direction, because the average"
-        " is taken over the first one. With equal variances only the squared distance of the"
-        " means is left: so a bound on probabilities becomes a squared error."
+        "The logarithm compares the widths, the fraction penalises distance and width, and the -"
+        " 1 makes the result 0 for equal Gaussians. It has a direction, because the average is"
+        " taken over the first one. With equal variances only the squared distance of the means"
+        " is left: so a bound on probabilities becomes a squared error."
     ),
     mistakes=(
         Mistake(
@@ -328,8 +328,9 @@ noise_loss_weight = Exercise(
         "Two Gaussians of one variance differ in their means alone. If two guesses at the noise"
         " differ by 1, how far apart are the means that they lead to?",
         'In equations 9 and 10, under "From means to noise" in lesson 04, the noise has a'
-        " factor: beta_t over the root of alpha_t and the root of 1 - alpha_bar_t. Equation 8, a"
-        " little above, says what a distance of means costs: its square over twice the variance.",
+        " factor: beta_t over two roots, that of alpha_t and that of 1 - alpha_bar_t. Equation 8,"
+        " a little above, says what a distance of means costs: its square over twice the"
+        " variance.",
         "Square the factor: beta_t squared, over alpha_t times 1 - alpha_bar_t, with both roots"
         " gone. Then divide by twice sigma2, which is a variance already. Here alpha_t is 1 -"
         " beta_t.",

@@ -175,9 +175,9 @@ add_time = Exercise(
     hints=(
         "Each image and each channel has one number, and it is the same at every place of a map."
         " Which two axes of h does time_features lack?",
-        'Look at forward of the residual block under "Rebuild it" in lesson 05; a comment there'
-        " gives the shape (b, k, 1, 1). PyTorch matches shapes from the right, and stretches an"
-        " axis of length 1 as far as needed.",
+        'Look at the method forward of the residual block under "Rebuild it" in lesson 05; a'
+        " comment there gives the shape (b, k, 1, 1). PyTorch matches shapes from the right, and"
+        " stretches an axis of length 1 as far as needed.",
         "Put two axes of length 1 at the end of time_features: index it with two colons and two"
         " Nones, or reshape it. Then add it to h.",
     ),
@@ -423,8 +423,9 @@ residual_block = Exercise(
     hints=(
         "Two ways lead through a block: a chain of layers, and a shortcut around it. Draw both,"
         " and mark where the number of channels changes.",
-        'It is forward of RebuiltBlock under "Rebuild it" in lesson 05. The chain does the same'
-        " three things twice, and the time comes in between, where there are k channels already.",
+        'It is the method forward of RebuiltBlock under "Rebuild it" in lesson 05. The chain'
+        " does the same three things twice, and the time comes in between, where there are k"
+        " channels already.",
         "First half of the chain: norm_in, SiLU, conv_in. Add what time makes of time_features,"
         " as in add_time; second half: norm_out, SiLU, conv_out. At the end add what shortcut"
         " makes of x, the x that came in.",
@@ -668,9 +669,9 @@ unet_forward = Exercise(
     hints=(
         "On the way down each level leaves a copy, and on the way up each level takes one. The"
         " copy that was left last is taken first.",
-        'It is forward of RebuiltUNet under "Rebuild it" in lesson 05, with loops. Going down, a'
-        " level changes the size first and then runs its block; going up, it runs its block"
-        " first.",
+        'It is the method forward of RebuiltUNet under "Rebuild it" in lesson 05, with loops.'
+        " Going down, a level changes the size first and then runs its block; going up, it runs"
+        " its block first.",
         "After the stem, loop over downs and encoder together: change the size, run the block"
         " with time_features, and append the result to a list. Run middle, which takes"
         " time_features too. Then loop over decoder and ups: pop a copy, join it to what you hold"

@@ -71,8 +71,8 @@ training_pair = Exercise(
     ),
     points=3,
     hints=(
-        "Who makes the question can know the answer. You noise a clean image yourself, so you"
-        " know what the network should name.",
+        "You make the question yourself, so you know the answer. You noise a clean image, and"
+        " the noise that you used is what the network should name.",
         "The input is the jump of lesson 02, each image at the level of its own t; the target is"
         ' what the loss at the top of "The derivation" in lesson 07 compares the prediction with.'
         " The list begins with alpha_bar_1, so the level of t stands at index t - 1.",
@@ -318,8 +318,8 @@ ema_update = Exercise(
         " how near to the old one.",
         '"The running average" in lesson 07 has the formula, with d for the decay. Two weights'
         " add up to 1, and the decay is the weight of the old average.",
-        "Multiply the old average by the decay, and the new value by what the decay leaves of 1."
-        " Add the two into a new tensor, and change neither argument.",
+        "Multiply the old average by the decay, and the new value by 1 minus the decay. Add the"
+        " two into a new tensor, and change neither argument.",
     ),
     after=(
         "A value from k updates ago has the weight (1 - decay) decay^k in the average: recent"

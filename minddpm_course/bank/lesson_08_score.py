@@ -46,8 +46,8 @@ score_from_noise = Exercise(
     hints=(
         "The score is the slope of the log density at x_t: it points to where images are more"
         " likely. The noise has led away from there.",
-        'Follow step 1, "The score of one Gaussian", in lesson 08. The slope has the variance'
-        " below the line, and the jump brings the root of the variance above it.",
+        'Follow step 1, "The score of one Gaussian", in lesson 08. The slope has the variance in'
+        " its denominator, and the jump brings the root of the variance into the numerator.",
         "One root cancels. So change the sign of the noise, and divide by the root of one minus"
         " the level, shaped to (b, 1, 1, 1) so that each image has its own.",
     ),
@@ -139,8 +139,8 @@ gaussian_score = Exercise(
         'Lesson 08 does it under "The score of one Gaussian". For a single number, the log'
         " density is minus the squared distance to the mean, over twice the variance, plus a"
         " constant; differentiate that.",
-        "The 2 of the square cancels the 2 below the line. What is left is the way from x to the"
-        " mean, with its sign, over the variance. Take no root.",
+        "The 2 from the square cancels the 2 in the denominator. What is left is the way from x"
+        " to the mean, with its sign, over the variance. Take no root.",
     ),
     after=(
         "The factor in front of the bell becomes a constant and drops out. The slope grows with"
@@ -268,8 +268,8 @@ langevin_step = Exercise(
         'The formula is step 6, "A walk", in lesson 08, with h for step_size. The shake has'
         " twice step_size as its variance, and what multiplies standard normal noise is a"
         " standard deviation.",
-        "Push: the score times step_size. Shake: the noise times a root, and under that root"
-        " stands twice step_size. Add both to x.",
+        "Push: the score times step_size. Shake: the noise times the root of twice step_size,"
+        " with the 2 inside the root. Add both to x.",
     ),
     after=(
         "For tiny steps, push and shake balance just where the density is the one whose score"
