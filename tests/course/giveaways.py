@@ -40,7 +40,7 @@ def expressions_of(function):
                 yield ast.BinOp(target, op, value)
             case ast.Expr(value=value) | ast.For(iter=value) | ast.While(test=value):
                 yield from parts(value)
-            case ast.If(test=value):
+            case ast.If(test=value) | ast.Yield(value=value) | ast.YieldFrom(value=value):
                 yield from parts(value)
 
 
