@@ -32,6 +32,8 @@ SLOW = (
     "tests/marking/test_cells.py",
     "tests/marking/test_fuzz.py",
     "tests/marking/test_grader.py",
+    "tests/marking/test_hints_in_notebooks.py::test_an_offer_is_made_only_where_there_is_a_hint",
+    "tests/marking/test_hints_in_notebooks.py::test_in_a_notebook_a_wrong_function_is_offered_a_hint_once",
     "tests/marking/test_hostile.py::test_no_hostile_notebook_earns_what_it_has_not_solved",
     "tests/marking/test_tutor.py::test_in_ipython_a_wrong_answer_is_drawn_beside_the_target",
     "tests/marking/test_tutor.py::test_in_ipython_the_message_is_a_card_and_the_traceback_one_line",

@@ -1,4 +1,4 @@
-"""The commands of a course: check, progress, grade, nbgrader-course."""
+"""The commands of a course: check, hint, progress, grade, nbgrader-course."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import Any
 from marking.course import Course, missing
 from marking.grader import grade, grade_submission
 from marking.grades import Graded
+from marking.hints import HINTS, hint_in_words
 from marking.intake import Broken, read_submission
 from marking.nbgrader_course import lay_out_course
+from marking.notebook import question_named
 from marking.pages import templates
 from marking.report import write_report
 from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
@@ -55,6 +57,15 @@ def run_check(options: argparse.Namespace, course: Course) -> int:
     solved = sum(row.points > 0 for row in result.rows)
     print(f"{solved} of {len(result.rows)} solved")
     return 0 if solved == len(result.rows) > 0 else 1
+
+
+def run_hint(options: argparse.Namespace, course: Course) -> int:
+    """Show a hint for a function to write: the first of three, or a clearer one."""
+    question = question_named(course.bank, options.exercise)
+    numbers = range(1, HINTS + 1) if options.all else [options.number]
+    # where there are no hints, that is said once
+    print("\n\n".join(dict.fromkeys(hint_in_words(question, number) for number in numbers)))
+    return 0
 
 
 def run_progress(options: argparse.Namespace, course: Course) -> int:
@@ -171,6 +182,19 @@ def add_marking_commands(
 
     checker = command("check", with_course(load_course, install, run_check))
     checker.add_argument("notebook", type=Path, help="the notebook with your answers")
+
+    hinter = command("hint", with_course(load_course, install, run_hint))
+    hinter.add_argument("exercise", help="its name, as its check has it")
+    which = hinter.add_mutually_exclusive_group()
+    which.add_argument(
+        "number",
+        type=int,
+        nargs="?",
+        default=1,
+        choices=range(1, HINTS + 1),
+        help=f"which hint, from 1 to {HINTS} (default: %(default)s)",
+    )
+    which.add_argument("--all", action="store_true", help="show all of them")
 
     lister = command("progress", with_course(load_course, install, run_progress))
     lister.add_argument(

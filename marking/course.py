@@ -39,7 +39,7 @@ class Course:
 
     Args:
         name: short, for nbgrader: "algebra".
-        package: the package that its notebooks import `ask`, `beside`, `check` from.
+        package: the package that its notebooks import `ask`, `beside`, `check`, `hint` from.
         bank: the questions by name.
         stretches: the ungraded questions by name.
         draw_beside: draws an answer (the first outcome) beside the target (the second) with a
@@ -52,6 +52,8 @@ class Course:
         variables: the variable that holds an answer, where it is not called as the question is:
             {"predict": "prediction"} for questions named "LESSON.predict".
         after_progress: what `progress` adds below its list, from the notebooks and their grades.
+        after_solving: what `check` adds below a function that is right, from the exercise's name:
+            where it is used.
 
     Raises: ValueError for a question that cannot be asked, checked or graded, naming it.
     """
@@ -65,6 +67,7 @@ class Course:
     answer_files: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     after_progress: Callable[[Sequence[tuple[Path, Row]]], str] | None = None
+    after_solving: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         validate(self.bank, self.stretches, self.variable_of, self.draw_beside is not None)

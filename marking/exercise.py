@@ -120,6 +120,9 @@ class Exercise:
         cases: draws the calls that an answer is judged by, corner cases included.
         mistakes: the known ones.
         points: what it is worth.
+        hints: what to look at, which quantities to use, how to go about it: three texts, each
+            clearer than the one before, without a line of the answer; or none.
+        after: why it works, for those who have solved it.
         tolerance: the largest error allowed, as a share of the largest number expected.
         picture: draws a wrong answer beside the target, where a picture says more than numbers.
         formula: the right answer as text, if it is one.
@@ -132,6 +135,8 @@ class Exercise:
     cases: Callable[[Inputs], Iterable[Case]]
     mistakes: tuple[Mistake, ...]
     points: int = 2
+    hints: tuple[str, ...] = ()
+    after: str = ""
     tolerance: float = 1e-4
     picture: Picture | None = None
     formula: Formula | None = None

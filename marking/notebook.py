@@ -1,5 +1,5 @@
-"""What a student calls in a notebook: ask a question, check an answer, draw an answer beside the
-target.
+"""What a student calls in a notebook: ask a question, get a hint, check an answer, draw an answer
+beside the target.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ import difflib
 import functools
 import secrets
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from marking.cells import DID_NOT_RUN, Definitions
 from marking.course import Course, missing
 from marking.engine import SECONDS, Verdict, judge
 from marking.exercise import Choice, Exercise, HandNumber, Picture, Question, function_of
+from marking.hints import HINTS, hint_in_words, offer
 from marking.outcome import (
     Outcome,
     Slow,
@@ -82,7 +83,7 @@ def saying_what_to_install(
 
 @dataclass(frozen=True)
 class Tutor:
-    """The three functions that the notebooks of a course import.
+    """The functions that the notebooks of a course import.
 
     Args:
         course: loads the course. It is called when a function is, so that importing the functions
@@ -92,6 +93,8 @@ class Tutor:
 
     course: Callable[[], Course]
     install: str
+    # how many hints were shown so far, by question
+    hints_shown: dict[str, int] = field(default_factory=dict, init=False, compare=False)
 
     def __post_init__(self) -> None:
         watch_cells()
@@ -122,10 +125,10 @@ class Tutor:
         else:
             verdict = judge(question, answer, 0, student)
         if verdict.passed:
-            show_card("✓", verdict.message)
+            show_card("✓", paragraphs(verdict.message, *self.after_solving(question)))
             return
         if in_notebook():
-            show_card("✗", verdict.message)
+            show_card("✗", paragraphs(verdict.message, offer(question)))
             if isinstance(question, Exercise) and question.picture and verdict.computed:
                 yours, target = results_on(question.picture, answer, question.reference)
                 caption = "Your answer on the left, the target on the right, for an example."
@@ -157,6 +160,19 @@ class Tutor:
         show_card("?", text)
 
     @saying_what_to_install
+    def hint(self, name: str) -> None:
+        """Show a hint for a function to write: a clearer one at each call, up to the last.
+
+        Args: name, of the exercise, such as "roots.discriminant".
+
+        Raises: ValueError for an unknown name.
+        """
+        question = self.question(name)
+        number = min(self.hints_shown.get(name, 0) + 1, HINTS)
+        show_card("?", hint_in_words(question, number))
+        self.hints_shown[name] = number
+
+    @saying_what_to_install
     def beside(self, name: str, answer: Callable[..., Any]) -> None:
         """Draw the answer to a stretch question beside the target.
 
@@ -184,13 +200,32 @@ class Tutor:
 
         Raises: ValueError for an unknown name, naming those that are similar.
         """
-        bank = self.course().bank
-        if name not in bank:
-            near = difflib.get_close_matches(str(name), bank, n=3, cutoff=0.4) or list(bank)
-            raise WrongName(
-                f"expected the name of an exercise, such as {', '.join(near)}, got {name!r}"
-            )
-        return bank[name]
+        return question_named(self.course().bank, name)
+
+    def after_solving(self, question: Question) -> list[str]:
+        """What is said once a function is right: why it works, and where the course uses it."""
+        if not isinstance(question, Exercise):
+            return []
+        where_used = self.course().after_solving
+        return [question.after, where_used(question.name) if where_used else ""]
+
+
+def question_named(bank: Mapping[str, Question], name: str) -> Question:
+    """The question of that name in a bank.
+
+    Raises: ValueError for an unknown name, naming those that are similar.
+    """
+    if name not in bank:
+        near = difflib.get_close_matches(str(name), bank, n=3, cutoff=0.4) or list(bank)
+        raise WrongName(
+            f"expected the name of an exercise, such as {', '.join(near)}, got {name!r}"
+        )
+    return bank[name]
+
+
+def paragraphs(*parts: str) -> str:
+    """The parts of a message, those that say nothing left out."""
+    return "\n\n".join(part for part in parts if part)
 
 
 def results_on(

@@ -4,6 +4,7 @@ the course is made, and not in a student's notebook.
 
 from __future__ import annotations
 
+import itertools
 import json
 import keyword
 import math
@@ -26,6 +27,7 @@ from marking.exercise import (
     Stretch,
     lesson_of,
 )
+from marking.hints import HINTS
 from marking.outcome import Made, copied, outcome_of, precise
 from marking.sandbox import wire
 from marking.words import counted
@@ -138,6 +140,29 @@ def check_exercise(exercise: Exercise) -> None:
         fill_in(exercise, f"the explanation of {mistake.name!r}", mistake.why, right="", wrong="")
     if exercise.picture is not None:
         check_picture(exercise, exercise.picture, exercise.reference)
+    check_hints(exercise)
+
+
+def check_hints(exercise: Exercise) -> None:
+    """A function has all its hints or none, and each adds something; what is said after is text."""
+    hints = exercise.hints
+    require(
+        isinstance(hints, tuple) and len(hints) in (0, HINTS),
+        exercise,
+        f"hints must be a tuple of {HINTS} texts, or empty, got {hints_given(hints)}",
+    )
+    for hint in hints:
+        written = isinstance(hint, str) and hint.strip() != ""
+        require(written, exercise, f"hints must be texts that say something, got {hint!r}")
+    for one, other in itertools.permutations(hints, 2):
+        require(one not in other, exercise, f"one hint says nothing new: {one!r}")
+    after = exercise.after
+    require(isinstance(after, str), exercise, f"after must be a text, got {after!r}")
+
+
+def hints_given(hints: Any) -> str:
+    """How many hints there are, or what there is in their place."""
+    return counted(len(hints), "text") if isinstance(hints, tuple) else type(hints).__name__
 
 
 def drawn(exercise: Exercise, seed: int) -> list[Case]:

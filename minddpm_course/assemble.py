@@ -17,7 +17,6 @@ from pathlib import Path
 
 import nbformat
 
-import minddpm
 from marking.commands import graded_here
 from marking.course import Course
 from marking.engine import NOT_WRITTEN
@@ -29,8 +28,8 @@ from minddpm_course.bank import BANK
 from minddpm_course.compare import Departure
 from minddpm_course.extraction import Missing, bound_by, module_of, needed
 from minddpm_course.joins import JOINS, ROOMS
+from minddpm_course.placement import LIBRARY
 
-LIBRARY = Path(minddpm.__file__).parent
 ANSWERS = Path(answers.__file__)
 MANIFEST = "assembled.json"
 LONGEST_TRIAL = 600  # a package that takes longer to follow is given up

@@ -37,8 +37,8 @@ def run_compare(options: argparse.Namespace, course: Course) -> int:
 def add_commands(
     command: Callable[[str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser],
 ) -> None:
-    """Add check, progress, grade, nbgrader-course, assemble and compare to the command line of
-    minddpm.
+    """Add check, hint, progress, grade, nbgrader-course, assemble and compare to the command line
+    of minddpm.
     """
     add_marking_commands(command, load_course, INSTALL)
 

@@ -13,6 +13,7 @@ def load_course() -> Course:
     from minddpm_course.assemble import after_progress
     from minddpm_course.bank import BANK, MODULES, STRETCHES
     from minddpm_course.pictures import draw_beside
+    from minddpm_course.placement import where_used
 
     return Course(
         name="minddpm",
@@ -24,4 +25,5 @@ def load_course() -> Course:
         answer_files=tuple(module.__name__.rpartition(".")[2] for module in MODULES),
         variables={"predict": "prediction"},
         after_progress=after_progress,
+        after_solving=where_used,
     )

@@ -251,6 +251,7 @@ def stand_in(workspace: Workspace, package: str) -> types.ModuleType:
     module.CheckFailed = AssertionError  # type: ignore[attr-defined]
     module.ask = module.beside = ignore  # type: ignore[attr-defined]
     module.check = workspace.check  # type: ignore[attr-defined]
+    module.hint = ignore  # type: ignore[attr-defined]
     return module
 
 

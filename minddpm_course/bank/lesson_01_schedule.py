@@ -93,6 +93,21 @@ linear_betas = Exercise(
             (3, 0.1, 0.3),
         ),
     ),
+    hints=(
+        "Numbers in equal steps are a start plus a multiple of one amount. How many gaps lie"
+        " between the first and the last of T numbers?",
+        'The formula stands in lesson 01 under "The linear schedule": the start plus a share of'
+        " the way to the end. The share is 0 at t = 1 and 1 at t = T, so it counts gaps, and"
+        " there are T - 1 of them.",
+        "PyTorch makes such numbers by itself: torch.linspace wants the first one, the last one"
+        " and how many there should be, and includes both ends. Ask it for float64, as the lesson"
+        " does, since the betas will be multiplied a thousand times.",
+    ),
+    after=(
+        "T numbers have T - 1 gaps, so the amount added is (beta_end - beta_start) / (T - 1),"
+        " and both ends are met. The first betas are small, because a clean image has fine detail"
+        " to lose; later ones may be larger, because little of the image is left."
+    ),
 )
 
 
@@ -157,6 +172,21 @@ alpha_bars = Exercise(
             " for betas 0.1, 0.2, 0.3 it is {right}; yours is {wrong}.",
             (BETAS,),
         ),
+    ),
+    hints=(
+        "Follow the power of the clean image. Each step takes its share of what it finds, not of"
+        " the 1 that there was at first.",
+        'Under "What is left after t steps" lesson 01 defines alpha_t = 1 - beta_t, and'
+        " alpha_bar_t as the product of alpha_1 to alpha_t. You need that product for every t,"
+        " not only for the last.",
+        "Turn all betas into alphas at once. Then take the running product of the alphas, so"
+        " that entry t holds the product of the first t; PyTorch calls a running product cumprod,"
+        " and wants to know along which axis.",
+    ),
+    after=(
+        "After a step, 1 - beta_t of the power that was there is left, so what is left after t"
+        " steps is the product. This one number is all that x_t depends on, so lesson 02 can jump"
+        " to any t with it."
     ),
 )
 
@@ -291,6 +321,19 @@ snr = Exercise(
             (LEVELS,),
         ),
     ),
+    hints=(
+        "A noisy image has two sources of power, and their shares add up to 1. You are given one"
+        " of the shares.",
+        'Lesson 01 defines the ratio under "Signal to noise". Its numerator is the share of the'
+        " clean image, its denominator the share of the noise.",
+        "The noise has the share 1 - alpha_bar. Divide the image's share by the noise's, entry"
+        " by entry and without roots: at 0.5 the result is 1, at 0.75 it is 3.",
+    ),
+    after=(
+        "In x_t the clean image has the power alpha_bar and the noise the rest of 1, so their"
+        " ratio says how clearly the image can be seen. It depends on nothing else: schedules"
+        " with other T and other betas are compared by it."
+    ),
 )
 
 
@@ -353,6 +396,20 @@ first_step_below = Exercise(
             " {wrong}.",
             (LEVELS, 0.6),
         ),
+    ),
+    hints=(
+        "Ask one question of every entry: is it below the threshold? You want the place of the"
+        " first yes, in the paper's way of counting.",
+        "A tensor compared with a number gives True or False for each entry, and equal is not"
+        ' below. In lesson 01 the table under "Index equals t" says which t an index stands for'
+        " in an array that begins with alpha_bar_1.",
+        "Keep the comparison in a variable; its nonzero() lists the indices of all that are"
+        " True, in order. Take the first, make it a plain int, and add 1 to turn an index into a"
+        " t.",
+    ),
+    after=(
+        "alpha_bar falls at every step, so once it is below the threshold it stays there, and"
+        " the first True is the crossing. Index 0 holds alpha_bar_1, so t is the index plus 1."
     ),
 )
 

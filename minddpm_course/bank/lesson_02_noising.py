@@ -89,6 +89,21 @@ forward_step = Exercise(
             STEP,
         ),
     ),
+    hints=(
+        "A draw from a Gaussian is its mean plus its standard deviation times a standard normal"
+        " draw. That last draw is given to you, as the argument noise.",
+        '"One step" in lesson 02 gives mean and variance. The variance is beta_t, and the mean'
+        " is x_prev times the factor that keeps pixels of variance 1 at variance 1; lesson 01"
+        ' derives it under "Why the square root".',
+        "The image's factor is the square root of 1 - beta_t, the noise's factor the square root"
+        " of beta_t. Multiply each by its own, and add. Both are plain numbers, so shapes take"
+        " care of themselves.",
+    ),
+    after=(
+        "The result has the variance (1 - beta_t) times that of x_prev, plus beta_t: pixels of"
+        " variance 1 keep it, however many steps follow. Without the shrinking the variance would"
+        " grow with every step, and the last image would not be standard normal noise."
+    ),
 )
 
 
@@ -197,6 +212,21 @@ forward_diffusion = Exercise(
             FIRST,
             (WHITE, TWO, 0 * WHITE),
         ),
+    ),
+    hints=(
+        "The jump looks like one step: a factor times the image plus a factor times the noise,"
+        " and the squares of the factors add up to 1. What is new is that each image of the batch"
+        " has its own factors.",
+        'The formula is equation 4, at the end of "All steps, by induction" in lesson 02: the'
+        " squares of the two factors are alpha_bar_t and 1 - alpha_bar_t. Shapes are matched from"
+        " the right, so levels of shape (b,) would meet the columns of the images.",
+        "Reshape the levels to (b, 1, 1, 1). The root of the level goes with the images, the"
+        " root of one minus the level with the noise; multiply, and add the two products.",
+    ),
+    after=(
+        "The noises of all steps up to t are independent, so their variances add up to 1 -"
+        " alpha_bar_t, and a single draw of that variance does what they all do. Training relies"
+        " on this: it noises an image to any t without taking the steps before it."
     ),
 )
 
@@ -333,6 +363,21 @@ recover_x0 = Exercise(
             (WHITE, TWO, 0 * WHITE),
         ),
     ),
+    hints=(
+        "The jump is one equation between x_t, x_0 and the noise. You know two of them, so solve"
+        " it for the third.",
+        'It is the first formula under "The jump turned round" in lesson 02. In x_t the noise'
+        " has the factor sqrt(1 - alpha_bar_t) and the image has sqrt(alpha_bar_t); each image"
+        " has its own level.",
+        "Give the levels the shape (b, 1, 1, 1). Take the noise out of x_t at the size at which"
+        " it was added, then divide what remains by the image's factor.",
+    ),
+    after=(
+        "Without its noise, x_t is sqrt(alpha_bar_t) x_0, and the division undoes that factor."
+        " With a network's guess in place of the noise this is the estimate of the clean image in"
+        " every sampler of the course. At large t the divisor is near 0, so small errors of the"
+        " guess become large ones."
+    ),
 )
 
 
@@ -402,6 +447,19 @@ recover_noise = Exercise(
             FIRST.replace(" and no noise, should get", ", that stayed white, hold the noise"),
             (WHITE, WHITE, TWO),
         ),
+    ),
+    hints=(
+        "It is the equation of the jump again, with another unknown. First find what the noise"
+        " contributed to x_t, then undo its scaling.",
+        'Take the second formula under "The jump turned round" in lesson 02. In x_t the clean'
+        " image has the factor sqrt(alpha_bar_t), and the noise has sqrt(1 - alpha_bar_t).",
+        "Give the levels the shape (b, 1, 1, 1). Subtract from x_t the clean image times the"
+        " root of its level, and divide the difference by the root of one minus the level.",
+    ),
+    after=(
+        "What remains of x_t without the clean image has the variance 1 - alpha_bar_t, and the"
+        " division brings it back to 1. This noise is what the network is trained to name. An"
+        " estimate of x_0 that was clipped is turned back into a noise in the same way."
     ),
 )
 

@@ -123,6 +123,23 @@ posterior_coefficients = Exercise(
             SECOND,
         ),
     ),
+    hints=(
+        "Two bells over x_{t-1} are multiplied: what x_0 says about it, and what x_t says about"
+        " it. The mean of the product is a weighted average, and the narrower bell has the larger"
+        " weight.",
+        'Equation 7 in lesson 03, under "Put the two bells in", has both coefficients. Both have'
+        " the denominator 1 - alpha_bar_t. The numerator for x_0 is made of beta_t and the root"
+        " of alpha_bar_prev, the one for x_t of the root of alpha_t and the share of noise before"
+        " the step.",
+        "For x_0, multiply the root of alpha_bar_prev by beta_t; for x_t, multiply the root of 1"
+        " - beta_t by 1 - alpha_bar_prev. Divide both by the common denominator, and return them"
+        " in this order. At t = 1, where alpha_bar_prev is 1, they must be 1 and 0.",
+    ),
+    after=(
+        "Each bell is weighted by one over its variance; put together, both weights get the"
+        " variance of the jump to t as their denominator. At t = 1 alpha_bar_prev is 1, the bell"
+        " of x_0 has no width, and the mean is x_0 itself. No special case is needed for that."
+    ),
 )
 
 posterior_variance = Exercise(
@@ -174,6 +191,21 @@ posterior_variance = Exercise(
             f"You multiply by alpha_t. Multiply by beta_t, the noise of the step: {AT_SECOND}",
             SECOND,
         ),
+    ),
+    hints=(
+        "Each bell is evidence about x_{t-1}, and both together are narrower than either. What"
+        " must be left of the variance at t = 1, where the image before the step is x_0 itself?",
+        'It is the first formula with the number 7 in lesson 03, under "Put the two bells in":'
+        " beta_t times a fraction. Both halves of the fraction are shares of noise, one before"
+        " the step and one after it.",
+        "A share of noise is 1 - alpha_bar. Divide the share for alpha_bar_prev by the share for"
+        " alpha_bar_t, and multiply by beta_t; a variance is asked for, so take no root.",
+    ),
+    after=(
+        "Precisions add, and one over their sum is this fraction of beta_t. There is less noise"
+        " before the step than after it, so the fraction is below 1; at t = 1 there is none"
+        " before it, so the variance is 0. It is the smaller of the two variances that the paper"
+        " samples with."
     ),
 )
 
@@ -336,6 +368,20 @@ product_of_gaussians = Exercise(
             f" is, multiply by the new variance: {AT_BELLS}",
             BELLS,
         ),
+    ),
+    hints=(
+        "A product of two exponentials adds their exponents, and the sum of two parabolas is a"
+        " parabola. Its top gives the mean, its curvature the variance.",
+        'Lesson 03 does the sum under "The product of two Gaussians" and calls the factor of x'
+        " squared A and that of -2x B. A is the sum of the precisions, one over each variance; B"
+        " is the sum of the means, each divided by its variance.",
+        "Start with the variance: one over the sum of the two precisions. The mean is B times"
+        " that variance. Return the mean first.",
+    ),
+    after=(
+        "Completing the square turns A x^2 - 2 B x into A (x - B/A)^2 and a constant, so the"
+        " variance is 1/A and the mean B/A. The mean lies nearer to the narrower bell. The"
+        " posterior of this lesson is one such product: a jump from x_0 times a step to x_t."
     ),
 )
 

@@ -91,6 +91,22 @@ gaussian_kl = Exercise(
             BELLS,
         ),
     ),
+    hints=(
+        "The divergence is the average, over draws from the first Gaussian, of one log density"
+        " minus the other. Write both log densities down: you meet a logarithm and two squares.",
+        '"KL of two Gaussians" in lesson 04 takes that average. One square leaves a 1; the other'
+        " leaves the first variance plus the squared distance of the means, measured in units of"
+        " the second variance.",
+        "Three terms: the log of the second variance over the first; the first variance plus the"
+        " squared difference of the means, all over the second variance; and minus 1. Add them up"
+        " and halve the sum. From a Gaussian to itself the result must be 0.",
+    ),
+    after=(
+        "The logarithm compares the widths, the fraction penalises distance and width, and the -"
+        " 1 makes the result 0 for equal Gaussians. It has a direction, because the average is"
+        " taken over the first one. With equal variances only the squared distance of the means"
+        " is left: so a bound on probabilities becomes a squared error."
+    ),
 )
 
 by_hand = HandNumber(
@@ -260,6 +276,21 @@ mean_from_noise = Exercise(
             MEAN,
         ),
     ),
+    hints=(
+        "The posterior mean mixes x_0 and x_t. You are not given x_0, but x_t and the noise"
+        " determine it.",
+        '"From means to noise" in lesson 04 puts the jump into the mean and collects terms, up'
+        " to equations 9 and 10. There x_t loses a part of the noise, and the rest is divided by"
+        " the root of alpha_t, which is 1 - beta_t.",
+        "The part to take away is the noise times beta_t over the root of 1 - alpha_bar_t."
+        " Subtract it from x_t, then divide everything by the root of 1 - beta_t. beta_t and"
+        " alpha_bar_t are plain numbers, so ** 0.5 takes a root.",
+    ),
+    after=(
+        "Since alpha_bar_t is alpha_t times alpha_bar_prev, all that stands in front of x_t"
+        " shrinks to one over sqrt(alpha_t). The network is given x_t, so the noise is the only"
+        " thing in this mean that it does not know. That is why it is trained to guess the noise."
+    ),
 )
 
 
@@ -346,6 +377,23 @@ noise_loss_weight = Exercise(
             WEIGHT,
         ),
     ),
+    hints=(
+        "Two Gaussians of one variance differ in their means alone. If two guesses at the noise"
+        " differ by 1, how far apart are the means that they lead to?",
+        'In equations 9 and 10, under "From means to noise" in lesson 04, the noise has a'
+        " factor: beta_t over two roots, that of alpha_t and that of 1 - alpha_bar_t. Equation 8,"
+        " a little above, says what a distance of means costs: its square over twice the"
+        " variance.",
+        "Square the factor: beta_t squared, over alpha_t times 1 - alpha_bar_t, with both roots"
+        " gone. Then divide by twice sigma2, which is a variance already. Here alpha_t is 1 -"
+        " beta_t.",
+    ),
+    after=(
+        "With one variance, the divergence is the squared distance of the means over twice that"
+        " variance, and x_t drops out of the distance. The weight is largest at small t, so the"
+        " bound cares most about faint noise. L_simple puts 1 in its place, and so cares more"
+        " about large t, where the digit's shape is decided."
+    ),
 )
 
 
@@ -412,6 +460,20 @@ simple_loss = Exercise(
             f" {AT_LOSS}",
             LOSS,
         ),
+    ),
+    hints=(
+        "At one pixel, how far is the guess from the noise? Turn all these errors into one"
+        " number that does not grow with the batch or the image.",
+        'Equation 14, under "Drop the weight" in lesson 04, is the squared norm of the'
+        " difference, on average. In code the norm is a mean over the pixels, and the average is"
+        " a mean over the images.",
+        "Take the difference, square every entry of it, and then take one mean over all axes."
+        " Square before you average: errors of both signs would cancel.",
+    ),
+    after=(
+        "The mean over images and pixels estimates the expectation in equation 14 from one"
+        " batch. The guess with the least squared error is the average of all noises that could"
+        " be in x_t, and this average is what a step back needs."
     ),
 )
 

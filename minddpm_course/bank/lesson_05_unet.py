@@ -120,6 +120,22 @@ timestep_embedding = Exercise(
             TIME,
         ),
     ),
+    hints=(
+        "Think of dim / 2 clocks with one hand each, from fast to slow. The sine and the cosine"
+        " of a hand's angle say where it stands.",
+        'The formula for the speeds, omega_i, stands under "Why the time" in lesson 05, with d'
+        " for dim and i from 0 to d/2 - 1. An angle is a speed times a time, and you need one for"
+        " each pair of the two.",
+        "For the speeds, count i from 0 with arange, divide by how many there are, change the"
+        " sign, and raise 10000 to that. Give the times the shape (b, 1), so that times and"
+        " speeds multiply to a table of angles. Then torch.cat joins the table's sines and"
+        " cosines along axis 1.",
+    ),
+    after=(
+        "Every entry lies between -1 and 1, and near times have similar rows: the inner product"
+        " of two rows depends only on the distance of their times. Fast hands tell neighbours"
+        " apart, and the slowest ones make sure that no two of the 1,000 times share a row."
+    ),
 )
 
 
@@ -196,6 +212,20 @@ add_time = Exercise(
             MAPS,
         ),
     ),
+    hints=(
+        "Each image and each channel has one number, and it is the same at every place of a map."
+        " Which two axes of h does time_features lack?",
+        'Look at the method forward of the residual block under "Rebuild it" in lesson 05; a'
+        " comment there gives the shape (b, k, 1, 1). PyTorch matches shapes from the right, and"
+        " stretches an axis of length 1 as far as needed.",
+        "Put two axes of length 1 at the end of time_features: index it with two colons and two"
+        " Nones, or reshape it. Then add it to h.",
+    ),
+    after=(
+        "A number added to a channel shifts what the layers after it let through, so that a"
+        " block works differently at each t. One number for each channel is enough, because the"
+        " time is the same at every pixel."
+    ),
 )
 
 
@@ -264,6 +294,20 @@ join_skip = Exercise(
             f"Your channels alternate. All of h come first, then all of skip: {AT_HALVES}",
             HALVES,
         ),
+    ),
+    hints=(
+        "No number changes: the maps of both are only laid side by side. Of the four axes, one"
+        " grows and three stay.",
+        'Lesson 05 says it above the U-Net, at "skip join": side by side as channels, the'
+        " decoder's first. Channels are axis 1.",
+        "torch.cat takes a list of tensors, and as dim the axis along which they are joined."
+        " Your list has two entries, and h is the first.",
+    ),
+    after=(
+        "The small maps in the middle cannot hold the noise of every pixel, so a skip brings the"
+        " details of each size across. Laid side by side, nothing is mixed yet: the next"
+        " convolution learns what to make of both. Which comes first is a convention, but trained"
+        " weights depend on it."
     ),
 )
 
@@ -422,6 +466,22 @@ residual_block = Exercise(
             f"Your shortcut starts after the norm. It takes x as it came: {AT_BLOCK}",
             BLOCK,
         ),
+    ),
+    hints=(
+        "Two ways lead through a block: a chain of layers, and a shortcut around it. Draw both,"
+        " and mark where the number of channels changes.",
+        'It is the method forward of RebuiltBlock under "Rebuild it" in lesson 05. The chain'
+        " does the same three things twice, and the time comes in between, where there are k"
+        " channels already.",
+        "First half of the chain: norm_in, SiLU, conv_in. Add what time makes of time_features,"
+        " as in add_time; second half: norm_out, SiLU, conv_out. At the end add what shortcut"
+        " makes of x, the x that came in.",
+    ),
+    after=(
+        "The chain only learns what to add to its input, and the shortcut lets the rest pass as"
+        " it is; gradients come back the same way. So many blocks can be stacked and still be"
+        " trained. Where the number of channels changes, the shortcut has weights of its own, so"
+        " that the sum fits."
     ),
 )
 
@@ -645,6 +705,22 @@ unet_forward = Exercise(
             f"You put the skip before h. As in join_skip, h comes first: {AT_NETWORK}",
             NETWORK,
         ),
+    ),
+    hints=(
+        "On the way down each level leaves a copy, and on the way up each level takes one. The"
+        " copy that was left last is taken first.",
+        'It is the method forward of RebuiltUNet under "Rebuild it" in lesson 05, with loops.'
+        " Going down, a level changes the size first and then runs its block; going up, it runs"
+        " its block first.",
+        "After the stem, loop over downs and encoder together: change the size, run the block"
+        " with time_features, and append the result to a list. Run middle, which takes"
+        " time_features too. Then loop over decoder and ups: pop a copy, join it to what you hold"
+        " with h first, run the block, change the size; out comes last.",
+    ),
+    after=(
+        "A list used as a pile hands the copies back in reverse order, so that each meets maps"
+        " of its own size. The middle sees the digit as a whole, the skips remember where each"
+        " pixel was. The network needs both to name the noise at every pixel."
     ),
 )
 

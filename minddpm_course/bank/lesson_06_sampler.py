@@ -165,6 +165,21 @@ reverse_step = Exercise(
             SECOND,
         ),
     ),
+    hints=(
+        "A step back does two things: it takes a part of the predicted noise away, and adds a"
+        " little fresh noise. Which of the two is left out at the very end, and why?",
+        'The short form of the update, equation 11 with sigma_t times z added, stands in "The'
+        ' derivation" of lesson 06. You need beta_t, at index t - 1 of the list, and alpha_bar_t,'
+        " the product over the first t entries of one minus beta.",
+        "For the mean, take from x_t the predicted noise times beta_t over the root of 1 -"
+        " alpha_bar_t, then divide by the root of 1 - beta_t. If t is above 1, add the fresh"
+        " noise times the root of beta_t. At t = 1 return the mean.",
+    ),
+    after=(
+        "The mean is that of the true step back, with the clean image that the prediction"
+        " implies in place of the real one. The fresh noise gives the image the spread that its"
+        " level should have. At t = 1 nothing would take the noise out again, so none is added."
+    ),
 )
 
 steps = Exercise(
@@ -216,6 +231,19 @@ steps = Exercise(
             " the order is {right}; yours is {wrong}.",
             (3,),
         ),
+    ),
+    hints=(
+        "A step starts from an image at some t and leads to t - 1. At which t is the image"
+        " before the first step, and at which before the last?",
+        'The loop in lesson 06, under "Rebuild it", draws x_T first, so the first step starts'
+        " there. The last step is the one that leads to x_0.",
+        "A range can count down if its third number is -1. It ends before its second number, so"
+        " choose that one to be one less than the last t you want. Make the range a list.",
+    ),
+    after=(
+        "The network was trained on t = 1 to T, and the image at t = 0 is clean, so there are T"
+        " steps. A loop that leaves out t = 1 returns an image with a faint grain; one that"
+        " starts at T - 1 tells the network of less noise than there is."
     ),
 )
 
@@ -345,6 +373,22 @@ sample = Exercise(
             f" it: {AT_LOOP}",
             LOOP,
         ),
+    ),
+    hints=(
+        "Two things change in the loop: the image that you hold, and t. The model and the step"
+        " do all the rest.",
+        'It is the loop under "Rebuild it" in lesson 06, without clipping. In each round the'
+        " model is shown the image that you hold now, with one time for each image of the batch.",
+        "Hold x_T, and go through the times that your function steps gives. In each round call"
+        " the model with the image and a tensor of b times, all equal to t (torch.full makes"
+        " one); then call step with the image, the prediction and t, and hold what it returns."
+        " After the loop return what you hold.",
+    ),
+    after=(
+        "A step makes of an image at level t one at level t - 1, so T of them lead from pure"
+        " noise to a clean image. The model sees only the image of the moment and its time, and"
+        " the schedule is known to the step alone. So the same loop draws with any step that you"
+        " give it."
     ),
 )
 

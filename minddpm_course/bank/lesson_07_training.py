@@ -130,6 +130,21 @@ training_pair = Exercise(
             TWO,
         ),
     ),
+    hints=(
+        "You make the question yourself, so you know the answer. You noise a clean image, and"
+        " the noise that you used is what the network should name.",
+        "The input is the jump of lesson 02, each image at the level of its own t; the target is"
+        ' what the loss at the top of "The derivation" in lesson 07 compares the prediction with.'
+        " The list begins with alpha_bar_1, so the level of t stands at index t - 1.",
+        "Look up the levels of all images at once, with one less than t as the index, and give"
+        " them the shape (b, 1, 1, 1). Make x_t from them as your forward_diffusion does. Return"
+        " x_t, and beside it the noise as you were given it.",
+    ),
+    after=(
+        "The jump reaches any t at once, so every image of a batch can have a time of its own."
+        " The target is the standard normal noise, not the scaled one, so it has variance 1 at"
+        " every t: no time is a larger task than another only because of its units."
+    ),
 )
 
 
@@ -252,6 +267,22 @@ train_step = Exercise(
             STEP,
         ),
     ),
+    hints=(
+        "A step of training has a forward half, which works out the loss, and a backward half,"
+        " which moves the weights. You have written the parts of the first half already.",
+        'The backward half stands in rebuilt_train_step, under "Rebuild it" in lesson 07: three'
+        " calls, two of the optimizer and one of the loss. Gradients add up unless they are"
+        " cleared, so think about which call comes first.",
+        "Forward: training_pair gives x_t and the target, the model is called with x_t and t,"
+        " and the loss is the mean of the squared differences. Backward, in this order: the"
+        " optimizer's zero_grad, the loss's backward, the optimizer's step. Return the loss from"
+        " before the step.",
+    ),
+    after=(
+        "The loss of a batch is a random estimate of L_simple with the right mean, and so is its"
+        " gradient. Small steps against it lower L_simple on average. The gradients of earlier"
+        " batches are cleared first, because PyTorch adds new ones to them."
+    ),
 )
 
 
@@ -316,6 +347,19 @@ ema_update = Exercise(
             f"You move away from the value. Move towards it: {AT_AVERAGE}",
             AVERAGE,
         ),
+    ),
+    hints=(
+        "The new average lies on the line from the old average to the new value. The decay says"
+        " how near to the old one.",
+        '"The running average" in lesson 07 has the formula, with d for the decay. Two weights'
+        " add up to 1, and the decay is the weight of the old average.",
+        "Multiply the old average by the decay, and the new value by 1 minus the decay. Add the"
+        " two into a new tensor, and change neither argument.",
+    ),
+    after=(
+        "A value from k updates ago has the weight (1 - decay) decay^k in the average: recent"
+        " weights count most, and the jitter of single steps averages out. With the decay 0.999"
+        " that is a memory of about 1,000 steps."
     ),
 )
 

@@ -88,6 +88,20 @@ score_from_noise = Exercise(
             TWO,
         ),
     ),
+    hints=(
+        "The score is the slope of the log density at x_t: it points to where images are more"
+        " likely. The noise has led away from there.",
+        'Follow step 1, "The score of one Gaussian", in lesson 08. The slope has the variance in'
+        " its denominator, and the jump brings the root of the variance into the numerator.",
+        "One root cancels. So change the sign of the noise, and divide by the root of one minus"
+        " the level, shaped to (b, 1, 1, 1) so that each image has its own.",
+    ),
+    after=(
+        "The log density of a Gaussian has the slope -(x_t - mean) / variance, and x_t - mean is"
+        " sqrt(1 - alpha_bar_t) times the noise. So a network that predicts noise knows the score"
+        " at every level. Where there is less noise the density is narrower, and its slope"
+        " steeper."
+    ),
 )
 
 
@@ -164,6 +178,20 @@ gaussian_score = Exercise(
             f"Your density has its peak at 0. This one has it at the mean: {AT_POINT}",
             POINT,
         ),
+    ),
+    hints=(
+        "Take the logarithm first: what is left of the bell is a parabola. Its slope is positive"
+        " to the left of the mean and negative to the right.",
+        'Lesson 08 does it under "The score of one Gaussian". For a single number, the log'
+        " density is minus the squared distance to the mean, over twice the variance, plus a"
+        " constant; differentiate that.",
+        "The 2 from the square cancels the 2 in the denominator. What is left is the way from x"
+        " to the mean, with its sign, over the variance. Take no root.",
+    ),
+    after=(
+        "The factor in front of the bell becomes a constant and drops out. The slope grows with"
+        " the distance to the mean, so far points are pulled back hardest; a narrow bell pulls"
+        " harder than a wide one."
     ),
 )
 
@@ -282,6 +310,20 @@ langevin_step = Exercise(
             f"You add the score at full size. It is scaled by step_size: {AT_STEP}",
             STEP,
         ),
+    ),
+    hints=(
+        "Three things are added up: where you are, a push uphill, and a shake. Without the shake"
+        " all points would end up on the peaks.",
+        'The formula is step 6, "A walk", in lesson 08, with h for step_size. The shake has'
+        " twice step_size as its variance, and what multiplies standard normal noise is a"
+        " standard deviation.",
+        "Push: the score times step_size. Shake: the noise times the root of twice step_size,"
+        " with the 2 inside the root. Add both to x.",
+    ),
+    after=(
+        "For tiny steps, push and shake balance just where the density is the one whose score"
+        " you use: points distributed like it stay so. With half the shake's variance the samples"
+        " would come out with half of theirs. A finite step leaves an error that shrinks with it."
     ),
 )
 

@@ -148,6 +148,22 @@ ddim_step = Exercise(
             STEP,
         ),
     ),
+    hints=(
+        "Take the network at its word: this is the noise. Which clean image then lies under x_t,"
+        " and what does it look like at the new level with that same noise?",
+        'Two formulas of lesson 02 do it: "The jump turned round" with alpha_bar_t, and then the'
+        " jump itself with alpha_bar_prev. Lesson 09 has both in one line, in step 4, where"
+        " sigma_t is 0 for you.",
+        "First estimate x_0 as in recover_x0, with alpha_bar_t. Then noise it as in"
+        " forward_diffusion, with alpha_bar_prev and with the predicted noise in place of fresh"
+        " noise. The levels are plain numbers: ** 0.5 takes a root, and nothing is reshaped.",
+    ),
+    after=(
+        "Training only ever used the jump to a level, so any step whose result has the right"
+        " level fits the trained network. This one draws nothing, so x_T alone decides which"
+        " image comes out. It needs no more than the two levels, so it may leave out times in"
+        " between."
+    ),
 )
 
 by_hand = HandNumber(

@@ -110,6 +110,21 @@ guided_noise = Exercise(
             THREE,
         ),
     ),
+    hints=(
+        "The two predictions are two points on a line. The scale says how far to go from the"
+        " first towards the second, and it may lead beyond it.",
+        'The formula is step 4, "From scores to noise", in lesson 10, with s for the scale. What'
+        " the label changes is the difference of the two predictions, and only that is scaled.",
+        "Find the change first: the prediction with the label less the one without it. Start"
+        " from the prediction without the label, and add the change as often as the scale says."
+        " Scale 1 must give back the prediction with the label.",
+    ),
+    after=(
+        "By Bayes' rule the difference of the two scores is the push that a perfect classifier"
+        " of noisy images would give. Scores and noises differ by one common factor, so it can be"
+        " taken from two predictions, without a classifier. Beyond scale 1 the push is"
+        " exaggerated: samples fit the label better and vary less."
+    ),
 )
 
 by_hand = HandNumber(

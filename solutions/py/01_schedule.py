@@ -6,13 +6,14 @@
 #
 # Read [01 · Schedule](../notebooks/01_schedule.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
 # new inputs each time, so a number copied from its message does not help.
+# If you are stuck, run `hint("01.linear_betas")` in a cell of its own, with the name that stands in the check: each run gives a clearer hint, three in all, and hints cost no points.
 #
 # One thing differs from the lesson. There the index of an array is $t$. Here an array has $T$ entries, as in most libraries: index 0 belongs to $t = 1$.
 
 # %%
 import torch
 
-from minddpm_course import ask, beside, check
+from minddpm_course import ask, beside, check, hint
 
 STUDENT = ""  # your name: the numbers that you work out by hand depend on it
 ### BEGIN SOLUTION

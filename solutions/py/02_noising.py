@@ -6,11 +6,12 @@
 #
 # Read [02 · Noising](../notebooks/02_noising.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
 # new inputs each time, so a number copied from its message does not help.
+# If you are stuck, run `hint("02.forward_step")` in a cell of its own, with the name that stands in the check: each run gives a clearer hint, three in all, and hints cost no points.
 
 # %%
 import torch
 
-from minddpm_course import ask, beside, check
+from minddpm_course import ask, beside, check, hint
 
 STUDENT = ""  # your name: the numbers that you work out by hand depend on it
 ### BEGIN SOLUTION

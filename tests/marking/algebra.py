@@ -83,6 +83,13 @@ roots = Exercise(
         ("(-b - root) / (2 * a)", "(-b + root) / (2 * a)"), {"root": "sqrt(b ** 2 - 4 * a * c)"}
     ),
     points=3,
+    hints=(
+        "A parabola is symmetric: its two roots lie equally far from the middle.",
+        "The middle is at -b over 2 a, and the distance is made of the discriminant.",
+        "Take the square root of the discriminant. Subtract it from -b for the first result, add it"
+        " for the second, and divide both by 2 a.",
+    ),
+    after="Completing the square leaves one square, which has two roots.",
     mistakes=(
         Mistake(
             "the larger root first",

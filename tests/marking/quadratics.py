@@ -20,14 +20,16 @@ COURSE = Course(
     answers=("algebra",),
     answer_files=("algebra_answers",),
     variables={"which_way": "opening"},
+    after_solving=lambda name: "factors calls it." if name == "solve.roots" else "",
 )
 TUTOR = Tutor(lambda: COURSE, "pip install algebra[course]")
 ask = TUTOR.ask
 beside = TUTOR.beside
 check = TUTOR.check
+hint = TUTOR.hint
 
 # how a student solves it
-HEAD = "import torch\nfrom quadratics import ask, beside, check\nSTUDENT = 'Ada'"
+HEAD = "import torch\nfrom quadratics import ask, beside, check, hint\nSTUDENT = 'Ada'"
 SOLVED = {
     "discriminant": "def discriminant(a, b, c):\n    return b * b - 4 * a * c\n",
     "roots": (
