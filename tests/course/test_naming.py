@@ -19,7 +19,10 @@ from minddpm_course.bank import BANK
 FUNCTIONS = [question for question in BANK.values() if isinstance(question, Exercise)]
 EXERCISES = [exercise for exercise in FUNCTIONS if exercise.formula]
 # what is made of functions that are handed over is no formula: for these the bank has to suffice
-PUT_TOGETHER = {"05.residual_block", "05.unet_forward", "06.sample", "07.train_step"}
+PUT_TOGETHER = {
+    *("05.residual_block", "05.unet_forward"),
+    *("06.sample", "07.train_step", "07.training_loop"),
+}
 EVERY = 3  # of the answers are tried in a quick run
 EVERY_MUTANT = 4
 
