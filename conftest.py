@@ -10,6 +10,7 @@ SLOW = (
     "tests/course/test_assemble.py",
     "tests/course/test_cheats.py::test_no_answer_of_the_course_can_be_had",
     "tests/course/test_exercises.py::test_solutions_earn_everything_and_stubs_nothing",
+    "tests/course/test_milestones.py::test_functions_of_any_form_are_drawn",
     "tests/course/test_nbgrader.py",
     "tests/course/test_results.py::test_the_bound_of_50_steps_is_measured_again",
     "tests/course/test_styles.py::test_each_style_passes_in_the_grader",
