@@ -25,7 +25,7 @@ from marking.outcome import (
     same,
     scale,
 )
-from marking.relations import relation_of
+from marking.relations import relation_of, right_in_part
 from marking.words import known_mistake_in_words
 
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
@@ -120,6 +120,9 @@ def diagnose(
         beside = marked(edited) if edited.near() else ""
         return Diagnosis(edited.said(), beside=beside, edited=edited)
     relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
+    if relation is None:
+        right = [not problem_of(exercise, *pair) for pair in zip(trial.wanted, trial.own)]
+        relation = right_in_part(exercise.arguments, trial.cases, right)
     return Diagnosis(relation) if relation else None
 
 

@@ -64,6 +64,18 @@ timestep_embedding = Exercise(
     formula=Formula(
         ("cat(sin(angle), cos(angle), 1)",),
         {"i": "arange(dim / 2)", "angle": "outer(t, 10000 ** (-i / (dim / 2)))"},
+        otherwise=Formula(
+            ("cat(sin(angle), cos(angle), 1)",),
+            {"i": "arange(dim / 2)", "angle": "outer(t, 1 / 10000 ** (2 * i / dim))"},
+            otherwise=Formula(
+                ("cat(sin(angle), cos(angle), 1)",),
+                {
+                    "half": "dim / 2",
+                    "i": "arange(half)",
+                    "angle": "outer(t, exp(-log(10000) * i / half))",
+                },
+            ),
+        ),
     ),
     picture=Picture((torch.arange(1.0, 101.0), 32), heat_map("entry", "time t")),
     points=3,
