@@ -172,8 +172,8 @@ def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
             else instead(applied("abs", left), term)
         )
         if not square:
-            yield instead(applied("**", right, left), term, 2)
             yield instead(applied("**", left, applied("neg", right)), term)
+        yield instead(applied("**", right, left), term, 3 if square else 2)
     if op in ("+", "-"):
         yield from spare_factors(term, names)
 

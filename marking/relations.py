@@ -175,8 +175,8 @@ def relations_in(pairs: Pairs) -> Iterator[str]:
         yield from up_to_each(pairs)
     else:
         yield from reshaped(pairs)
-        yield from reduced(pairs)
         yield from lengths(pairs)
+        yield from reduced(pairs)
         yield from sizes(pairs)
 
 
@@ -401,6 +401,10 @@ REDUCTIONS: tuple[tuple[str, Callable[[Array, int | None], Array]], ...] = (
 
 def reduced(pairs: Pairs) -> Iterator[str]:
     """One number, or fewer, where more are wanted."""
+    if all(right.ndim for _, right in pairs.pairs):
+        for words, place in (("first", 0), ("last", -1)):
+            if pairs.always(partial(np.take, indices=place, axis=0)):
+                yield f"is the {words} entry of the right one alone"
     for words, change in REDUCTIONS:
         for axis in (None, *range(MOST_AXES)):
             for keep in (False, True):
@@ -420,10 +424,6 @@ def reduced(pairs: Pairs) -> Iterator[str]:
                     if pairs.always(fewer):
                         along = "" if axis is None else f" along axis {axis}"
                         yield f"is {words} of the right one{along}"
-    if all(right.ndim for _, right in pairs.pairs):
-        for words, place in (("first", 0), ("last", -1)):
-            if pairs.always(partial(np.take, indices=place, axis=0)):
-                yield f"is the {words} entry of the right one alone"
     single = all(own.size == 1 for own, _ in pairs.pairs)
     if single and any(right.size > 1 for _, right in pairs.pairs):
         yield "is one number where more are expected"

@@ -388,6 +388,16 @@ residual_block = Exercise(
     reference=block,
     cases=block_cases,
     points=3,
+    program="""\
+h = norm_in(x)
+h = F.silu(h)
+h = conv_in(h)
+h = h + time(time_features)[:, :, None, None]
+h = norm_out(h)
+h = F.silu(h)
+h = conv_out(h)
+return shortcut(x) + h
+""",
     mistakes=(
         Mistake(
             "no shortcut",
@@ -484,8 +494,8 @@ def network_parts(draw: Inputs, levels: int, c: int, f: int):
 def network_cases(draw: Inputs):
     for what, levels, b, side in (
         ("two levels", 2, 2, 4),
-        ("three levels", 3, 3, 8),
-        ("one level", 1, 1, 3),
+        ("three levels, a batch of one", 3, 1, 8),
+        ("one level", 1, 3, 3),
     ):
         parts = network_parts(draw, levels, 3, 2)
         yield Case(what, (draw.normal(b, 1, side, side), draw.normal(b, 2), *parts))
@@ -618,6 +628,21 @@ unet_forward = Exercise(
     reference=network,
     cases=network_cases,
     points=4,
+    program="""\
+h = stem(x)
+skips = []
+for down, block in zip(downs, encoder):
+    h = down(h)
+    h = block(h, time_features)
+    skips.append(h)
+h = middle(h, time_features)
+for block, up in zip(decoder, ups):
+    skip = skips.pop()
+    h = torch.cat([h, skip], dim=1)
+    h = block(h, time_features)
+    h = up(h)
+return out(h)
+""",
     mistakes=(
         Mistake(
             "the finest skip is used first",

@@ -217,6 +217,15 @@ train_step = Exercise(
     reference=gradient_step,
     cases=step_cases,
     points=4,
+    program="""\
+level = alpha_bars[t - 1][:, None, None, None]
+x_t = level.sqrt() * x_0 + (1 - level).sqrt() * noise
+loss = (model(x_t, t) - noise).square().mean()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
     mistakes=(
         Mistake(
             "old gradients are kept",
@@ -353,6 +362,15 @@ training_loop = Exercise(
     returns="the loss of each step, in the order in which the steps are taken",
     reference=epochs_of_steps,
     cases=epochs_cases,
+    program="""\
+losses = []
+for order in orders:
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        places = order[start : start + batch_size]
+        loss = step(images[places])
+        losses.append(loss)
+return losses
+""",
     mistakes=(
         Mistake(
             "the order is ignored",
