@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from marking.outcome import (
     same,
     scale,
 )
-from marking.programs import variants
+from marking.programs import Variant, variants
 from marking.relations import relation_of, right_in_part
 from marking.words import known_mistake_in_words
 
@@ -246,16 +247,16 @@ def one_change_of(
     able = [place for place, outcome in enumerate(outcomes) if outcome.value is not None]
     first = min(able, key=lambda place: sum(array.size for array in outcomes[place].value or ()))
     others = [place for place in range(len(cases)) if place != first]
-    for variant in variants(exercise.program, exercise.arguments):
-        if all(
-            same(
-                outcome_of(variant.function, [precise(arg) for arg in cases[place].args]),
-                outcomes[place],
-                exercise.tolerance,
-            )
-            for place in (first, *others)
-        ):
-            return variant.said
+
+    def agrees(variant: Variant, place: int) -> bool:
+        theirs = outcome_of(variant.function, [precise(arg) for arg in cases[place].args])
+        return same(theirs, outcomes[place], exercise.tolerance)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a variant does wrong is no news to the student
+        for variant in variants(exercise.program, exercise.arguments):
+            if all(agrees(variant, place) for place in (first, *others)):
+                return variant.said
     return None
 
 

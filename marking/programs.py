@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -67,7 +68,9 @@ def function_with(body: str, arguments: Sequence[str]) -> Callable[..., Any]:
     """A function of these arguments."""
     lines = "".join(f"    {line}\n" for line in (body or "pass").splitlines())
     names: dict[str, Any] = {"torch": torch, "F": torch.nn.functional}
-    exec(f"def answer({', '.join(arguments)}):\n{lines}", names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of a number that is called, say
+        exec(f"def answer({', '.join(arguments)}):\n{lines}", names)
     answer: Callable[..., Any] = names["answer"]
     return answer
 
@@ -79,13 +82,14 @@ def changes_of_lines(tree: ast.Module, arguments: Sequence[str]) -> Iterator[Cha
     """All single changes: of whole lines first, then of their parts."""
     yield from moved_lines(tree)
     names = [*arguments, *assigned(tree)]
+    functions = {call.func for call in ast.walk(tree) if isinstance(call, ast.Call)}
     called = {ast.unparse(call.func): call for call in calls_in(tree) if len(call.args) == 1}
     for place, node in enumerate(ast.walk(tree)):
         if isinstance(node, ast.Return):
             for name in arguments:
                 yield f"return {name}", replaced_at(tree, place, ast.Return(load(name)))
     for place, node in enumerate(ast.walk(tree)):
-        for said, new in other_parts(node, names, arguments):
+        for said, new in other_parts(node, names, arguments, functions):
             yield said or instead_in(tree, node, new), replaced_at(tree, place, new)
     for text in called:
         yield f"never call {text}", with_calls(tree, text, None)
@@ -181,16 +185,24 @@ def calls_in(tree: ast.AST) -> list[ast.Call]:
 
 
 def other_parts(
-    node: ast.AST, names: Sequence[str], arguments: Sequence[str]
+    node: ast.AST, names: Sequence[str], arguments: Sequence[str], functions: Container[ast.AST]
 ) -> Iterator[tuple[str, ast.expr]]:
     """What can stand in place of a part of a line, and how that is said; if that is empty, it is
     said by what it stands in.
+
+    Args:
+        node: the part.
+        names: those that the program can use.
+        arguments: those that it is handed.
+        functions: the parts that are called.
     """
     match node:
         case ast.Name(name, ast.Load()) if name in names:
             for other in names:
                 if other != name:
                     yield "", load(other)
+            if node in functions:
+                return
             for op, number in ((ast.Sub(), 1), (ast.Add(), 1), (ast.Mult(), 2)):
                 yield "", ast.BinOp(load(name), op, ast.Constant(number))
             yield "", ast.UnaryOp(ast.USub(), load(name))
