@@ -15,6 +15,7 @@ SLOW = (
     "tests/course/test_exercises.py::test_solutions_earn_everything_and_stubs_nothing",
     "tests/course/test_grading.py::test_without_the_extra_a_command_says_what_to_install",
     "tests/course/test_naming.py::test_most_slips_are_understood_and_nothing_untrue_is_said_of_a_part",
+    "tests/course/test_milestones.py::test_functions_of_any_form_are_drawn",
     "tests/course/test_nbgrader.py",
     "tests/course/test_results.py::test_the_bound_of_50_steps_is_measured_again",
     "tests/course/test_styles.py::test_each_style_passes_in_a_notebook",

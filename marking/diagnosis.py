@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from marking.outcome import (
     Array,
     Made,
     Outcome,
+    agree,
     brief,
     outcome_in_words,
     outcome_of,
@@ -25,7 +27,8 @@ from marking.outcome import (
     same,
     scale,
 )
-from marking.relations import relation_of
+from marking.programs import Variant, variants
+from marking.relations import relation_of, right_in_part
 from marking.words import known_mistake_in_words
 
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
@@ -119,7 +122,15 @@ def diagnose(
         # a guess is named, but does not buy the right formula
         beside = marked(edited) if edited.near() else ""
         return Diagnosis(edited.said(), beside=beside, edited=edited)
+    slip = one_change_of(exercise, cases, outcomes)
+    if slip:
+        return Diagnosis(f"you {slip}")
+    if changes_nothing(exercise, cases, outcomes):
+        return Diagnosis("nothing is changed that the call should change: all stays as it was")
     relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
+    if relation is None:
+        right = [not problem_of(exercise, *pair) for pair in zip(trial.wanted, trial.own)]
+        relation = right_in_part(exercise.arguments, trial.cases, right)
     return Diagnosis(relation) if relation else None
 
 
@@ -223,6 +234,47 @@ def known_mistake(
         if shows and all(same(b, a, exercise.tolerance) for a, b in zip(outcomes, theirs)):
             return mistake
     return None
+
+
+def one_change_of(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
+) -> str | None:
+    """The change of the right program that has the outcomes of the answer, in words that follow
+    "you", if there is one.
+    """
+    if not exercise.program or not any(outcome.value is not None for outcome in outcomes):
+        return None
+    able = [place for place, outcome in enumerate(outcomes) if outcome.value is not None]
+    first = min(able, key=lambda place: sum(array.size for array in outcomes[place].value or ()))
+    others = [place for place in range(len(cases)) if place != first]
+
+    def agrees(variant: Variant, place: int) -> bool:
+        theirs = outcome_of(variant.function, [precise(arg) for arg in cases[place].args])
+        return same(theirs, outcomes[place], exercise.tolerance)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a variant does wrong is no news to the student
+        for variant in variants(exercise.program, exercise.arguments):
+            if all(agrees(variant, place) for place in (first, *others)):
+                return variant.said
+    return None
+
+
+def changes_nothing(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> bool:
+    """Whether what a call should change besides its result is left as it was in every call."""
+    if not any(isinstance(arg, Made) and arg.look for arg in cases[0].args):
+        return False
+    for case, outcome in zip(cases, outcomes):
+        before = outcome_of(lambda *args: 0.0, [precise(arg) for arg in case.args]).value or ()
+        if outcome.value is None or len(outcome.value) < len(before):
+            return False
+        looks = outcome.value[-(len(before) - 1) :]
+        if not all(
+            a.shape == b.shape and agree(a, b, exercise.tolerance)
+            for a, b in zip(before[1:], looks)
+        ):
+            return False
+    return True
 
 
 def explain(exercise: Exercise, mistake: Mistake) -> str:

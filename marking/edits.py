@@ -140,6 +140,7 @@ def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
         yield instead(applied("neg", right), term, 2)
         yield instead(applied("*", left, right), term, 3)
         yield instead(applied("/", left, right), term, 3)
+        yield instead(applied("/", right, left), term, 3)
     elif op == "*":
         yield Edit(f"divide by {second} where the formula multiplies"), applied("/", left, right)
         said = f"divide by {first} where the formula multiplies by it"
@@ -160,6 +161,7 @@ def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
         else:
             yield instead(right, term)
         yield instead(applied("-", left, right), term, 2)
+        yield instead(applied("+", left, right), term, 3)
     elif op == "**":
         square = right.op == "number" and right.value == 2
         yield Edit(f"do not square {first}" if square else f"leave out the power {second}"), left
@@ -170,8 +172,8 @@ def other_operations(term: Term, names: Iterable[str]) -> Iterator[Rewrite]:
             else instead(applied("abs", left), term)
         )
         if not square:
-            yield instead(applied("**", right, left), term, 2)
             yield instead(applied("**", left, applied("neg", right)), term)
+        yield instead(applied("**", right, left), term, 3 if square else 2)
     if op in ("+", "-"):
         yield from spare_factors(term, names)
 
@@ -228,6 +230,13 @@ def other_functions(term: Term) -> Iterator[Rewrite]:
         yield Edit(f"leave out the root of {text}"), first
         said = f"halve {text} where the formula takes its root"
         yield Edit(said, 2), applied("*", first, numeral(0.5))
+        # a slip in x ** 0.5
+        for new in (
+            applied("/", first, numeral(0.5)),
+            applied("**", numeral(0.5), first),
+            applied("**", first, numeral(1.5)),
+        ):
+            yield instead(new, term, 3)
     elif op in WORDS:
         yield Edit(f"leave out {WORDS[op]} of {text}"), first
     elif op in ("cat", "alternate"):

@@ -126,6 +126,8 @@ class Exercise:
         tolerance: the largest error allowed, as a share of the largest number expected.
         picture: draws a wrong answer beside the target, where a picture says more than numbers.
         formula: the right answer as text, if it is one.
+        program: the right answer as the body of a function, if it is put together from functions
+            that it is given; it may use torch and F.
     """
 
     name: str
@@ -140,6 +142,7 @@ class Exercise:
     tolerance: float = 1e-4
     picture: Picture | None = None
     formula: Formula | None = None
+    program: str = ""
 
 
 @dataclass(frozen=True)

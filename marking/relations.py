@@ -7,7 +7,7 @@ Each relation is told only if it holds in every call.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -166,6 +166,7 @@ def relations_in(pairs: Pairs) -> Iterator[str]:
     """The relations that hold, the most telling first."""
     if pairs.shaped():
         yield from constant(pairs)
+        yield from not_numbers(pairs)
         yield from functions(pairs)
         yield from multiples(pairs)
         yield from cut(pairs)
@@ -174,8 +175,9 @@ def relations_in(pairs: Pairs) -> Iterator[str]:
         yield from up_to_each(pairs)
     else:
         yield from reshaped(pairs)
-        yield from reduced(pairs)
         yield from lengths(pairs)
+        yield from reduced(pairs)
+        yield from sizes(pairs)
 
 
 def constant(pairs: Pairs) -> Iterator[str]:
@@ -188,6 +190,26 @@ def constant(pairs: Pairs) -> Iterator[str]:
         and np.ptp(right) > pairs.tolerance
     ):
         yield f"is {in_words(float(own[0]))} everywhere, whatever the input"
+    elif all(
+        mine.size > 1 and np.isfinite(mine).all() and np.ptp(mine) <= 1e-6 * scale(mine)
+        for mine, _ in pairs.pairs
+    ) and any(np.ptp(wanted) > pairs.tolerance * scale(wanted) for _, wanted in pairs.pairs):
+        yield "is one number everywhere, which changes from call to call"
+
+
+def not_numbers(pairs: Pairs) -> Iterator[str]:
+    """Right where it is a number, and NaN or infinite elsewhere."""
+    own, _ = pairs.numbers()
+    finite = np.isfinite(own)
+    if not own.size or finite.all():
+        return
+    if np.isnan(own).all():
+        yield "is NaN everywhere"
+    elif finite.any() and all(
+        pairs.agree(np.where(np.isfinite(mine), mine, wanted), wanted)
+        for mine, wanted in pairs.pairs
+    ):
+        yield "is right where it is a number, and NaN or infinite elsewhere"
 
 
 def functions(pairs: Pairs) -> Iterator[str]:
@@ -379,6 +401,10 @@ REDUCTIONS: tuple[tuple[str, Callable[[Array, int | None], Array]], ...] = (
 
 def reduced(pairs: Pairs) -> Iterator[str]:
     """One number, or fewer, where more are wanted."""
+    if all(right.ndim for _, right in pairs.pairs):
+        for words, place in (("first", 0), ("last", -1)):
+            if pairs.always(partial(np.take, indices=place, axis=0)):
+                yield f"is the {words} entry of the right one alone"
     for words, change in REDUCTIONS:
         for axis in (None, *range(MOST_AXES)):
             for keep in (False, True):
@@ -398,10 +424,6 @@ def reduced(pairs: Pairs) -> Iterator[str]:
                     if pairs.always(fewer):
                         along = "" if axis is None else f" along axis {axis}"
                         yield f"is {words} of the right one{along}"
-    if all(right.ndim for _, right in pairs.pairs):
-        for words, place in (("first", 0), ("last", -1)):
-            if pairs.always(partial(np.take, indices=place, axis=0)):
-                yield f"is the {words} entry of the right one alone"
     single = all(own.size == 1 for own, _ in pairs.pairs)
     if single and any(right.size > 1 for _, right in pairs.pairs):
         yield "is one number where more are expected"
@@ -426,6 +448,63 @@ def lengths(pairs: Pairs) -> Iterator[str]:
             yield "is right, but goes on too far at its end"
         if all(pairs.agree(own[-len(right) :], right) for own, right in longer):
             yield "is right, but has too much before its first entry"
+
+
+def sizes(pairs: Pairs) -> Iterator[str]:
+    """A shape that has the wrong number of axes, or a wrong length along one of them."""
+    counts = {(own.ndim, right.ndim) for own, right in pairs.pairs}
+    if len(counts) != 1:
+        return
+    ((count, wanted),) = counts
+    if count != wanted:
+        yield f"has {count} {'axis' if count == 1 else 'axes'} where {wanted} are expected"
+        return
+    wrong = [
+        [axis for axis in range(count) if own.shape[axis] != right.shape[axis]]
+        for own, right in pairs.pairs
+    ]
+    places = {axis for axes in wrong for axis in axes}
+    if len(places) == 1:
+        often = "in every call" if all(wrong) else "in some calls"
+        yield f"has the wrong length along axis {places.pop()} {often}"
+
+
+def right_in_part(
+    arguments: Sequence[str], cases: Sequence[Mapping[str, Array]], right: Sequence[bool]
+) -> str | None:
+    """Which calls an answer gets right, if these have something in common that no other call has.
+
+    Args:
+        arguments: their names.
+        cases: their values in each call, by name.
+        right: whether the answer is right in that call.
+    """
+    if all(right) or not any(right):
+        return None
+
+    rules: list[tuple[str, list[bool]]] = []
+    arrays: dict[str, list[Array]] = {}
+    for name in arguments:
+        values = [case[name] for case in cases if name in case]
+        if len(values) < len(cases):
+            continue
+        if not any(value.ndim for value in values):
+            for number in (0, 1):
+                rules.append((f"{name} = {number}", [bool(value == number) for value in values]))
+        elif all(value.ndim for value in values):
+            rules.append((f"{name} has one row", [len(value) == 1 for value in values]))
+            arrays[name] = values
+            axes = range(min(value.ndim for value in values))
+            for axis, further in itertools.combinations(axes, 2):
+                alike = [value.shape[axis] == value.shape[further] for value in values]
+                rules.append((f"axes {axis} and {further} of {name} are equally long", alike))
+    for (one, some), (other, more) in itertools.combinations(arrays.items(), 2):
+        alike = [a.shape == b.shape for a, b in zip(some, more)]
+        rules.append((f"{one} and {other} have the same shape", alike))
+    for words, holds in rules:
+        if holds == list(right):
+            return f"the result is right where {words}, and nowhere else"
+    return None
 
 
 def in_words(value: float) -> str:

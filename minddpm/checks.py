@@ -413,17 +413,20 @@ def check_run(
         raise ValueError(f"steps must be at least {taken}, {got}")
 
 
-def checked_augment(batch: Any, before: Tensor) -> Tensor:
-    """Return an augmented batch.
+def augmented(batch: Tensor, augment: Any, generator: Generator) -> Tensor:
+    """Return a batch as `augment` changes it; unchanged if that is None.
 
-    Raises: TypeError or ValueError unless it is a floating-point tensor of as many images.
+    Raises: TypeError or ValueError unless it becomes a floating-point tensor of as many images.
     """
-    if not isinstance(batch, Tensor) or not batch.is_floating_point():
-        raise TypeError(f"augment must return a floating-point tensor, got {kind_of(batch)}")
-    if batch.shape[:1] != before.shape[:1]:
-        got = f"shape {tuple(batch.shape)}"
-        raise ValueError(f"augment must return as many images as it gets, {len(before)}, got {got}")
-    return batch
+    if augment is None:
+        return batch
+    changed = augment(batch, generator)
+    if not isinstance(changed, Tensor) or not changed.is_floating_point():
+        raise TypeError(f"augment must return a floating-point tensor, got {kind_of(changed)}")
+    if changed.shape[:1] != batch.shape[:1]:
+        got = f"shape {tuple(changed.shape)}"
+        raise ValueError(f"augment must return as many images as it gets, {len(batch)}, got {got}")
+    return changed
 
 
 def check_walk(score: Any, step_size: Any) -> None:

@@ -8,11 +8,11 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 
 from minddpm.checks import (
+    augmented,
     check_finite,
     check_loss,
     check_run,
     check_training_set,
-    checked_augment,
     checked_batch_size,
 )
 from minddpm.guidance import drop_labels
@@ -124,16 +124,11 @@ def train(
         state.restore(resume)
     model.train()
     generator = Generator()
-    while state.step < steps:
-        epoch, batch = divmod(state.step, len(images) // batch_size)
-        generator.manual_seed(seed * 1_000_003 + epoch)
-        order = torch.randperm(len(images), generator=generator, device="cpu")
-        chosen = order[batch * batch_size : (batch + 1) * batch_size]
+
+    def step(chosen: Tensor) -> Tensor:
+        """Take a step with the images at these places, and return the loss before it."""
         generator.manual_seed(seed * 1_000_003 + 500_000_000 + state.step)
-        x_0 = images[chosen]
-        if augment is not None:
-            x_0 = checked_augment(augment(x_0, generator), x_0)
-        x_0 = x_0.to(device, dtype)
+        x_0 = augmented(images[chosen], augment, generator).to(device, dtype)
         label = None
         if labels is not None:
             label = drop_labels(labels[chosen], classes, dropped, generator=generator).to(device)
@@ -151,4 +146,11 @@ def train(
         state.average.update(model)
         state.step += 1
         state.images_seen = state.step * batch_size
+        return state.last_loss
+
+    while state.step < steps:
+        epoch, batch = divmod(state.step, len(images) // batch_size)
+        generator.manual_seed(seed * 1_000_003 + epoch)
+        order = torch.randperm(len(images), generator=generator, device="cpu")
+        step(order[batch * batch_size : (batch + 1) * batch_size])
         yield state

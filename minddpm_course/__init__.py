@@ -2,8 +2,9 @@
 
 from marking.notebook import CheckFailed, Tutor
 from minddpm_course.course import INSTALL, load_course
+from minddpm_course.milestones import milestone
 
-__all__ = ["CheckFailed", "ask", "beside", "check", "hint"]
+__all__ = ["CheckFailed", "ask", "beside", "check", "hint", "milestone"]
 
 TUTOR = Tutor(load_course, INSTALL)
 ask = TUTOR.ask

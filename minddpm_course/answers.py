@@ -1,7 +1,7 @@
 """Whatever a function of yours returns, as the tensors that the package works with."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,3 +69,50 @@ def image_by_image(step: Callable[..., Tensor], t: Tensor, *images: Tensor) -> T
     if t.ndim == 0:
         return step(int(t), *images)
     return torch.cat([step(*batch) for batch in zip(t.tolist(), *(x.split(1) for x in images))])
+
+
+class Pause(Exception):
+    """Leaves a loop that would take more than one step."""
+
+
+def one_at_a_time(
+    loop: Callable[[Callable[..., Any]], Iterable[Any]], step: Callable[..., Any], done: int
+) -> Iterator[None]:
+    """Let a training loop take the steps of one epoch, and pause after each.
+
+    A generator pauses by itself. A function that returns only when all steps are taken is left
+    after each of them, and called again for the next.
+
+    Args:
+        loop: called with the function that takes a step.
+        step: takes a step with a batch, and returns the loss.
+        done: how many steps of the epoch were taken before.
+    Raises: RuntimeError for a loop that takes no step.
+    """
+    start, calls, may_step = done, 0, True
+
+    def take(batch: Any) -> Any:
+        nonlocal done, calls, may_step
+        calls += 1
+        if calls <= done:
+            return torch.zeros(())
+        if not may_step:
+            raise Pause
+        done, may_step = calls, False
+        with torch.inference_mode(False), torch.enable_grad():  # whatever mode the loop is in
+            return step(batch)
+
+    ended = False
+    while not ended:
+        calls = 0
+        try:
+            for _ in loop(take):
+                if not may_step:
+                    may_step = True
+                    yield
+            ended = True
+        except Pause:
+            may_step = True
+            yield
+    if done == start:
+        raise RuntimeError("training_loop took no step")

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -224,6 +224,7 @@ def write_package(parts: Iterable[Part], out: Path, passed: Mapping[str, bool]) 
     `__init__.py` the rest of the room, which calls them.
 
     Args: passed, which answers passed their checks, for the manifest.
+    Raises: LookupError for a function whose place in the library is not found.
     """
     parts = list(parts)
     own: dict[str, list[Part]] = {}
@@ -235,9 +236,7 @@ def write_package(parts: Iterable[Part], out: Path, passed: Mapping[str, bool]) 
     shutil.copytree(LIBRARY, out, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     for path in [*LIBRARY.glob("*.py"), ANSWERS]:
         text = path.read_text(encoding="utf-8")
-        for question, join in JOINS.items():  # a join comes before those of lines inside its own
-            if question in joined and join.module == path.stem:
-                text = text.replace(join.lines, join.yours)
+        text = joined_text(text, path.stem, joined)
         target = out / path.name
         if path.stem in own:
             target = out / path.stem / "__init__.py"
@@ -249,6 +248,26 @@ def write_package(parts: Iterable[Part], out: Path, passed: Mapping[str, bool]) 
     write(out / "README.md", contents(parts, out.name))
     manifest = {"passed": dict(passed), "files": digests(out)}
     write(out / MANIFEST, json.dumps(manifest, indent=1))
+
+
+def joined_text(text: str, module: str, questions: Container[str]) -> str:
+    """A module of the library, in which the student's functions are called.
+
+    Raises: LookupError for a join that finds no lines to stand in for.
+    """
+    taken = []
+    for question, join in JOINS.items():  # a join comes before those of lines inside its own
+        if question not in questions or join.module != module:
+            continue
+        if join.lines in text:
+            text = text.replace(join.lines, join.yours)
+            taken.append(join.lines)
+        elif not any(join.lines in lines for lines in taken):
+            raise LookupError(
+                f"the join of {question} finds none of its lines in {module}.py: bring them in line"
+                " with the library"
+            )
+    return text
 
 
 def write(path: Path, text: str) -> None:

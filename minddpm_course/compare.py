@@ -25,7 +25,11 @@ from minddpm_course.bank import BANK
 from minddpm_course.joins import ROOMS
 
 # what draws or learns cannot be called twice, so it is compared on inputs of its own
-ON_ITS_OWN = {"06.sample": "in sampling", "07.train_step": "in training"}
+ON_ITS_OWN = {
+    "06.sample": "in sampling",
+    "07.train_step": "in training",
+    "07.training_loop": "in training",
+}
 
 
 @dataclass(frozen=True)

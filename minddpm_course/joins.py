@@ -333,6 +333,24 @@ JOINS = {
     check_loss(value)
 """,
     ),
+    "07.training_loop": Join(
+        "training",
+        """\
+        step(order[batch * batch_size : (batch + 1) * batch_size])
+        yield state
+""",
+        """\
+        places = flat(torch.arange(len(images)))  # for images, so that labels can be found too
+
+        def loop(take: Callable[[Images], Tensor]) -> Iterator[Tensor]:
+            return iter(yours.training_loop(places, order[None], batch_size, take))
+
+        for _ in one_at_a_time(loop, lambda some: step(tensor_of(some, order, (-1,))), batch):
+            yield state
+            if state.step == steps:
+                return
+""",
+    ),
     "07.training_pair": Join(
         "loss",
         """\

@@ -250,6 +250,7 @@ def stand_in(workspace: Workspace, package: str) -> types.ModuleType:
     module.__path__ = []  # so that an import of one of its modules reaches the Blocker
     module.CheckFailed = AssertionError  # type: ignore[attr-defined]
     module.ask = module.beside = ignore  # type: ignore[attr-defined]
+    module.milestone = ignore  # type: ignore[attr-defined]
     module.check = workspace.check  # type: ignore[attr-defined]
     module.hint = ignore  # type: ignore[attr-defined]
     return module

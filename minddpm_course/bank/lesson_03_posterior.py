@@ -54,6 +54,13 @@ posterior_coefficients = Exercise(
             "sqrt(alpha_t) * (1 - alpha_bar_prev) / (1 - alpha_bar_t)",
         ),
         {"alpha_t": "1 - beta_t"},
+        otherwise=Formula(  # as the product of two Gaussians in x_{t-1}, of these variances
+            (
+                "near / (near + far) * sqrt(alpha_bar_prev)",
+                "far / (near + far) / sqrt(1 - beta_t)",
+            ),
+            {"near": "beta_t / (1 - beta_t)", "far": "1 - alpha_bar_prev"},
+        ),
     ),
     points=3,
     mistakes=(
@@ -149,7 +156,9 @@ posterior_variance = Exercise(
     reference=lambda beta, a, before: (1 - before) / (1 - a) * beta,
     cases=row_cases,
     formula=Formula(
-        ("(1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta_t",), {"alpha_t": "1 - beta_t"}
+        ("(1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta_t",),
+        {"alpha_t": "1 - beta_t"},
+        otherwise=Formula(("beta_t - beta_t * beta_t * alpha_bar_prev / (1 - alpha_bar_t)",)),
     ),
     mistakes=(
         Mistake(

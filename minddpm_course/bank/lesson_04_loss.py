@@ -39,7 +39,10 @@ gaussian_kl = Exercise(
     formula=Formula(
         ("(log(var_2 / var_1) + (var_1 + (mean_1 - mean_2) ** 2) / var_2 - 1) / 2",),
         otherwise=Formula(
-            ("log(std_2 / std_1) + (var_1 + (mean_1 - mean_2) ** 2) / (2 * var_2) - 1 / 2",),
+            (
+                "log(std_2 / std_1) + (std_1 ** 2 + (mean_1 - mean_2) ** 2) / (2 * std_2 ** 2)"
+                " - 1 / 2",
+            ),
             {"std_1": "sqrt(var_1)", "std_2": "sqrt(var_2)"},
         ),
     ),
@@ -322,7 +325,12 @@ noise_loss_weight = Exercise(
     reference=weight,
     cases=weight_cases,
     formula=Formula(
-        ("beta_t ** 2 / (2 * sigma2 * alpha_t * (1 - alpha_bar_t))",), {"alpha_t": "1 - beta_t"}
+        ("beta_t ** 2 / (2 * sigma2 * alpha_t * (1 - alpha_bar_t))",),
+        {"alpha_t": "1 - beta_t"},
+        otherwise=Formula(
+            ("pull ** 2 / (2 * sigma2)",),
+            {"pull": "beta_t / sqrt((1 - alpha_bar_t) * (1 - beta_t))"},
+        ),
     ),
     mistakes=(
         Mistake(

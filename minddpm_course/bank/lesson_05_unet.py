@@ -64,6 +64,18 @@ timestep_embedding = Exercise(
     formula=Formula(
         ("cat(sin(angle), cos(angle), 1)",),
         {"i": "arange(dim / 2)", "angle": "outer(t, 10000 ** (-i / (dim / 2)))"},
+        otherwise=Formula(
+            ("cat(sin(angle), cos(angle), 1)",),
+            {"i": "arange(dim / 2)", "angle": "outer(t, 1 / 10000 ** (2 * i / dim))"},
+            otherwise=Formula(
+                ("cat(sin(angle), cos(angle), 1)",),
+                {
+                    "half": "dim / 2",
+                    "i": "arange(half)",
+                    "angle": "outer(t, exp(-log(10000) * i / half))",
+                },
+            ),
+        ),
     ),
     picture=Picture((torch.arange(1.0, 101.0), 32), heat_map("entry", "time t")),
     points=3,
@@ -420,6 +432,16 @@ residual_block = Exercise(
     reference=block,
     cases=block_cases,
     points=3,
+    program="""\
+h = norm_in(x)
+h = F.silu(h)
+h = conv_in(h)
+h = h + time(time_features)[:, :, None, None]
+h = norm_out(h)
+h = F.silu(h)
+h = conv_out(h)
+return shortcut(x) + h
+""",
     mistakes=(
         Mistake(
             "no shortcut",
@@ -532,8 +554,8 @@ def network_parts(draw: Inputs, levels: int, c: int, f: int):
 def network_cases(draw: Inputs):
     for what, levels, b, side in (
         ("two levels", 2, 2, 4),
-        ("three levels", 3, 3, 8),
-        ("one level", 1, 1, 3),
+        ("three levels, a batch of one", 3, 1, 8),
+        ("one level", 1, 3, 3),
     ):
         parts = network_parts(draw, levels, 3, 2)
         yield Case(what, (draw.normal(b, 1, side, side), draw.normal(b, 2), *parts))
@@ -666,6 +688,21 @@ unet_forward = Exercise(
     reference=network,
     cases=network_cases,
     points=4,
+    program="""\
+h = stem(x)
+skips = []
+for down, block in zip(downs, encoder):
+    h = down(h)
+    h = block(h, time_features)
+    skips.append(h)
+h = middle(h, time_features)
+for block, up in zip(decoder, ups):
+    skip = skips.pop()
+    h = torch.cat([h, skip], dim=1)
+    h = block(h, time_features)
+    h = up(h)
+return out(h)
+""",
     mistakes=(
         Mistake(
             "the finest skip is used first",

@@ -262,8 +262,8 @@ def tiny_network(pattern: torch.Tensor) -> Made:
 def loop_cases(draw: Inputs):
     for what, T, shape in (
         ("a few steps", draw.integer(3, 6), (2, 1, 3, 4)),
-        ("one step", 1, (1, 1, 3, 3)),
-        ("two steps", 2, (3, 1, 2, 2)),
+        ("one step", 1, (3, 1, 2, 2)),
+        ("two steps, a batch of one", 2, (1, 1, 3, 3)),
     ):
         keep, move = draw.decimal(0.7, 0.95), draw.decimal(0.1, 0.4)
         step = function(
@@ -327,6 +327,13 @@ sample = Exercise(
     reference=loop,
     cases=loop_cases,
     points=3,
+    program="""\
+x_t = x_T
+for t in range(T, 0, -1):
+    predicted_noise = model(x_t, torch.full((len(x_t),), t))
+    x_t = step(x_t, predicted_noise, t)
+return x_t
+""",
     mistakes=(
         Mistake(
             "from 1 up",

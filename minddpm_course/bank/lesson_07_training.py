@@ -16,7 +16,7 @@ from marking.exercise import (
     Stretch,
 )
 from marking.outcome import Made
-from minddpm_course.bank.inputs import draw_betas, each, pixel, row
+from minddpm_course.bank.inputs import draw_betas, each, function, pixel, row
 from minddpm_course.pictures import curve
 
 
@@ -232,6 +232,15 @@ train_step = Exercise(
     reference=gradient_step,
     cases=step_cases,
     points=4,
+    program="""\
+level = alpha_bars[t - 1][:, None, None, None]
+x_t = level.sqrt() * x_0 + (1 - level).sqrt() * noise
+loss = (model(x_t, t) - noise).square().mean()
+optimizer.zero_grad()
+loss.backward()
+optimizer.step()
+return loss
+""",
     mistakes=(
         Mistake(
             "old gradients are kept",
@@ -282,6 +291,193 @@ train_step = Exercise(
         "The loss of a batch is a random estimate of L_simple with the right mean, and so is its"
         " gradient. Small steps against it lower L_simple on average. The gradients of earlier"
         " batches are cleared first, because PyTorch adds new ones to them."
+    ),
+)
+
+
+LEARNS = """def step(batch):
+    error = batch - weight
+    weight.add_(0.3 * error.mean(0))
+    return (share[: len(batch), None, None, None] * error.square()).mean()
+"""
+
+
+def epochs_cases(draw: Inputs):
+    b = draw.integer(2, 3)
+    for what, n, batch_size, epochs in (
+        ("two epochs", 3 * b, b, 2),
+        ("images left over", 2 * b + 1, b, 3),
+        ("one batch of all images", 4, 4, 2),
+        ("batches of one image", 3, 1, 2),
+        ("one epoch", 8, 3, 1),
+    ):
+        # it learns from what came before, and images of one batch weigh differently
+        tensors = {"weight": draw.normal(1, 2, 3), "share": draw.uniform(0.5, 1.5, 4 * n)}
+        orders = [torch.randperm(n, generator=draw.generator) for _ in range(epochs)]
+        step = Made("step", "a function", LEARNS, tensors)
+        yield Case(what, (draw.normal(n, 1, 2, 3), torch.stack(orders), batch_size, step))
+
+
+def epochs_of_steps(images, orders, batch_size, step):
+    """The losses of all steps, epoch by epoch."""
+    losses = []
+    for order in orders:
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            losses.append(step(images[order[start : start + batch_size]]))
+    return losses
+
+
+def in_their_own_order(images, orders, batch_size, step):
+    unshuffled = torch.arange(len(images)).expand(len(orders), -1)
+    return epochs_of_steps(images, unshuffled, batch_size, step)
+
+
+def first_order_each_time(images, orders, batch_size, step):
+    return epochs_of_steps(images, orders[:1].expand(len(orders), -1), batch_size, step)
+
+
+def with_what_is_left(images, orders, batch_size, step):
+    return [step(images[places]) for order in orders for places in order.split(batch_size)]
+
+
+def across_epochs(images, orders, batch_size, step):
+    return epochs_of_steps(images, orders.reshape(1, -1), batch_size, step)
+
+
+def overlapping(images, orders, batch_size, step):
+    return [
+        step(images[order[start : start + batch_size]])
+        for order in orders
+        for start in range(len(order) - batch_size + 1)
+    ]
+
+
+def end_too_early(images, orders, batch_size, step):
+    return [
+        step(images[order[start : start + batch_size]])
+        for order in orders
+        for start in range(0, len(order) - batch_size, batch_size)
+    ]
+
+
+def first_batch_again(images, orders, batch_size, step):
+    return [
+        step(images[order[:batch_size]])
+        for order in orders
+        for _ in range(len(order) // batch_size)
+    ]
+
+
+def mean_of_epochs(images, orders, batch_size, step):
+    losses = torch.stack(epochs_of_steps(images, orders, batch_size, step))
+    return losses.reshape(len(orders), -1).mean(1)
+
+
+SUMS = function("step", "batch", "batch.sum()")
+ORDERS = torch.tensor([[2, 0, 4, 1, 3], [4, 3, 2, 1, 0]])
+EPOCHS = (row(1, 2, 3, 4, 5).reshape(5, 1, 1, 1), ORDERS, 2, SUMS)
+AT_EPOCHS = (
+    "for five images of one pixel, with the values 1 to 5, the orders 2, 0, 4, 1, 3 and 4, 3, 2, 1,"
+    " 0, batches of two, and a step that returns the sum of its batch, the losses are {right};"
+    " yours {wrong}."
+)
+FOUR = (row(1, 2, 3, 4).reshape(4, 1, 1, 1), torch.tensor([[3, 0, 1, 2]]), 2, SUMS)
+AT_FOUR = (
+    "for four images of one pixel, with the values 1 to 4, the order 3, 0, 1, 2, batches of two,"
+    " and a step that returns the sum of its batch, the losses are {right}; yours {wrong}."
+)
+
+training_loop = Exercise(
+    "07.training_loop",
+    arguments=("images", "orders", "batch_size", "step"),
+    returns="the loss of each step, in the order in which the steps are taken",
+    reference=epochs_of_steps,
+    cases=epochs_cases,
+    program="""\
+losses = []
+for order in orders:
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        places = order[start : start + batch_size]
+        loss = step(images[places])
+        losses.append(loss)
+return losses
+""",
+    mistakes=(
+        Mistake(
+            "the order is ignored",
+            in_their_own_order,
+            "You take the images in the order in which they lie. Each epoch has an order of its"
+            f" own: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "the first order in every epoch",
+            first_order_each_time,
+            "You take the first order in every epoch. Take the next one when an epoch begins:"
+            f" {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "one epoch only",
+            lambda images, orders, *rest: epochs_of_steps(images, orders[:1], *rest),
+            f"You stop after the first epoch. Each row of orders is one epoch: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "the images left over are a batch",
+            with_what_is_left,
+            "You also step with the images that are left at the end of an epoch, too few for a"
+            f" batch. Leave them out until the next epoch: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "batches reach into the next epoch",
+            across_epochs,
+            "You fill up the last batch of an epoch with images of the next one. Start each epoch"
+            f" with a new batch: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "batches overlap",
+            overlapping,
+            "Your batches overlap: each starts one image after the one before. It starts where the"
+            f" one before ended: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "the last batch is left out",
+            end_too_early,
+            "You leave out the last batch of an epoch where the images fill it exactly. A range"
+            f" ends before its second number: {AT_FOUR}",
+            FOUR,
+        ),
+        Mistake(
+            "the same batch again",
+            first_batch_again,
+            f"You step with the first batch of the epoch again and again: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+        Mistake(
+            "one loss for each epoch",
+            mean_of_epochs,
+            f"You return the mean loss of each epoch. Return the loss of each step: {AT_EPOCHS}",
+            EPOCHS,
+        ),
+    ),
+    hints=(
+        "Two loops lie in each other: one over the epochs, one over the batches of an epoch."
+        " What is different in the second epoch?",
+        'Look at rebuilt_train under "Rebuild it" in lesson 07: an order cut into pieces, and a'
+        " step for each piece. There divmod finds epoch and batch from the number of the step;"
+        " here the rows of orders are the epochs.",
+        "Go through the rows of orders. Inside, let a start run from 0 in steps of batch_size,"
+        " as long as a whole batch still fits. At each start take the next batch_size entries of"
+        " the row, pick those images, call step with them, and give its loss back.",
+    ),
+    after=(
+        "An image is seen at most once in an epoch, and a new order each time keeps the batches"
+        " from being the same ones again. Batches of one size make the losses comparable; what is"
+        " left over is seen in another epoch, as its place in the order changes."
     ),
 )
 
@@ -459,4 +655,4 @@ STRETCH = Stretch(
     Picture((LOSSES, 0.95), curve("step", "loss")),
 )
 
-QUESTIONS = (training_pair, ema_update, by_hand, predict, train_step)
+QUESTIONS = (training_pair, ema_update, by_hand, predict, train_step, training_loop)

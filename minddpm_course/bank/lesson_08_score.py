@@ -261,7 +261,12 @@ langevin_step = Exercise(
     returns="x after one step, the shape of x",
     reference=lambda x, score, step, noise: x + step * score + (2 * step) ** 0.5 * noise,
     cases=langevin_cases,
-    formula=Formula(("x + step_size * score + sqrt(2 * step_size) * noise",)),
+    formula=Formula(
+        ("x + step_size * score + sqrt(2 * step_size) * noise",),
+        otherwise=Formula(
+            ("x + spread * (noise + spread / 2 * score)",), {"spread": "sqrt(2 * step_size)"}
+        ),
+    ),
     mistakes=(
         Mistake(
             "the other convention",

@@ -69,6 +69,13 @@ ddim_step = Exercise(
     formula=Formula(
         ("sqrt(alpha_bar_prev) * x_0 + sqrt(1 - alpha_bar_prev) * predicted_noise",),
         {"x_0": "(x_t - sqrt(1 - alpha_bar_t) * predicted_noise) / sqrt(alpha_bar_t)"},
+        otherwise=Formula(
+            ("growth * x_t + change * predicted_noise",),
+            {
+                "growth": "sqrt(alpha_bar_prev / alpha_bar_t)",
+                "change": "sqrt(1 - alpha_bar_prev) - growth * sqrt(1 - alpha_bar_t)",
+            },
+        ),
     ),
     points=4,
     mistakes=(

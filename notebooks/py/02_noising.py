@@ -459,6 +459,6 @@ for t in (10, 1000):
 print("average t:", sum(schedule.steps()) / schedule.T)
 
 # %% [markdown]
-# **Exercises:** [02 · Noising](../exercises/02_noising.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+# **Exercises:** [02 · Noising](../exercises/02_noising.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: at their end, your jump noises a digit of the test set.
 #
 # **Next:** [03 · Posterior](03_posterior.ipynb) asks for the way back: given $\mathbf{x}_t$ and $\mathbf{x}_0$, where was the image one step earlier?

@@ -685,6 +685,6 @@ assert (opened - 1).abs().max() < 1e-12 and at_black < 0.9
 # Which number it is: L_simple is a mean over pixels and over t, and most t have a small error even for a weak network. Compare it with the error at single t, or evaluate the bound in bits per dimension on held-out images.
 # </details>
 #
-# **Exercises:** [04 · Loss](../exercises/04_loss.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+# **Exercises:** [04 · Loss](../exercises/04_loss.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: at their end, your loss judges the network that we ship, at eleven times.
 #
 # **Next:** [05 · U-Net](05_unet.ipynb) builds the network that makes the guess.

@@ -610,6 +610,6 @@ assert max(reach.values()) > 3 and finished.abs().max() <= 1
 # The estimate at small t is a digit, because by then x_t holds one.
 # </details>
 #
-# **Exercises:** [06 · Sampler](../exercises/06_sampler.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+# **Exercises:** [06 · Sampler](../exercises/06_sampler.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: at their end, your sampler draws digits with the network that we ship.
 #
 # **Next:** [07 Training](07_training.ipynb) trains a network before your eyes, and measures the one that you sampled from.

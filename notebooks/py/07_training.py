@@ -872,6 +872,6 @@ print(f"{len(rows)} claims: {verdicts.count(HOLDS)} hold, {verdicts.count(IF)} h
 # The sample is a copy. Two different digits are much further apart: compare with the distances of held-out digits.
 # </details>
 #
-# **Exercises:** [07 · Training](../exercises/07_training.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+# **Exercises:** [07 · Training](../exercises/07_training.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: at their end, your loop and your step train a U-Net on digits, and the loss falls.
 #
 # **Next:** [08 · The score](08_score.ipynb)

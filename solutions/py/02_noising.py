@@ -171,6 +171,19 @@ check("02.recover_noise", recover_noise)
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/02_noising.ipynb), or go back to [Rebuild it](../notebooks/02_noising.ipynb).
 #
+# ## Run this with your code
+#
+# A milestone: the next cell hands your `forward_diffusion` a digit of the test set, six times over, with the levels of six times $t$ of the linear schedule, and draws what comes back.
+# If the function is not written yet, the cell says so.
+
+# %%
+from minddpm_course import milestone
+
+milestone("02", forward_diffusion)
+
+# %% [markdown]
+# The same jump makes every training image in lesson 07. To keep yours in a package of your own, save this notebook and type in a terminal: `minddpm assemble --out mine`.
+#
 # ## Stretch: from image to noise in one picture
 #
 # Not graded. Let the level fall across a single image: 1 in its first column, 0 in its last, in equal steps between. Return that image. `x_0` and `noise` have the shape `(1, 1, h, w)`.

@@ -170,6 +170,19 @@ for t in (2, 5, 50, 200, 350, 500, 1000):
     print(f"t = {t:4d}   weight in the bound {weights[t - 1]:.4f}   in L_simple 1")
 
 # %% [markdown]
+# ## Run this with your code
+#
+# A milestone: the next cell noises 32 digits of the test set, lets the network that we ship predict the noise, and calls your `simple_loss` at eleven times. The grey curve is the library's.
+# If the function is not written yet, the cell says so.
+
+# %%
+from minddpm_course import milestone
+
+milestone("04", simple_loss)
+
+# %% [markdown]
+# The loss is largest where $t$ is small. Lesson 07 asks why. Save this notebook and type in a terminal: `minddpm assemble --out mine`. Your loss then trains in your package.
+#
 # ## Stretch: 256 bins
 #
 # Not graded. The last step back gives each pixel a Gaussian, and $L_0$ asks how probable each of the 256 grey levels is under it. Return the 256 probabilities, black first, shape `(256,)`; `mean` and `std` are floats. Levels run from $-1$ to 1, and the bins of black and white are open.

@@ -181,6 +181,19 @@ print(grey(drawn))
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/06_sampler.ipynb), or go back to [Mistakes people make](../notebooks/06_sampler.ipynb).
 #
+# ## Run this with your code
+#
+# A milestone: your `sample` and your `reverse_step` draw digits. The next cell hands them the network that we ship and pure noise. To save time it visits 100 of the 1,000 times; `betas` is the schedule
+# with that many steps. It takes a few seconds. If one of the two is not written yet, the cell says so.
+
+# %%
+from minddpm_course import milestone
+
+milestone("06", sample, reverse_step)
+
+# %% [markdown]
+# To draw with all 1,000 steps and with everything that you have written so far, save this notebook and type in a terminal: `minddpm assemble --out mine`, then `python -m mine sample --out digits.png`.
+#
 # ## Stretch: how the samples find their spread
 #
 # Not graded. The data is one pixel from $\mathcal{N}(0, s^2)$, and the network is perfect: its prediction is a number times $x_t$, given in the lesson under *Believe it*. `betas` has the shape `(T,)`.

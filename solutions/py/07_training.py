@@ -190,6 +190,50 @@ print("\n".join(lines))
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [Rebuild it](../notebooks/07_training.ipynb).
 #
+# ## 6. The loop around the steps
+#
+# A training run is many of these steps. `images` has the shape `(n, 1, height, width)`. `orders` has one row for each epoch: the numbers 0 to $n - 1$ in the order in which this epoch visits the images, an integer tensor of the
+# shape `(epochs, n)`. `step` is called with one batch, `(batch_size, 1, height, width)`, and returns its loss. Go through all epochs, and give back the loss of each step in turn: `yield` it as soon as the step is taken, so that
+# whoever runs your loop can watch, or stop. A list of all losses at the end is right as well.
+#
+# **In words.** Take the order of the first epoch. Cut it into pieces of `batch_size` places, from its beginning on. For each piece gather the images that stand at these places, in that order, and take a step with them. A piece that is
+# too short for a batch is left out. Then comes the next epoch, with its own order.
+#
+# <details><summary>Hint</summary>
+#
+# An integer tensor picks several images at once. Try five images in batches of two: how many steps does an epoch have, and which image does it never show? With four images, is the second batch there?
+# </details>
+
+
+# %%
+def training_loop(images, orders, batch_size, step):
+    ### BEGIN SOLUTION
+    for order in orders:
+        for start in range(0, len(order) - batch_size + 1, batch_size):
+            places = order[start : start + batch_size]  # (batch_size,)
+            yield step(images[places])
+    ### END SOLUTION
+
+
+# %%
+check("07.training_loop", training_loop)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [Rebuild it](../notebooks/07_training.ipynb).
+#
+# ## Run this with your code
+#
+# A milestone: the next cell trains. It makes a fresh U-Net, takes 640 digits of the training set, and lets your `training_loop` call your `train_step` with batches of 16. Each step draws its own times and noise.
+# It takes about ten seconds. If one of the two is not written yet, the cell says so.
+
+# %% tags=["nbval-ignore-output"]
+from minddpm_course import milestone
+
+milestone("07", training_loop, train_step)
+
+# %% [markdown]
+# Forty steps lower the loss, but they are too few for digits. For those, save this notebook and type in a terminal: `minddpm assemble --out mine`, then `python -m mine train --minutes 15`.
+#
 # ## Stretch: an average that forgets its start
 #
 # Not graded. Smooth the noisy loss of a training run. `values` has the shape `(n,)`. The average starts at the first value, and that is the first entry of your result. Each later value is one update, counted

@@ -5,6 +5,7 @@ in the wrong place, a root forgotten, an index too far, the wrong reduction, two
 import math
 
 import torch
+from torch.nn.functional import relu, silu
 
 
 def wide(level):
@@ -83,7 +84,253 @@ def clean(x, e, a):
     return (x - (1 - a) ** 0.5 * e) / a**0.5
 
 
+def told_early(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):
+    h = silu(norm_in(x)) + time(f)[:, : x.shape[1], None, None]
+    return shortcut(x) + conv_out(silu(norm_out(conv_in(h))))
+
+
+def u_net(x, f, stem, downs, encoder, middle, decoder, ups, out, *, ending=None):
+    """The way through, its last steps in another order if asked."""
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = block(down(h), f)
+        skips.append(h)
+    h = middle(h, f)
+    ending = ending or (lambda h, block, up, skip: up(block(torch.cat([h, skip], 1), f)))
+    for block, up in zip(decoder, ups):
+        h = ending(h, block, up, skips.pop())
+    return out(h)
+
+
+def without_ups(x, f, *parts):
+    return u_net(x, f, *parts, ending=lambda h, block, up, skip: block(torch.cat([h, skip], 1), f))
+
+
+def same_skip_twice(x, f, *parts):
+    return u_net(
+        x, f, *parts, ending=lambda h, block, up, skip: up(block(torch.cat([skip, skip], 1), f))
+    )
+
+
+def up_before_block(x, f, *parts):
+    return u_net(
+        x, f, *parts, ending=lambda h, block, up, skip: block(up(torch.cat([h, skip], 1)), f)
+    )
+
+
+def without_downs(x, f, stem, downs, *parts):
+    return u_net(x, f, stem, [lambda h: h for _ in downs], *parts)
+
+
+def no_out(x, f, stem, downs, encoder, middle, decoder, ups, out):
+    return u_net(x, f, stem, downs, encoder, middle, decoder, ups, lambda h: h)
+
+
+def out_too_early(x, f, stem, downs, encoder, middle, decoder, ups, out):
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = block(down(h), f)
+        skips.append(h)
+    h = middle(h, f)
+    for block, up in zip(decoder, ups):
+        return out(up(block(torch.cat([h, skips.pop()], 1), f)))
+
+
+def middle_twice(x, f, stem, downs, encoder, middle, decoder, ups, out):
+    return u_net(
+        x, f, stem, downs, encoder, lambda h, f: middle(middle(h, f), f), decoder, ups, out
+    )
+
+
+def blocks_before_downs(x, f, stem, downs, encoder, middle, decoder, ups, out):
+    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        h = down(block(h, f))
+        skips.append(h)
+    h = middle(h, f)
+    for block, up in zip(decoder, ups):
+        h = up(block(torch.cat([h, skips.pop()], 1), f))
+    return out(h)
+
+
+def back(model, x, T, step, *, times=None, time=None, last=None):
+    """The sampling loop, with other times, another time for the network, or an early end."""
+    for t in range(T, 0, -1) if times is None else times(T):
+        told = t if time is None else time(t, T)
+        x = step(x, model(x, torch.full((len(x),), told)), t)
+        if last is not None and t == last(T):
+            return x
+    return x
+
+
+def predicts_the_image(model, x, T, step):
+    for t in range(T, 0, -1):
+        x = model(x, torch.full((len(x),), t))
+    return x
+
+
+def arguments_of_step_swapped(model, x, T, step):
+    for t in range(T, 0, -1):
+        x = step(model(x, torch.full((len(x),), t)), x, t)
+    return x
+
+
+def step_one_early(model, x, T, step):
+    for t in range(T, 0, -1):
+        x = step(x, model(x, torch.full((len(x),), t)), t - 1)
+    return x
+
+
+def adds_the_step(model, x, T, step):
+    for t in range(T, 0, -1):
+        x = x + step(x, model(x, torch.full((len(x),), t)), t)
+    return x
+
+
+def learn(model, optimizer, x_0, alpha_bars, t, noise, *, level=None, error=None, mean=torch.mean):
+    """One step of training, with other levels, another error, or another mean."""
+    a = wide(alpha_bars[t - 1] if level is None else level(alpha_bars, t))
+    x_t = a.sqrt() * x_0 + (1 - a).sqrt() * noise
+    away = model(x_t, t) - noise if error is None else error(model, a, x_0, x_t, t, noise)
+    loss = mean(away.square())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def uphill(model, optimizer, x_0, alpha_bars, t, noise):
+    a = wide(alpha_bars[t - 1])
+    loss = (model(a.sqrt() * x_0 + (1 - a).sqrt() * noise, t) - noise).square().mean()
+    optimizer.zero_grad()
+    (-loss).backward()
+    optimizer.step()
+    return loss
+
+
+def absolute_error(model, optimizer, x_0, alpha_bars, t, noise):
+    a = wide(alpha_bars[t - 1])
+    loss = (model(a.sqrt() * x_0 + (1 - a).sqrt() * noise, t) - noise).abs().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
+def two_steps(model, optimizer, x_0, alpha_bars, t, noise):
+    a = wide(alpha_bars[t - 1])
+    loss = (model(a.sqrt() * x_0 + (1 - a).sqrt() * noise, t) - noise).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    optimizer.step()
+    return loss
+
+
+def in_order(images, orders, b, step, *, start=0, every=None, take=None):
+    """The losses of all steps, with another start, stride or batch."""
+    return [
+        step(images[order[k : k + b]] if take is None else take(images, order, k, b))
+        for order in orders
+        for k in range(start, len(order) - b + 1, every or b)
+    ]
+
+
+def last_loss_of_each_epoch(images, orders, b, step):
+    losses = []
+    for order in orders:
+        for k in range(0, len(order) - b + 1, b):
+            loss = step(images[order[k : k + b]])
+        losses.append(loss)
+    return losses
+
+
+def returns_inside(images, orders, b, step):
+    for order in orders:
+        for k in range(0, len(order) - b + 1, b):
+            return [step(images[order[k : k + b]])]
+
+
+def running_mean(images, orders, b, step):
+    losses = torch.stack(in_order(images, orders, b, step))
+    return losses.cumsum(0) / torch.arange(1, len(losses) + 1)
+
+
 NATURAL = {
+    "05.residual_block": [
+        lambda x, f, n1, c1, t, n2, c2, s: s(x) + c2(n2(c1(silu(n1(x))) + t(f)[:, :, None, None])),
+        lambda x, f, n1, c1, t, n2, c2, s: s(x) + c2(silu(n2(c1(n1(x)) + t(f)[:, :, None, None]))),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) + c2(silu(n2(c1(silu(n1(x))) * t(f)[:, :, None, None])))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) + c2(relu(n2(c1(relu(n1(x))) + t(f)[:, :, None, None])))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) + silu(n2(c1(silu(n1(x))) + t(f)[:, :, None, None]))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) + c2(silu(c1(silu(n1(x))) + t(f)[:, :, None, None]))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: silu(
+            s(x) + c2(silu(n2(c1(silu(n1(x))) + t(f)[:, :, None, None])))
+        ),
+        lambda x, f, n1, c1, t, n2, c2, s: (
+            s(x) + c2(silu(n2(c1(silu(x)) + t(f)[:, :, None, None])))
+        ),
+        told_early,
+    ],
+    "05.unet_forward": [
+        without_ups,
+        same_skip_twice,
+        up_before_block,
+        without_downs,
+        no_out,
+        out_too_early,
+        middle_twice,
+        blocks_before_downs,
+    ],
+    "06.sample": [
+        lambda model, x, T, step: back(model, x, T, step, last=lambda T: T),
+        lambda model, x, T, step: back(model, x, T, step, time=lambda t, T: t - 1),
+        lambda model, x, T, step: back(model, x, T, step, times=lambda T: range(T + 1, 0, -1)),
+        lambda model, x, T, step: back(model, x, T, step, times=lambda T: range(T, -1, -1)),
+        lambda model, x, T, step: back(model, x, T, step, time=lambda t, T: 1),
+        predicts_the_image,
+        arguments_of_step_swapped,
+        step_one_early,
+        adds_the_step,
+    ],
+    "07.train_step": [
+        lambda *args: learn(*args, mean=torch.sum),
+        lambda *args: learn(*args, level=lambda a, t: a[t - 1] ** 2),
+        lambda *args: learn(*args, level=lambda a, t: a[t - 2]),
+        lambda *args: learn(*args, error=lambda model, a, x, x_t, t, e: model(x_t, t - 1) - e),
+        lambda *args: learn(*args, error=lambda model, a, x, x_t, t, e: model(x_t, t) - x_t),
+        lambda *args: learn(*args, error=lambda model, a, x, x_t, t, e: model(e, t) - e),
+        lambda *args: learn(*args, error=lambda model, a, x, x_t, t, e: model(x_t, t) + e),
+        uphill,
+        absolute_error,
+        two_steps,
+    ],
+    "07.training_loop": [
+        last_loss_of_each_epoch,
+        returns_inside,
+        running_mean,
+        lambda images, orders, b, step: in_order(images, orders, b, step, every=2 * b),
+        lambda images, orders, b, step: in_order(images, orders, b, step, start=b),
+        lambda images, orders, b, step: in_order(images, orders.flip(0), b, step),
+        lambda images, orders, b, step: in_order(images, orders.argsort(1), b, step),
+        lambda images, orders, b, step: torch.stack(in_order(images, orders, b, step)).mean(),
+        lambda images, orders, b, step: in_order(
+            images,
+            orders,
+            b,
+            step,
+            take=lambda images, order, k, b: images[k : k + b][order[:b] % b],
+        ),
+        lambda images, orders, b, step: in_order(images, orders, b, step)[-1],
+    ],
     "01.linear_betas": [
         lambda T, a, b: a + (b - a) * torch.arange(T) / (T + 1),
         lambda T, a, b: torch.linspace(a, b, T) ** 0.5,

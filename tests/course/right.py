@@ -150,6 +150,13 @@ def train_step(model, optimizer, x_0, alpha_bars, t, noise):
     return loss.item()
 
 
+def training_loop(images, orders, batch_size, step):
+    for order in orders.tolist():
+        while len(order) >= batch_size:
+            chosen, order = order[:batch_size], order[batch_size:]
+            yield step(torch.stack([images[place] for place in chosen])).item()
+
+
 def reverse_step(x_t, predicted_noise, t, betas, noise):
     left = 1.0
     for beta in betas[:t].tolist():

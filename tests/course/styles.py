@@ -121,6 +121,50 @@ FORMULAS = {
     ),
 }
 
+# answers that are put together from given functions: the arguments, and one that the styles wrap
+PUT_TOGETHER = {
+    "05.residual_block": (
+        "x, time_features, norm_in, conv_in, time, norm_out, conv_out, shortcut",
+        """    h = conv_in(nn.functional.silu(norm_in(x))) + time(time_features)[:, :, None, None]
+    return shortcut(x) + conv_out(nn.functional.silu(norm_out(h)))""",
+    ),
+    "05.unet_forward": (
+        "x, time_features, stem, downs, encoder, middle, decoder, ups, out",
+        """    h, skips = stem(x), []
+    for down, block in zip(downs, encoder):
+        skips.append(h := block(down(h), time_features))
+    h = middle(h, time_features)
+    for block, up in zip(decoder, ups):
+        h = up(block(torch.cat([h, skips.pop()], 1), time_features))
+    return out(h)""",
+    ),
+    "06.sample": (
+        "model, x_T, T, step",
+        """    for t in range(T, 0, -1):
+        x_T = step(x_T, model(x_T, torch.full((len(x_T),), t)), t)
+    return x_T""",
+    ),
+    "07.train_step": (
+        "model, optimizer, x_0, alpha_bars, t, noise",
+        """    level = alpha_bars[t - 1][:, None, None, None]
+    loss = (model(level**0.5 * x_0 + (1 - level) ** 0.5 * noise, t) - noise).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()""",
+    ),
+    "07.training_loop": (
+        "images, orders, batch_size, step",
+        """    places = [row.split(batch_size) for row in orders]
+    losses = [step(images[one]) for row in places for one in row if len(one) == batch_size]
+    return torch.stack(losses)""",
+    ),
+}
+# what cannot be said of functions: they are no key of a cache and in no TorchScript, layers of
+# float32 take no float64, and a step that learns needs gradients
+UNFIT = ("scripted", "cache", "double inside")
+WITHOUT_GRADIENTS = ("no_grad", "inference_mode")
+
 # what becomes of a tensor: an expression in x
 ARRAYS = {
     "numpy": "x.numpy()",
@@ -656,6 +700,330 @@ BY_HAND = {
             "def join_skip(h, skip):\n    return [[*a, *b] for a, b in zip(h, skip)]",
         ),
     },
+    "05.residual_block": {
+        "sequential": (
+            "def residual_block(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    h = x\n"
+            "    for layer in (norm_in, nn.SiLU(), conv_in):\n        h = layer(h)\n"
+            "    h = h + time(f).unsqueeze(-1).unsqueeze(-1)\n"
+            "    for layer in (norm_out, nn.SiLU(), conv_out):\n        h = layer(h)\n"
+            "    return h.add(shortcut(x))",
+        ),
+        "reduce": (
+            "def residual_block(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    told = lambda h: h + time(f)[..., None, None]\n"
+            "    chain = [norm_in, torch.nn.functional.silu, conv_in, told]\n"
+            "    chain += [norm_out, torch.nn.functional.silu, conv_out]\n"
+            "    return shortcut(x) + functools.reduce(lambda h, layer: layer(h), chain, x)",
+        ),
+        "silu by hand": (
+            "def swish(h):\n    return h / (1 + torch.exp(-h))",
+            "def residual_block(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    h = conv_in(swish(norm_in(x))) + time(f)[:, :, None, None]\n"
+            "    return shortcut(x) + conv_out(swish(norm_out(h)))",
+        ),
+        "in place on one's own": (
+            "def residual_block(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    h = conv_in(nn.functional.silu(norm_in(x))).clone()\n"
+            "    h += time(f)[:, :, None, None]\n"
+            "    h = conv_out(nn.functional.silu(norm_out(h))).clone()\n"
+            "    h += shortcut(x)\n    return h",
+        ),
+        "image by image": (
+            "def residual_block(x, f, *layers):\n"
+            "    return torch.cat([one(x[k : k + 1], f[k : k + 1], *layers)"
+            " for k in range(len(x))])",
+            "def one(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    h = conv_in(nn.SiLU()(norm_in(x))) + time(f).reshape(1, -1, 1, 1)\n"
+            "    return shortcut(x) + conv_out(nn.SiLU()(norm_out(h)))",
+        ),
+        "shortcut first": (
+            "def residual_block(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    kept, shift = shortcut(x), time(f)\n"
+            "    h = conv_in(nn.functional.silu(norm_in(x)))\n"
+            "    h = torch.einsum('bchw,bc->bchw', torch.ones_like(h), shift) + h\n"
+            "    return kept + conv_out(nn.functional.silu(norm_out(h)))",
+        ),
+        "layers by name": (
+            "def residual_block(x, time_features, norm_in, conv_in, time, norm_out, conv_out,"
+            " shortcut):\n"
+            "    layers = dict(a=norm_in, b=conv_in, c=norm_out, d=conv_out)\n"
+            "    silu = nn.functional.silu\n"
+            "    h = layers['b'](silu(layers['a'](x)))\n"
+            "    h = h + time(time_features)[:, :, None].unsqueeze(3)\n"
+            "    return torch.stack([shortcut(x), layers['d'](silu(layers['c'](h)))]).sum(0)",
+        ),
+        "numpy sum": (
+            "def residual_block(x, f, norm_in, conv_in, time, norm_out, conv_out, shortcut):\n"
+            "    h = conv_in(nn.functional.silu(norm_in(x)))\n"
+            "    h = torch.from_numpy(h.numpy() + time(f).numpy()[:, :, None, None])\n"
+            "    return np.add(shortcut(x), conv_out(nn.functional.silu(norm_out(h))))",
+        ),
+    },
+    "05.unet_forward": {
+        "recursion": (
+            "def unet_forward(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    def inside(h, level):\n"
+            "        if level == len(downs):\n            return middle(h, f)\n"
+            "        skip = encoder[level](downs[level](h), f)\n"
+            "        back = -1 - level\n"
+            "        joined = torch.cat([inside(skip, level + 1), skip], dim=1)\n"
+            "        return ups[back](decoder[back](joined, f))\n"
+            "    return out(inside(stem(x), 0))",
+        ),
+        "reversed skips": (
+            "def unet_forward(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    maps = [stem(x)]\n"
+            "    for k in range(len(downs)):\n"
+            "        maps.append(encoder[k](downs[k](maps[-1]), f))\n"
+            "    h = middle(maps[-1], f)\n"
+            "    for block, up, skip in zip(decoder, ups, maps[:0:-1]):\n"
+            "        h = up(block(torch.cat((h, skip), 1), f))\n"
+            "    return out(h)",
+        ),
+        "deque": (
+            "def unet_forward(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    skips, h = collections.deque(), stem(x)\n"
+            "    for down, block in zip(downs, encoder):\n"
+            "        h = block(down(h), f)\n        skips.appendleft(h)\n"
+            "    h = middle(h, f)\n"
+            "    for block, up in zip(decoder, ups):\n"
+            "        h = up(block(torch.cat([h, skips.popleft()], 1), f))\n"
+            "    return out(h)",
+        ),
+        "accumulate": (
+            "def unet_forward(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    levels = zip(downs, encoder)\n"
+            "    _, *skips = itertools.accumulate(\n"
+            "        levels, lambda h, level: level[1](level[0](h), f), initial=stem(x))\n"
+            "    h = middle(skips[-1], f)\n"
+            "    for block, up in zip(decoder, ups):\n"
+            "        h = up(block(torch.cat([h, skips.pop()], 1), f))\n"
+            "    return out(h)",
+        ),
+        "while": (
+            "def unet_forward(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    h, skips, k = stem(x), {}, 0\n"
+            "    while k < len(downs):\n"
+            "        h = skips[k] = encoder[k](downs[k](h), f)\n        k += 1\n"
+            "    h = middle(h, f)\n"
+            "    while k:\n        k -= 1\n        place = len(decoder) - 1 - k\n"
+            "        h = ups[place](decoder[place](torch.cat([h, skips[k]], 1), f))\n"
+            "    return out(h)",
+        ),
+        "concatenate": (
+            "def unet_forward(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    h, skips = stem(x), []\n"
+            "    for level in range(len(downs)):\n"
+            "        h = encoder[level](downs[level](h), f)\n"
+            "        skips = [h.clone(), *skips]\n"
+            "    h = middle(h, f)\n"
+            "    for skip, block, up in zip(skips, decoder, ups):\n"
+            "        both = torch.from_numpy(np.concatenate([h, skip], axis=1))\n"
+            "        h = up(block(both, f))\n"
+            "    return out(h).numpy()",
+        ),
+        "class": (
+            "class unet_forward:\n"
+            "    def __call__(self, x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "        self.skips = []\n"
+            "        h = middle(self.down(stem(x), f, downs, encoder), f)\n"
+            "        for block, up in zip(decoder, ups):\n"
+            "            h = up(block(torch.cat([h, self.skips.pop(-1)], 1), f))\n"
+            "        return out(h)\n"
+            "    def down(self, h, f, downs, encoder):\n"
+            "        for smaller, block in zip(downs, encoder):\n"
+            "            self.skips.append(block(smaller(h), f))\n"
+            "            h = self.skips[-1]\n"
+            "        return h",
+        ),
+        "image by image": (
+            "def unet_forward(x, f, *parts):\n"
+            "    for k in range(len(x)):\n        yield one(x[k : k + 1], f[k : k + 1], *parts)[0]",
+            "def one(x, f, stem, downs, encoder, middle, decoder, ups, out):\n"
+            "    h, skips = stem(x), []\n"
+            "    for down, block in zip(downs, encoder):\n"
+            "        h = block(down(h), f)\n        skips += [h]\n"
+            "    h = middle(h, f)\n"
+            "    for block, up in zip(decoder, ups):\n"
+            "        h = up(block(torch.cat([h, skips.pop()], 1), f))\n"
+            "    return out(h)",
+        ),
+    },
+    "06.sample": {
+        "reversed": (
+            "def sample(model, x_T, T, step):\n    x = x_T\n"
+            "    for t in reversed(range(1, T + 1)):\n"
+            "        x = step(x, model(x, torch.tensor([t]).expand(len(x))), t)\n    return x",
+        ),
+        "reduce": (
+            "def sample(model, x_T, T, step):\n"
+            "    times = lambda x, t: torch.full(x.shape[:1], t)\n"
+            "    back = lambda x, t: step(x, model(x, times(x, t)), t)\n"
+            "    return functools.reduce(back, range(T, 0, -1), x_T)",
+        ),
+        "recursion": (
+            "def sample(model, x_T, T, step):\n    if T == 0:\n        return x_T\n"
+            "    t = torch.ones(len(x_T), dtype=torch.long) * T\n"
+            "    return sample(model, step(x_T, model(x_T, t), T), T - 1, step)",
+        ),
+        "while": (
+            "def sample(model, x_T, T, step):\n    x, t = x_T.clone(), T\n"
+            "    while t > 0:\n"
+            "        e = model(x, torch.LongTensor([t] * x.size(0)))\n"
+            "        x = step(x, e, t)\n        t = t - 1\n    return x",
+        ),
+        "last of a trajectory": (
+            "def trajectory(model, x, T, step):\n    yield x\n"
+            "    for t in range(T, 0, -1):\n"
+            "        x = step(x, model(x, torch.full((len(x),), t)), t)\n        yield x",
+            "def sample(model, x_T, T, step):\n"
+            "    *_, last = trajectory(model, x_T, T, step)\n    return last",
+        ),
+        "times of numpy": (
+            "def sample(model, x_T, T, step):\n    x = x_T\n"
+            "    for t in np.arange(T, 0, -1).tolist():\n"
+            "        x = step(x, model(x, torch.from_numpy(np.full(len(x), t))), t)\n"
+            "    return x.numpy()",
+        ),
+        "times of float32": (
+            "def sample(model, x_T, T, step):\n    x = x_T\n"
+            "    for t in torch.linspace(T, 1, T):\n"
+            "        x = step(x, model(x, t.repeat(len(x))), int(t))\n    return x",
+        ),
+        "kept in a list": (
+            "def sample(model, x_T, T, step):\n    seen = [x_T]\n"
+            "    for k in range(T):\n        t = T - k\n"
+            "        times = torch.zeros(len(x_T), dtype=torch.int64).fill_(t)\n"
+            "        seen.append(step(seen[k], model(seen[k], times), t))\n    return seen[-1]",
+        ),
+    },
+    "07.train_step": {
+        "mse_loss": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    optimizer.zero_grad()\n    a = alpha_bars[t - 1].reshape(-1, 1, 1, 1)\n"
+            "    x_t = a.sqrt() * x_0 + (1 - a).sqrt() * noise\n"
+            "    loss = nn.functional.mse_loss(model(x_t, t), noise)\n"
+            "    loss.backward()\n    optimizer.step()\n    return loss.item()",
+        ),
+        "closure": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    a = alpha_bars[t - 1][:, None, None, None]\n"
+            "    def closure():\n        optimizer.zero_grad()\n"
+            "        x_t = a**0.5 * x_0 + (1 - a) ** 0.5 * noise\n"
+            "        loss = (model(x_t, t) - noise).pow(2).mean()\n"
+            "        loss.backward()\n        return loss\n"
+            "    return optimizer.step(closure)",
+        ),
+        "autograd": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    a = alpha_bars[t - 1][:, None, None, None]\n"
+            "    loss = ((model(a**0.5 * x_0 + (1 - a) ** 0.5 * noise, t) - noise) ** 2).mean()\n"
+            "    weights = list(model.parameters())\n"
+            "    for weight, slope in zip(weights, torch.autograd.grad(loss, weights)):\n"
+            "        weight.grad = slope\n"
+            "    optimizer.step()\n    return loss",
+        ),
+        "cleared by the model": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    model.train()\n    model.zero_grad(set_to_none=False)\n"
+            "    a = torch.index_select(alpha_bars, 0, t - 1).view(len(t), 1, 1, 1)\n"
+            "    error = noise - model(torch.sqrt(a) * x_0 + torch.sqrt(1 - a) * noise, t)\n"
+            "    loss = torch.mean(error * error)\n"
+            "    loss.backward()\n    optimizer.step()\n    return float(loss)",
+        ),
+        "no gradients after": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    optimizer.zero_grad()\n    a = alpha_bars[t - 1][:, None, None, None]\n"
+            "    loss = (model(a**0.5 * x_0 + (1 - a) ** 0.5 * noise, t) - noise).square().mean()\n"
+            "    loss.backward()\n    optimizer.step()\n    optimizer.zero_grad()\n"
+            "    return loss.detach().numpy()",
+        ),
+        "sum over count": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    optimizer.zero_grad()\n    a = alpha_bars[t - 1][:, None, None, None]\n"
+            "    error = (model(a**0.5 * x_0 + (1 - a) ** 0.5 * noise, t) - noise).flatten()\n"
+            "    loss = error @ error / error.numel()\n"
+            "    loss.backward()\n    optimizer.step()\n    return [loss.item()]",
+        ),
+        "with gradients on": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    with torch.no_grad():\n        a = alpha_bars[t - 1][:, None, None, None]\n"
+            "        x_t = a.sqrt() * x_0 + (1 - a).sqrt() * noise\n"
+            "    with torch.enable_grad():\n        predicted = model(x_t, t)\n"
+            "        loss = nn.MSELoss()(predicted, noise)\n"
+            "    optimizer.zero_grad()\n    loss.backward()\n    optimizer.step()\n"
+            "    return loss",
+        ),
+        "image by image": (
+            "def train_step(model, optimizer, x_0, alpha_bars, t, noise):\n"
+            "    optimizer.zero_grad()\n    losses = []\n"
+            "    for k, time in enumerate(t.tolist()):\n        a = alpha_bars[time - 1]\n"
+            "        x_t = a.sqrt() * x_0[k : k + 1] + (1 - a).sqrt() * noise[k : k + 1]\n"
+            "        error = model(x_t, t[k : k + 1]) - noise[k : k + 1]\n"
+            "        losses.append(error.square().mean())\n"
+            "    loss = sum(losses) / len(losses)\n"
+            "    loss.backward()\n    optimizer.step()\n    return loss",
+        ),
+    },
+    "07.training_loop": {
+        "yields": (
+            "def training_loop(images, orders, batch_size, step):\n    for order in orders:\n"
+            "        for k in range(len(order) // batch_size):\n"
+            "            yield step(images[order[k * batch_size : (k + 1) * batch_size]])",
+        ),
+        "split": (
+            "def training_loop(images, orders, batch_size, step):\n    losses = []\n"
+            "    for order in orders:\n        for batch in images[order].split(batch_size):\n"
+            "            if len(batch) == batch_size:\n                losses.append(step(batch))\n"
+            "    return losses",
+        ),
+        "DataLoader": (
+            "from torch.utils.data import DataLoader, TensorDataset",
+            "def training_loop(images, orders, batch_size, step):\n"
+            "    for order in orders:\n"
+            "        loader = DataLoader(TensorDataset(images), batch_size, drop_last=True,"
+            " sampler=order.tolist())\n"
+            "        for (batch,) in loader:\n            yield step(batch)",
+        ),
+        "unfold": (
+            "def training_loop(images, orders, batch_size, step):\n"
+            "    places = orders.unfold(1, batch_size, batch_size).flatten(0, 1)\n"
+            "    return torch.stack([step(images[some]) for some in places])",
+        ),
+        "reshaped": (
+            "def training_loop(images, orders, batch_size, step):\n"
+            "    fit = orders.shape[1] // batch_size * batch_size\n"
+            "    return [step(images[some]) for some in orders[:, :fit].reshape(-1, batch_size)]",
+        ),
+        "numpy": (
+            "def training_loop(images, orders, batch_size, step):\n    losses = np.zeros(0)\n"
+            "    for order in orders.numpy():\n"
+            "        for k in range(0, order.size - order.size % batch_size, batch_size):\n"
+            "            loss = step(images[order[k : k + batch_size]])\n"
+            "            losses = np.append(losses, float(loss))\n    return losses",
+        ),
+        "iterator of places": (
+            "def training_loop(images, orders, batch_size, step):\n    for order in orders:\n"
+            "        places = [iter(order.tolist())] * batch_size\n"
+            "        yield from (step(images[list(some)]) for some in zip(*places))",
+        ),
+        "recursion": (
+            "def training_loop(images, orders, batch_size, step):\n"
+            "    def epoch(order):\n        if len(order) < batch_size:\n            return []\n"
+            "        loss = step(images[order[:batch_size]]).item()\n"
+            "        return [loss] + epoch(order[batch_size:])\n"
+            "    return sum(map(epoch, orders), [])",
+        ),
+        "while": (
+            "def training_loop(images, orders, batch_size, step):\n    losses, e = [], 0\n"
+            "    while e < len(orders):\n        start = 0\n"
+            "        while start + batch_size <= len(images):\n"
+            "            some = orders[e][start : start + batch_size]\n"
+            "            losses.append(step(torch.index_select(images, 0, some)))\n"
+            "            start += batch_size\n        e += 1\n    return tuple(losses)",
+        ),
+    },
     "06.steps": {
         "range": ("def steps(T):\n    return range(T, 0, -1)",),
         "reversed": ("def steps(T):\n    return reversed(range(1, T + 1))",),
@@ -729,9 +1097,35 @@ def in_result_styles(exercise, typed, right):
         yield style, f"x = {right}\n    return {how}"
 
 
+def put_together():
+    """The answers that call functions which they are handed, in all styles."""
+    made = []
+    for exercise, (args, body) in PUT_TOGETHER.items():
+        name = exercise[3:]
+        work = f"def work_of({args}):\n{body}"
+        results = NUMBER if name == "train_step" else ARRAYS
+        for style, how in results.items():
+            cell = f"def {name}({args}):\n    x = work_of({args})\n    return {how}"
+            made.append(Answer(exercise, "result", style, (IMPORTS + HELPERS, work, cell)))
+        parts = {"name": name, "args": args, "typed": args, "quoted": args}
+        parts["right"] = f"work_of({args})"
+        for style, cells in DEFINITIONS.items():
+            if style.startswith(UNFIT) or (
+                name == "train_step" and style.startswith(WITHOUT_GRADIENTS)
+            ):
+                continue
+            filled = [cell.format(**parts) for cell in cells]
+            made.append(Answer(exercise, "definition", style, (IMPORTS, work, *filled)))
+        for style, cells in BY_HAND[exercise].items():
+            made.append(Answer(exercise, "by hand", style, (IMPORTS, *cells)))
+        source = inspect.getsource(RIGHT[name])
+        made.append(Answer(exercise, "right.py", "right.py", (IMPORTS, source)))
+    return made
+
+
 def answers():
     """All right answers in all styles."""
-    made = []
+    made = put_together()
     for exercise, (typed, right) in FORMULAS.items():
         name = exercise[3:]
         args = arguments(typed)

@@ -36,6 +36,7 @@ NAMED_AT = {  # what is not called at each t
     "06.steps": "before the first step",
     "06.sample": "in sampling",
     "07.train_step": "in training",
+    "07.training_loop": "in training",
     "07.training_pair": "in training",
     "07.ema_update": "in training",
     "08.langevin_step": "in training",

@@ -29,6 +29,7 @@ from minddpm import (
     score_from_noise,
     simple_loss,
     timestep_embedding,
+    train,
     train_step,
     x0_from_noise,
 )
@@ -335,6 +336,28 @@ def _(draw):
     network, optimizer = fresh()
     args = (lambda x, _t: network(x), optimizer, x_0, schedule.alpha_bar[1:], t, noise)
     return args, value
+
+
+@tie("07.training_loop")
+def _(draw):
+    images = draw_images(draw, 1)[0][:, :, :2].repeat(3, 1, 1, 1)[:7] / 10
+    share = torch.arange(1, 4).double()[:, None, None, None]
+    seed, model = draw.integer(0, 1000), WithTime(nn.Conv2d(1, 1, 1).double())
+
+    def loss(model, x_0, schedule, *, generator):
+        return (share * x_0).sum() + 0 * model.network.weight.sum()
+
+    run = train(
+        *(model, images.clamp(-1, 1), draw_schedule(draw)),
+        steps=4,
+        batch_size=3,
+        seed=seed,
+        loss=loss,
+    )
+    library = torch.stack([state.last_loss for state in run])
+    draws = [torch.Generator().manual_seed(seed * 1_000_003 + epoch) for epoch in range(2)]
+    orders = torch.stack([torch.randperm(len(images), generator=one) for one in draws])
+    return (images.clamp(-1, 1), orders, 3, lambda batch: (share * batch).sum()), library
 
 
 @tie("06.reverse_step")

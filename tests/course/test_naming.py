@@ -1,5 +1,6 @@
 """Wrong answers that are in no bank: most are understood, and nothing untrue is said of them."""
 
+import ast
 import collections
 import inspect
 
@@ -14,12 +15,17 @@ from wrong import WRONG
 from marking.diagnosis import forms
 from marking.exercise import Exercise
 from marking.formula import as_array, parse, scope_of, written
+from marking.outcome import same
+from marking.programs import function_with, variants
 from minddpm_course.bank import BANK
 
 FUNCTIONS = [question for question in BANK.values() if isinstance(question, Exercise)]
 EXERCISES = [exercise for exercise in FUNCTIONS if exercise.formula]
-# what is made of functions that are handed over is no formula: for these the bank has to suffice
-PUT_TOGETHER = {"05.residual_block", "05.unet_forward", "06.sample", "07.train_step"}
+# what is made of functions that are handed over is no formula, but a program
+PUT_TOGETHER = {
+    *("05.residual_block", "05.unet_forward"),
+    *("06.sample", "07.train_step", "07.training_loop"),
+}
 EVERY = 3  # of the answers are tried in a quick run
 EVERY_MUTANT = 4
 
@@ -68,7 +74,41 @@ def test_a_formula_is_the_right_answer_on_every_case_in_each_of_its_forms(exerci
                     assert abs(value - right).max() <= room, (case.description, written(term))
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=name_of)
+@pytest.mark.parametrize("name", sorted(PUT_TOGETHER))
+def test_a_program_is_the_right_answer(name):
+    exercise = BANK[name]
+    answer = function_with(exercise.program, exercise.arguments)
+    for seed in range(3):
+        assert not fails(exercise, answer, seed)
+
+
+@pytest.mark.parametrize("name", sorted(PUT_TOGETHER))
+def test_a_line_that_is_said_to_be_left_out_or_run_twice_is(name):
+    exercise = BANK[name]
+    lines = ast.unparse(ast.parse(exercise.program)).splitlines()
+    tried = 0
+    for variant in variants(exercise.program, exercise.arguments):
+        for said, count in (("leave out the line ", 0), ("run the line ", 2)):
+            line = variant.said.removeprefix(said).removesuffix(" twice")
+            if not variant.said.startswith(said) or line.startswith("for "):
+                continue
+            own = calls(exercise, variant.function, 0)[1]
+            if any(outcome.value is None for outcome in own):
+                continue  # it stops with an error
+            as_text = []
+            for at, text in enumerate(lines):
+                if text.strip() == line:
+                    changed = [*lines[:at], *count * [text], *lines[at + 1 :]]
+                    answer = function_with("\n".join(changed), exercise.arguments)
+                    as_text.append(calls(exercise, answer, 0)[1])
+            tried += 1
+            assert any(
+                all(same(a, b, exercise.tolerance) for a, b in zip(own, other)) for other in as_text
+            ), variant.said
+    assert tried >= 3
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=name_of)
 def test_there_are_at_least_five_slips_and_all_are_wrong_and_in_no_bank(exercise):
     slips = NATURAL[exercise.name]
     assert len(slips) >= 5
@@ -88,10 +128,10 @@ def test_most_slips_are_understood_and_nothing_untrue_is_said_of_a_part():
 @pytest.mark.slow
 @pytest.mark.parametrize("answers", [NATURAL, WRONG], ids=["slips", "wrong answers"])
 def test_nine_of_ten_are_understood_and_nothing_untrue_is_said(answers):
-    of_formulas = {exercise.name: answers[exercise.name] for exercise in EXERCISES}
-    share, wrong = named(of_formulas, 1)
-    assert wrong == []
-    assert share >= 0.9
+    for names in (set(answers) - PUT_TOGETHER, set(answers)):
+        share, wrong = named({name: answers[name] for name in names}, 1)
+        assert wrong == []
+        assert share >= 0.9
 
 
 @pytest.mark.slow
@@ -118,8 +158,7 @@ def test_mutants_are_understood_and_nothing_untrue_is_said(kind):
                 answers[exercise.name].append(mutant)
     share, wrong = named(answers, 1)
     assert wrong == []
-    # the right answers are written unlike any formula, so that some mutants are far from all
-    assert share >= {"reference": 0.9, "right": 0.7}[kind], share
+    assert share >= 0.9, share
 
 
 def test_a_diagnosis_is_the_same_for_other_inputs_and_so_holds_none_of_them():

@@ -14,7 +14,7 @@ import pytest
 import torch
 from handed_in import HEAD
 from right import __dict__ as RIGHT
-from styles import FORMULAS, answers
+from styles import BY_HAND, FORMULAS, PUT_TOGETHER, answers
 
 from hostile import as_notebook
 from marking.engine import judge
@@ -106,9 +106,11 @@ def refused_by_the_grader(chosen, folder):
 
 
 def test_all_exercises_are_answered_in_many_styles():
-    assert {answer.exercise for answer in ALL} == set(FORMULAS)
+    assert {answer.exercise for answer in ALL} == set(FORMULAS) | set(PUT_TOGETHER)
     functions = {name: one for name, one in BANK.items() if isinstance(one, Exercise)}
     assert set(FORMULAS) == {name for name, one in functions.items() if one.formula}
+    assert set(PUT_TOGETHER) == {name for name, one in functions.items() if not one.formula}
+    assert all(len(BY_HAND[name]) >= 8 for name in PUT_TOGETHER)
     assert len(ALL) >= 2000
 
 

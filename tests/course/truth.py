@@ -10,18 +10,22 @@ import torch
 
 from marking.diagnosis import diagnose, expected, problem_of
 from marking.exercise import Inputs
-from marking.outcome import copied, outcome_of
+from marking.outcome import copied, in_the_form_of, outcome_of
 
 SEEDS = (1, 2)
 CALL = re.compile(r"\b([a-z]\w*)\(")  # a function, which an argument may share its name with
 
 
 def calls(exercise, function, seed):
-    """The cases of a seed, what a function gives on each, and once more on the first."""
+    """The cases of a seed, what a function gives on each, and once more on the first, in the form
+    in which the engine judges it.
+    """
     cases = list(exercise.cases(Inputs(seed)))
-    outcomes = [
-        outcome_of(function, [copied(arg) for arg in case.args]) for case in [*cases, cases[0]]
-    ]
+    outcomes = []
+    for case in [*cases, cases[0]]:
+        outcome = outcome_of(function, [copied(arg) for arg in case.args])
+        formed = in_the_form_of(expected(exercise, case), outcome, exercise.tolerance)
+        outcomes.append(formed)
     return cases, outcomes[:-1], outcomes[-1]
 
 

@@ -259,6 +259,22 @@ WRONG = {
         lambda model, x, T, step: [x for _ in range(T)],
         lambda model, x, T, step: step(x, model(x, T), T),
     ],
+    "07.training_loop": [
+        lambda images, orders, b, step: [step(images)],
+        lambda images, orders, b, step: [step(images) for _ in orders],
+        lambda images, orders, b, step: [step(images[order[:b]]) for order in orders],
+        lambda images, orders, b, step: [
+            step(images[i : i + b]) for i in range(0, len(images) - b + 1, b)
+        ],
+        lambda images, orders, b, step: [
+            step(images[i].unsqueeze(0)) for order in orders for i in order
+        ],
+        lambda images, orders, b, step: sum(
+            step(images[order[i : i + b]])
+            for order in orders
+            for i in range(0, len(order) - b + 1, b)
+        ),
+    ],
     "07.train_step": [
         lambda model, optimizer, x, levels, t, z: 0.0,
         lambda model, optimizer, x, levels, t, z: (model(x, t) - z).square().mean(),
