@@ -199,7 +199,7 @@ def attempt_of(test: Callable[..., Any], function: Callable[..., Any], seed: int
     try:
         with seeded(seed), uncompiled():
             returned = (test() if makes_callables(test) else test)(function)
-            words = "" if returned is None or is_true(returned) else shown(returned)
+            words = what_is_returned(returned)
         if returned is ...:
             raise NotImplementedError("nothing is tested")
     except INTERRUPTIONS:
@@ -209,11 +209,13 @@ def attempt_of(test: Callable[..., Any], function: Callable[..., Any], seed: int
     return Attempt(False, returned=words)
 
 
-def is_true(value: Any) -> bool:
-    """Whether a value is True, as Python, NumPy or PyTorch have it."""
-    if isinstance(value, Tensor):
-        return value.dtype == torch.bool and value.ndim == 0 and bool(value)
-    return isinstance(value, bool | np.bool_) and bool(value)
+def what_is_returned(value: Any) -> str:
+    """What a test returned, in words; empty for nothing and for True."""
+    if isinstance(value, Tensor | np.bool_) and value.dtype in (torch.bool, np.bool_):
+        value = bool(value) if value.ndim == 0 else value
+    if value is None or value is True:
+        return ""
+    return shown(value) if type(value) in (bool, int, float, str) else type(value).__name__
 
 
 @contextlib.contextmanager

@@ -153,7 +153,12 @@ def check_hunt(question: BugHunt) -> None:
     require(len(set(names)) == len(names), question, "two functions have the same name")
     require(len(question.wrong_ones()) > 0, question, "there is no wrong function to catch")
     for variant in question.wrong:
-        check_arguments(question.exercise, f"the example of {variant.name!r}", variant.example)
+        count = len(question.exercise.arguments)
+        require(
+            isinstance(variant.example, tuple) and len(variant.example) == count,
+            question,
+            f"the example of {variant.name!r} must be a tuple of {counted(count, 'value')}",
+        )
     for seed in SEEDS:
         cases = drawn(question.exercise, seed)
         for variant in question.right_ones():

@@ -162,7 +162,7 @@ catch_the_bug = BugHunt(
             "goes through the points",
             lambda x, a, b, c: torch.stack([(a * u + b) * u + c for u in x]),
         ),
-        Variant("returns float64", lambda x, a, b, c: (a * x.double() + b) * x.double() + c),
+        Variant("works in float64", lambda x, a, b, c: (a * x.double() + b) * x.double() + c),
     ),
     wrong=(
         Variant("a is left out", lambda x, a, b, c: x**2 + b * x + c, (row(1.0), 2.0, 2, 3.0)),
