@@ -26,7 +26,7 @@ from marking.exercise import (
     Variant,
     function_of,
 )
-from marking.hunting import Findings, Trial, hunt
+from marking.hunting import Findings, RunTest, hunt
 from marking.outcome import (
     Attempt,
     NotNumbers,
@@ -84,7 +84,7 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
 
     Args:
         question: an Exercise, a BugHunt, a HandNumber or a Choice.
-        answer: for an exercise a Call, for a hunt a Trial; otherwise the number, or the letter.
+        answer: for an exercise a Call, for a hunt a RunTest; otherwise the number, or the letter.
         seed: of the inputs, or of what a test draws at random.
         student: whose values to use for a HandNumber.
     """
@@ -163,9 +163,9 @@ def size(case: Case) -> int:
     return sum(arg.numel() for arg in case.args if isinstance(arg, Tensor))
 
 
-def judge_test(question: BugHunt, trial: Trial, seed: int) -> Verdict:
+def judge_test(question: BugHunt, run_test: RunTest, seed: int) -> Verdict:
     """Try a test on right functions, which it must accept, and on wrong ones."""
-    found = hunt(question, trial, seed, SECONDS, ENDED)
+    found = hunt(question, run_test, seed, SECONDS, ENDED)
     if found.ended:
         return failed(question, found.ended.error)
     if found.unwritten:

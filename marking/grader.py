@@ -118,7 +118,7 @@ def judge_answer(
         handed.append(bool(reply.get("handed", True)))
         return outcome_from(reply, results, len(args))
 
-    def trial(answering: Answering, test_seed: int) -> Attempt:
+    def run_test(answering: Answering, test_seed: int) -> Attempt:
         assert isinstance(question, BugHunt)
         names = list(question.exercise.arguments)
         reply = running.converse(request("test", arguments=names, seed=test_seed), answering)
@@ -128,7 +128,7 @@ def judge_answer(
     if isinstance(question, Exercise):
         verdict = judge(question, call, own_seed)
     elif isinstance(question, BugHunt):
-        verdict = judge(question, trial, own_seed)
+        verdict = judge(question, run_test, own_seed)
     else:
         reply, _ = running.exchange(request("value"))
         handed.append(bool(reply.get("handed", True)))

@@ -21,7 +21,7 @@ MOST_CALLS = 200  # of the function, by a test of it
 TOO_OFTEN = f"a test may call the function at most {MOST_CALLS} times"
 
 # lets the test judge the function that answers, with a seed for what it draws at random
-Trial = Callable[["Answering", int], Attempt]
+RunTest = Callable[["Answering", int], Attempt]
 
 
 class Answering:
@@ -45,7 +45,7 @@ class Answering:
         Raises: wire.Unreadable for what is no call.
         """
         self.calls += 1
-        args = wire.decoded_call(call, arrays, self.arguments)
+        args = wire.args_of_call(call, arrays, self.arguments)
         results: list[Array] = []
         try:
             if self.calls > MOST_CALLS:
@@ -54,12 +54,12 @@ class Answering:
             kept = [copied(arg) for arg in args]
             with torch.no_grad(), np.errstate(all="ignore"):
                 value = as_precise_as(args, self.function(*args))
-            if numbers_in(value) > wire.MOST:
-                raise ValueError(f"the result has over {wire.MOST:,} numbers")
+            if numbers_in(value) > wire.MOST_SENT:
+                raise ValueError(f"the result has over {wire.MOST_SENT:,} numbers")
             changed = [
-                [place, wire.encoded(args[place], results)] for place in changed_places(kept, args)
+                [place, wire.tree_of(args[place], results)] for place in changed_places(kept, args)
             ]
-            return {"value": wire.encoded(value, results), "changed": changed}, results
+            return {"value": wire.tree_of(value, results), "changed": changed}, results
         except Exception as error:  # it is the test's to see
             return {"error": str(error)[:500], "error_name": type(error).__name__}, []
 
@@ -95,7 +95,7 @@ class Findings:
     """How a test judged the functions that it was tried on.
 
     Args:
-        ended: how the trial ended before it was complete; None if it did not.
+        ended: how the run_test ended before it was complete; None if it did not.
         unsure: a right function that the test accepted once and refused once.
         refused: a right function that it refused, and how.
         lives: the wrong functions that it accepted.
@@ -114,14 +114,14 @@ class Findings:
 
 
 def hunt(
-    question: BugHunt, trial: Trial, seed: int, seconds: float, ends: Sequence[str]
+    question: BugHunt, run_test: RunTest, seed: int, seconds: float, ends: Sequence[str]
 ) -> Findings:
     """Try a test on every function, in an order that nobody can know: so a test that counts, or
     draws lots, does not pass.
 
     Args:
         question: the question.
-        trial: the test.
+        run_test: the test.
         seed: for what the test draws at random.
         seconds: after which it is too slow.
         ends: the names of errors after which it is not tried again.
@@ -134,7 +134,7 @@ def hunt(
     started = time.perf_counter()
     for place in order:
         answering = Answering(variants[place].function, len(question.exercise.arguments))
-        attempt = trial(answering, seed)
+        attempt = run_test(answering, seed)
         if attempt.error_name in ends:
             return Findings(ended=attempt)
         if answering.calls > MOST_CALLS:

@@ -33,7 +33,7 @@ ROOM = (
     HERE.with_name("cells.py"),
     HERE.with_name("outcome.py"),
 )
-MOST_CALLS = 1000  # that are answered in one conversation; a test is told before to stop
+MOST_ANSWERS = 1000  # that are answered in one conversation; a test is told before to stop
 SYSTEM = (
     "/usr",
     "/bin",
@@ -253,7 +253,7 @@ class Running:
         Raises: Lost where no reply arrives, or a wrong one, or after far too many calls.
         """
         reply, arrays = self.exchange(message)
-        for _ in range(MOST_CALLS):
+        for _ in range(MOST_ANSWERS):
             if "call" not in reply:
                 return reply
             try:

@@ -22,8 +22,8 @@ from torch import Tensor
 
 LIMIT = 64 * 2**20  # bytes of one message
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
-DEEPEST = 8  # dimensions of an array
-MOST = 2**20  # numbers in one call of a function that runs elsewhere
+MOST_DIMENSIONS = 8  # dimensions of an array
+MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
 MOST_TOGETHER = 2**25  # numbers that may arise where its arguments are broadcast
 
 
@@ -73,7 +73,9 @@ def split(content: bytes, kinds: Any) -> list[npt.NDArray[Any]]:
     for kind in kinds:
         dtype = kind["dtype"]
         shape = tuple(kind["shape"])
-        sides_fit = len(shape) <= DEEPEST and all(type(side) is int and side >= 0 for side in shape)
+        sides_fit = len(shape) <= MOST_DIMENSIONS and all(
+            type(side) is int and side >= 0 for side in shape
+        )
         if dtype not in DTYPES or not sides_fit:
             raise ValueError("an array of another kind")
         count = math.prod(shape) * np.dtype(dtype).itemsize
@@ -155,17 +157,17 @@ def remote_function(arguments: Sequence[str], ask: Ask) -> Iterator[Callable[...
         bound = signature.bind(*args, **options).arguments
         values = [bound[name] for name in arguments]
         arrays: list[npt.NDArray[Any]] = []
-        tree = [encoded_argument(value, arrays) for value in values]
+        tree = [tree_of_argument(value, arrays) for value in values]
         check_sizes(values)
         if not open_:
             raise RuntimeError("a function under test can be called only while its test runs")
         reply, results = ask(tree, arrays)
         for place, after in reply.get("changed", []):
             changed.append((values[place], values[place].detach().clone()))
-            copy_into(values[place], decoded(after, results))
+            copy_into(values[place], value_of(after, results))
         if "error" in reply:
             raise builtin_error(reply["error_name"], reply["error"])
-        return decoded(reply["value"], results)
+        return value_of(reply["value"], results)
 
     function.__signature__ = signature  # type: ignore[attr-defined]
     function.__qualname__ = "function"
@@ -195,8 +197,8 @@ def builtin_error(name: str, message: str) -> Exception:
     return RuntimeError(message)
 
 
-def encoded_argument(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
-    """An argument of a function under test, as `encoded` has it.
+def tree_of_argument(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
+    """An argument of a function under test, as `tree_of` has it.
 
     Raises: TypeError for what is neither a tensor nor an array nor a number.
     """
@@ -206,17 +208,17 @@ def encoded_argument(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
                 "the function under test takes tensors, arrays and numbers, got"
                 f" {type(value).__name__}"
             )
-    return encoded(value, arrays)
+    return tree_of(value, arrays)
 
 
-def encoded(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
+def tree_of(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
     """A value as JSON; the arrays in it are added to the list, and replaced by their places.
 
     Raises: TypeError for what cannot be sent.
     """
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
-        return {kind: [encoded(item, arrays) for item in value]}
+        return {kind: [tree_of(item, arrays) for item in value]}
     if value is None or type(value) in (bool, int, float):
         return value
     if isinstance(value, Tensor):
@@ -231,8 +233,8 @@ def encoded(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
     return {"tensor" if isinstance(value, Tensor) else "array": len(arrays) - 1}
 
 
-def decoded(tree: Any, arrays: Sequence[npt.NDArray[Any]]) -> Any:
-    """The value that `encoded` made JSON of.
+def value_of(tree: Any, arrays: Sequence[npt.NDArray[Any]]) -> Any:
+    """The value that `tree_of` made JSON of.
 
     Raises: Unreadable for anything else.
     """
@@ -241,7 +243,7 @@ def decoded(tree: Any, arrays: Sequence[npt.NDArray[Any]]) -> Any:
     if isinstance(tree, dict) and len(tree) == 1:
         ((kind, content),) = tree.items()
         if kind in ("list", "tuple") and isinstance(content, list):
-            items = [decoded(item, arrays) for item in content]
+            items = [value_of(item, arrays) for item in content]
             return items if kind == "list" else tuple(items)
         known = type(content) is int and 0 <= content < len(arrays)
         if known and kind in ("tensor", "array"):
@@ -250,7 +252,7 @@ def decoded(tree: Any, arrays: Sequence[npt.NDArray[Any]]) -> Any:
     raise Unreadable("a value of another kind")
 
 
-def decoded_call(tree: Any, arrays: Sequence[npt.NDArray[Any]], count: int) -> list[Any]:
+def args_of_call(tree: Any, arrays: Sequence[npt.NDArray[Any]], count: int) -> list[Any]:
     """The arguments of a call, which may come from anyone.
 
     Raises: Unreadable where they are not so many tensors, arrays and numbers.
@@ -263,7 +265,7 @@ def decoded_call(tree: Any, arrays: Sequence[npt.NDArray[Any]], count: int) -> l
         or any(kind in value for value in tree if isinstance(value, dict) for kind in nested)
     ):
         raise Unreadable("a call of another kind")
-    return [decoded(value, arrays) for value in tree]
+    return [value_of(value, arrays) for value in tree]
 
 
 def check_sizes(args: Sequence[Any]) -> None:
@@ -272,13 +274,13 @@ def check_sizes(args: Sequence[Any]) -> None:
     Raises: ValueError where the result, or what is computed on the way, may be too large.
     """
     shapes = [tuple(arg.shape) for arg in args if isinstance(arg, Tensor | np.ndarray)]
-    if max(map(len, shapes), default=0) > DEEPEST:
-        raise ValueError(f"the function under test takes at most {DEEPEST} dimensions")
-    if sum(map(math.prod, shapes)) > MOST:
-        raise ValueError(f"the function under test takes at most {MOST:,} numbers in one call")
+    if max(map(len, shapes), default=0) > MOST_DIMENSIONS:
+        raise ValueError(f"the function under test takes at most {MOST_DIMENSIONS} dimensions")
+    if sum(map(math.prod, shapes)) > MOST_SENT:
+        raise ValueError(f"the function under test takes at most {MOST_SENT:,} numbers in one call")
     whole = [max(largest_whole(arg), 1) for arg in args]
-    if max(whole, default=1) > MOST:
-        raise ValueError(f"the function under test takes whole numbers up to {MOST:,}")
+    if max(whole, default=1) > MOST_SENT:
+        raise ValueError(f"the function under test takes whole numbers up to {MOST_SENT:,}")
     sizes = [max(math.prod(shape), 1) for shape in dict.fromkeys(shapes)]
     if max(math.prod(sizes), max(sizes, default=1) * math.prod(whole)) > MOST_TOGETHER:
         given = " and ".join(map(str, dict.fromkeys(shapes)))

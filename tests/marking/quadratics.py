@@ -8,9 +8,8 @@ from marking.notebook import Tutor
 
 def draw_beside(how, yours, target, caption, titles=("yours", "target")):
     """Two rows of numbers: all that this course needs for a picture."""
-    left, right = titles
-    numbers = f"{left} {yours.value} beside {right} {target.value}"
-    return f"<p>{how}: {numbers}</p><p>{caption}</p>"
+    numbers = f"{yours.value} beside {target.value}"
+    return f"<p>{how}: {numbers}</p><p>{caption}</p><p>{titles}</p>"
 
 
 COURSE = Course(

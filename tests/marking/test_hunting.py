@@ -241,8 +241,9 @@ def test_what_lives_is_drawn_beside_the_right_one(monkeypatch):
     failure(defined(source))
     (_, card), (picture, caption) = shown
     assert "this one lives: c is left out" in card
-    assert picture.startswith("<p>a curve: lives (array([4.")
-    assert "beside right (array([4.5" in picture
+    assert picture.startswith("<p>a curve: (array([4.")
+    assert "beside (array([4.5" in picture
+    assert "('lives', 'right')" in picture
     assert caption == "On the left what lives: c is left out. On the right the right function."
 
 
