@@ -201,7 +201,7 @@ def decided(question: BugHunt, found: Findings) -> Verdict:
 
 def refusal_in_words(variant: Variant, attempt: Attempt) -> str:
     """What to say of a test that refuses a right function."""
-    error = (attempt.error.splitlines() or [attempt.error_name])[0].removesuffix(": ")
+    error = (attempt.error.splitlines() or ["an error"])[0].removesuffix(": ")
     error += f" ({attempt.line})" if attempt.line else ""
     if attempt.error_name != "AssertionError" and ": raise " not in attempt.line:
         return (
