@@ -17,8 +17,10 @@ from model_tests import (
     source_of_model,
 )
 
+from marking import notebook
 from marking.engine import judge
 from marking.notebook import attempt_here
+from minddpm_course import CheckFailed, check
 from minddpm_course.assemble import FUNCTIONS
 from minddpm_course.bank import BANK
 
@@ -89,6 +91,15 @@ def test_a_bug_that_a_test_lets_live_is_named_and_shown(hunt):
         assert "right     " in verdict.message
 
 
+def calling(example):
+    """A test that calls the function, and accepts whatever comes."""
+
+    def test(function):
+        function(*example)
+
+    return test
+
+
 def one_copy(arg):
     return arg.clone() if isinstance(arg, torch.Tensor) else arg
 
@@ -110,6 +121,20 @@ def test_an_example_shows_its_bug(hunt):
             for a, b in zip(kept, variant.example)
         )
         assert changed or not same(right, wrong), variant.name
+
+
+@pytest.mark.parametrize("hunt", [hunt for hunt in HUNTS if hunt.exercise.picture], ids=name_of)
+def test_a_bug_that_lives_is_drawn(hunt, monkeypatch):
+    shown = []
+    monkeypatch.setattr(notebook, "in_notebook", lambda: True)
+    monkeypatch.setattr(notebook, "watch_cells", lambda: None)
+    monkeypatch.setattr(notebook, "show_html", lambda html, text: shown.append((html, text)))
+    with pytest.raises(CheckFailed):
+        check(hunt.name, calling(hunt.wrong_ones()[0].example))
+    (_, card), (picture, caption) = shown
+    assert "you caught 0 of" in card
+    assert picture.count("<img ") == 1
+    assert caption.startswith(f"On the left what lives: {hunt.wrong_ones()[0].name}.")
 
 
 def test_a_package_is_assembled_without_tests():
