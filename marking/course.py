@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from marking.exercise import Question, Stretch, function_of, lesson_of
+from marking.exercise import BugHunt, Question, Stretch, function_of, lesson_of
 from marking.grades import Row
-from marking.outcome import Outcome
 from marking.validation import validate
 
 ENGINE = "marking"  # this package, which no submission may see
@@ -43,8 +41,8 @@ class Course:
         bank: the questions by name.
         stretches: the ungraded questions by name.
         draw_beside: draws an answer (the first outcome) beside the target (the second) with a
-            caption, in the way that `Picture.how` says, and returns HTML. A course without pictures
-            needs none.
+            caption, in the way that `Picture.how` says, and returns HTML. Under other names than
+            "yours" and "target" they come with `titles`. A course without pictures needs none.
         answers: more packages that hold answers: a submission can neither import nor read them
             while it is graded. `package` and the engine are always among them.
         answer_files: words in the names of files with answers; a submission that looks for such a
@@ -62,7 +60,7 @@ class Course:
     package: str
     bank: Mapping[str, Question]
     stretches: Mapping[str, Stretch] = field(default_factory=dict)
-    draw_beside: Callable[[Any, Outcome, Outcome, str], str] | None = None
+    draw_beside: Callable[..., str] | None = None
     answers: tuple[str, ...] = ()
     answer_files: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -84,6 +82,9 @@ class Course:
 
     def variable_of(self, name: str) -> str:
         """The function or variable in which the answer to a question is found."""
+        question = self.bank.get(name)
+        if isinstance(question, BugHunt):
+            return question.variable
         return self.variables.get(function_of(name), function_of(name))
 
     def notebooks_in(self, folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,32 @@ from torch import Tensor
 
 from marking.cells import DID_NOT_RUN
 from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
-from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
-from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
+from marking.exercise import (
+    ALLOWED,
+    BugHunt,
+    Case,
+    Choice,
+    Exercise,
+    HandNumber,
+    Inputs,
+    Question,
+    Variant,
+    function_of,
+)
+from marking.hunting import Findings, RunTest, hunt
+from marking.outcome import (
+    Attempt,
+    NotNumbers,
+    Outcome,
+    brief,
+    copied,
+    in_the_form_of,
+    number_of,
+    outcome_in_words,
+    outcome_of,
+    same,
+    shown,
+)
 from marking.words import counted, known_mistake_in_words
 
 SECONDS = 20  # a check that takes longer says so
@@ -36,6 +60,9 @@ class Verdict:
         summary: one line without the inputs or the expected numbers.
         explanation: of a known mistake, without them too.
         computed: whether a function returned numbers, which can be drawn.
+        caught: how many wrong functions a test refused; 0 if it refused a right one too.
+        wrong: how many wrong functions there are for a test to refuse.
+        lives: the name of one that it accepted.
     """
 
     passed: bool
@@ -44,6 +71,9 @@ class Verdict:
     summary: str = ""
     explanation: str = ""
     computed: bool = False
+    caught: int = 0
+    wrong: int = 0
+    lives: str = ""
 
 
 Call = Callable[[Sequence[Any]], Outcome]
@@ -53,13 +83,15 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
     """Judge an answer to a question.
 
     Args:
-        question: an Exercise, a HandNumber or a Choice.
-        answer: for an exercise a Call; otherwise the number, or the letter.
-        seed: of the inputs.
+        question: an Exercise, a BugHunt, a HandNumber or a Choice.
+        answer: for an exercise a Call, for a hunt a RunTest; otherwise the number, or the letter.
+        seed: of the inputs, or of what a test draws at random.
         student: whose values to use for a HandNumber.
     """
     if isinstance(question, Exercise):
         return judge_function(question, answer, seed)
+    if isinstance(question, BugHunt):
+        return judge_test(question, answer, seed)
     if isinstance(question, HandNumber):
         return judge_number(question, answer, student)
     return judge_choice(question, answer)
@@ -117,6 +149,9 @@ def failed(question: Question, reason: str) -> Verdict:
 
 def unwritten(question: Question) -> Verdict:
     """The verdict on an answer that is not there yet."""
+    if isinstance(question, BugHunt):
+        wanted = f"It should raise an error if {function_of(question.exercise.name)} is wrong."
+        return Verdict(False, f"{question.name}: {NOT_WRITTEN}. {wanted}", summary=NOT_WRITTEN)
     if not isinstance(question, Exercise):
         return failed(question, NOT_ANSWERED)
     wanted = f"It should return {question.returns}."
@@ -126,6 +161,78 @@ def unwritten(question: Question) -> Verdict:
 def size(case: Case) -> int:
     """How many numbers a reader of this case has to look at."""
     return sum(arg.numel() for arg in case.args if isinstance(arg, Tensor))
+
+
+def judge_test(question: BugHunt, run_test: RunTest, seed: int) -> Verdict:
+    """Try a test on right functions, which it must accept, and on wrong ones."""
+    found = hunt(question, run_test, seed, SECONDS, ENDED)
+    if found.ended:
+        return failed(question, found.ended.error)
+    if found.unwritten:
+        return unwritten(question)
+    verdict = decided(question, found)
+    sound = verdict.passed or verdict.lives  # otherwise it caught nothing: it refuses the right too
+    caught = found.count - len(found.lives) if sound else 0
+    return replace(verdict, caught=caught, wrong=found.count)
+
+
+def decided(question: BugHunt, found: Findings) -> Verdict:
+    """The verdict on a test that ran on every function."""
+    if found.unsure:
+        return failed(
+            question,
+            "run twice on the same function, your test decides differently; it must not remember"
+            " earlier calls or leave its decision to chance",
+        )
+    if found.returned:
+        return failed(
+            question,
+            f"your test returns {found.returned}, which decides nothing; a test refuses a function"
+            " by raising an error, so write assert in place of return",
+        )
+    if found.refused:
+        return failed(question, refusal_in_words(*found.refused))
+    if found.lives:
+        return alive(question, found.lives[0], found.count - len(found.lives), found.count)
+    rights = counted(len(question.right_ones()), "right function")
+    told = f"Your test accepts {rights} and refuses {found.count} wrong ones."
+    return Verdict(True, f"{question.name}: right. {told}", summary="right")
+
+
+def refusal_in_words(variant: Variant, attempt: Attempt) -> str:
+    """What to say of a test that refuses a right function."""
+    error = (attempt.error.splitlines() or ["an error"])[0].removesuffix(": ")
+    error += f" ({attempt.line})" if attempt.line else ""
+    if attempt.error_name != "AssertionError" and ": raise " not in attempt.line:
+        return (
+            f"your test stopped with {error} before it could judge; the function that it was given"
+            f" is right, and {variant.name}"
+        )
+    without = "" if attempt.calls else ", without having called it"
+    return f"your test refuses a right function, which {variant.name}{without}: {error}"
+
+
+def alive(question: BugHunt, variant: Variant, caught: int, count: int) -> Verdict:
+    """The verdict on a test that accepts a wrong function."""
+    exercise = question.exercise
+    inputs = ", ".join(
+        f"{name} = {brief(arg)}" for name, arg in zip(exercise.arguments, variant.example)
+    )
+    right, wrong = (
+        outcome_of(function, [copied(arg) for arg in variant.example])
+        for function in (exercise.reference, variant.function)
+    )
+    summary = f"you caught {caught} of {count}; this one lives: {variant.name}"
+    numbers = (
+        f"input     {inputs}\n"
+        f"right     {outcome_in_words(right)}   ({exercise.returns})\n"
+        f"this one  {outcome_in_words(wrong)}"
+    )
+    if wrong.changed:
+        changed = " and ".join(exercise.arguments[place] for place in wrong.changed)
+        numbers += f"   (and it changes {changed} in place)"
+    message = f"{question.name}: {summary}.\n\n{numbers}"
+    return Verdict(False, message, summary=summary, lives=variant.name)
 
 
 def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:

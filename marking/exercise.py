@@ -227,4 +227,56 @@ class Stretch:
     picture: Picture
 
 
-Question = Exercise | HandNumber | Choice
+@dataclass(frozen=True)
+class Variant:
+    """A function that a test is tried on.
+
+    Args:
+        name: of a right one what it does, "goes through the rows"; of a wrong one what is wrong
+            with it, "the larger root first".
+        function: takes the arguments of the exercise.
+        example: for a wrong one, arguments that show the consequence.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    example: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class BugHunt:
+    """A test to write: a function of one argument, a function, that returns nothing if that is
+    right and raises an error if it is wrong.
+
+    Args:
+        name: "roots.catch_the_bug".
+        exercise: whose function is tested; its mistakes are to be caught. Its arguments must be
+            tensors and numbers, which the function under test can be sent from a submission.
+        right: other styles in which the right answer is written. A test must accept them and the
+            reference, so each should return what any sensible test accepts.
+        wrong: more wrong functions than the exercise's mistakes.
+        points: what it is worth.
+    """
+
+    name: str
+    exercise: Exercise
+    right: tuple[Variant, ...]
+    wrong: tuple[Variant, ...] = ()
+    points: int = 2
+
+    @property
+    def variable(self) -> str:
+        """What the test is called: "test_discriminant"."""
+        return f"test_{function_of(self.exercise.name)}"
+
+    def right_ones(self) -> tuple[Variant, ...]:
+        """All functions that a test must accept."""
+        return (Variant("follows the formula", self.exercise.reference), *self.right)
+
+    def wrong_ones(self) -> tuple[Variant, ...]:
+        """All functions that a test must refuse."""
+        known = (Variant(one.name, one.wrong, one.example) for one in self.exercise.mistakes)
+        return (*known, *self.wrong)
+
+
+Question = Exercise | HandNumber | Choice | BugHunt

@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from marking.course import Course
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
-from marking.exercise import Exercise, HandNumber, Question, lesson_of
+from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
 from marking.grades import Graded, Row, as_line, read_results
+from marking.hunting import Answering
 from marking.intake import (
     Broken,
     Submission,
@@ -29,7 +30,7 @@ from marking.intake import (
     read_submission,
     student_of,
 )
-from marking.outcome import Outcome
+from marking.outcome import Attempt, Outcome
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
 
@@ -117,8 +118,17 @@ def judge_answer(
         handed.append(bool(reply.get("handed", True)))
         return outcome_from(reply, results, len(args))
 
+    def run_test(answering: Answering, test_seed: int) -> Attempt:
+        assert isinstance(question, BugHunt)
+        names = list(question.exercise.arguments)
+        reply = running.converse(request("test", arguments=names, seed=test_seed), answering)
+        handed.append(bool(reply.get("handed", True)))
+        return attempt_from(reply, answering.calls)
+
     if isinstance(question, Exercise):
         verdict = judge(question, call, own_seed)
+    elif isinstance(question, BugHunt):
+        verdict = judge(question, run_test, own_seed)
     else:
         reply, _ = running.exchange(request("value"))
         handed.append(bool(reply.get("handed", True)))
@@ -141,6 +151,22 @@ def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Ou
         [place for place in changed if place in range(args)] if isinstance(changed, list) else []
     )
     return Outcome(tuple(results), bool(reply.get("several")), changed=tuple(places))
+
+
+def attempt_from(reply: dict[str, Any], calls: int) -> Attempt:
+    """What a test did with a function, as a reply describes it, whatever else it says."""
+
+    def words(name: str, most: int = 100) -> str:
+        return str(reply.get(name, ""))[:most]
+
+    return Attempt(
+        reply.get("refused") is not False,
+        error=words("error", 500),
+        error_name=words("error_name"),
+        line=words("line", 200),
+        returned=words("returned"),
+        calls=calls,
+    )
 
 
 def akin(one: str, other: str) -> bool:

@@ -9,17 +9,27 @@ import functools
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from marking.cells import DID_NOT_RUN, Definitions
 from marking.course import Course, missing
 from marking.engine import SECONDS, Verdict, judge
-from marking.exercise import Choice, Exercise, HandNumber, Picture, Question, function_of
+from marking.exercise import (
+    BugHunt,
+    Choice,
+    Exercise,
+    HandNumber,
+    Picture,
+    Question,
+)
 from marking.hints import HINTS, hint_in_words, offer
+from marking.hunting import Answering
 from marking.outcome import (
+    Attempt,
     Outcome,
     Slow,
+    attempt_of,
     copied,
     error_in_words,
     error_with_line,
@@ -30,6 +40,7 @@ from marking.outcome import (
     shown,
 )
 from marking.pages import render
+from marking.sandbox.wire import remote_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -114,14 +125,18 @@ class Tutor:
             TypeError for an answer that is not a function where one is expected.
         """
         question = self.question(name)
-        if isinstance(question, Exercise):
+        if isinstance(question, Exercise | BugHunt):
             if not callable(answer):
-                example = f"check({name!r}, {function_of(name)})"
+                example = f"check({name!r}, {self.course().variable_of(name)})"
                 raise NoFunction(
                     f"{name} expects the function itself, as in {example}, got {shown(answer)}"
                 )
             fresh = secrets.randbits(32) if seed is None else seed
-            verdict = judge(question, lambda args: call_here(answer, args), fresh)
+            if isinstance(question, Exercise):
+                verdict = judge(question, lambda args: call_here(answer, args), fresh)
+            else:
+                names = question.exercise.arguments
+                verdict = judge(question, functools.partial(attempt_here, answer, names), fresh)
         else:
             verdict = judge(question, answer, 0, student)
         if verdict.passed:
@@ -133,6 +148,8 @@ class Tutor:
                 yours, target = results_on(question.picture, answer, question.reference)
                 caption = "Your answer on the left, the target on the right, for an example."
                 self.show_beside(question.picture, yours, target, caption)
+            if isinstance(question, BugHunt) and verdict.lives:
+                self.show_alive(question, verdict.lives)
         raise CheckFailed(verdict)
 
     @saying_what_to_install
@@ -155,6 +172,12 @@ class Tutor:
         elif isinstance(question, Choice):
             options = [f"{letter}  {option}" for letter, option in question.options.items()]
             text = question.question + "\n\n" + "\n".join(options)
+        elif isinstance(question, BugHunt):
+            tested = question.exercise
+            text = (
+                f"{question.variable}(function) raises an error if the function is wrong."
+                f" function({', '.join(tested.arguments)}) should return {tested.returns}"
+            )
         else:
             text = f"{name}({', '.join(question.arguments)}) returns {question.returns}"
         show_card("?", text)
@@ -189,11 +212,22 @@ class Tutor:
         caption = f"{name}: your answer on the left, the target on the right; {comparison}."
         self.show_beside(question.picture, yours, target, caption)
 
-    def show_beside(self, picture: Picture, yours: Outcome, target: Outcome, caption: str) -> None:
+    def show_beside(
+        self, picture: Picture, yours: Outcome, target: Outcome, caption: str, **titles: Any
+    ) -> None:
         """Show an answer beside the target, as the course draws them."""
         draw_beside = self.course().draw_beside
         assert draw_beside is not None  # a course with pictures has one
-        show_html(draw_beside(picture.how, yours, target, caption), caption)
+        show_html(draw_beside(picture.how, yours, target, caption, **titles), caption)
+
+    def show_alive(self, question: BugHunt, name: str) -> None:
+        """Show a wrong function beside the right one, if there is a picture of them."""
+        (variant,) = (one for one in question.wrong_ones() if one.name == name)
+        picture = question.exercise.picture
+        if picture:
+            wrong, right = results_on(picture, variant.function, question.exercise.reference)
+            caption = f"On the left what lives: {name}. On the right the right function."
+            self.show_beside(picture, wrong, right, caption, titles=("lives", "right"))
 
     def question(self, name: str) -> Question:
         """The question of that name.
@@ -238,12 +272,33 @@ def results_on(
     return in_the_form_of(wanted, yours, ALIKE), wanted
 
 
+def attempt_here(
+    test: Callable[..., Any], arguments: Sequence[str], answering: Answering, seed: int
+) -> Attempt:
+    """Let a student's test judge a function of these arguments in this process, within its time."""
+    why_old = reason_not_to_call(test)
+    if why_old:
+        return Attempt(True, why_old, DID_NOT_RUN)
+    try:
+        with remote_function(arguments, answering) as function, limited(SECONDS):
+            attempt = attempt_of(test, function, seed)
+    except Slow:
+        slow = f"it took over {SECONDS} s; look for a loop that does not end"
+        return Attempt(True, slow, "Slow")
+    return replace(attempt, calls=answering.calls)
+
+
+def reason_not_to_call(answer: Any) -> str:
+    """Why a student's function is older than its cell, in words; empty if it is not."""
+    watched = watch_cells()
+    return watched.why_old(answer) if watched else ""
+
+
 def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
     """Call a student's function in this process; one that does not end is interrupted, and one that
     is older than its cell is not called.
     """
-    watched = watch_cells()
-    why_old = watched.why_old(function) if watched else ""
+    why_old = reason_not_to_call(function)
     if why_old:
         return Outcome(None, error=why_old, error_name=DID_NOT_RUN)
     try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import linecache
+import random
 import reprlib
 import signal
 import sys
@@ -122,6 +123,14 @@ def shown(value: Any) -> str:
 
 def error_with_line(error: BaseException) -> str:
     """An error in words, with the line of the student's code that raised it."""
+    line = own_line(error)
+    return error_in_words(error) + (f" ({line})" if line else "")
+
+
+def own_line(error: BaseException) -> str:
+    """The line of the student's code that raised an error, "line 2 of f: return 1 / 0"; empty if
+    there is none.
+    """
     foreign = (
         str(Path(__file__).parent),
         sysconfig.get_path("stdlib"),
@@ -133,8 +142,7 @@ def error_with_line(error: BaseException) -> str:
         if not frame.filename.startswith(foreign)
     ]
     line = linecache.getline(own[-1].filename, own[-1].lineno or 0).strip() if own else ""
-    where = f" (line {own[-1].lineno} of {own[-1].name}: {line})" if line else ""
-    return error_in_words(error) + where
+    return f"line {own[-1].lineno} of {own[-1].name}: {line}" if line else ""
 
 
 def outcome_of(
@@ -163,6 +171,66 @@ def outcome_of(
     except BaseException as error:  # whatever an answer raises is its outcome, SystemExit included
         kind = TypeError if isinstance(error, NotNumbers) else type(error)
         return Outcome(None, error=describe(error), error_name=kind.__name__)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a student's test did with one function.
+
+    Args:
+        refused: whether it raised an error.
+        error: the error in words.
+        error_name: its type.
+        line: the line of the test that raised it; may be empty.
+        returned: what the test returned, in words; empty for nothing and for True.
+        calls: how often it called the function.
+    """
+
+    refused: bool
+    error: str = ""
+    error_name: str = ""
+    line: str = ""
+    returned: str = ""
+    calls: int = 0
+
+
+def attempt_of(test: Callable[..., Any], function: Callable[..., Any], seed: int) -> Attempt:
+    """Let a test judge a function in this process. What it draws at random depends on the seed."""
+    try:
+        with seeded(seed), uncompiled():
+            returned = (test() if makes_callables(test) else test)(function)
+            words = what_is_returned(returned)
+        if returned is ...:
+            raise NotImplementedError("nothing is tested")
+    except INTERRUPTIONS:
+        raise
+    except BaseException as error:  # whatever a test raises is its verdict, SystemExit included
+        return Attempt(True, error_in_words(error), type(error).__name__, own_line(error))
+    return Attempt(False, returned=words)
+
+
+def what_is_returned(value: Any) -> str:
+    """What a test returned, in words; empty for nothing and for True."""
+    if isinstance(value, Tensor | np.bool_) and value.dtype in (torch.bool, np.bool_):
+        value = bool(value) if value.ndim == 0 else value
+    if value is None or value is True:
+        return ""
+    return shown(value) if type(value) in (bool, int, float, str) else type(value).__name__
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from a seed meanwhile, and go on afterwards where the draws were before."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed)  # of the CPU alone: no other device is waited for
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
 
 
 def makes_callables(function: Any) -> bool:

@@ -9,14 +9,16 @@ import json
 import keyword
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from marking.diagnosis import expected, problem_of
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -25,10 +27,12 @@ from marking.exercise import (
     Picture,
     Question,
     Stretch,
+    Variant,
     lesson_of,
 )
 from marking.hints import HINTS
-from marking.outcome import Made, copied, outcome_of, precise
+from marking.hunting import Answering
+from marking.outcome import Made, copied, in_the_form_of, outcome_of, precise
 from marking.sandbox import wire
 from marking.words import counted
 
@@ -65,6 +69,8 @@ def validate(
         )
         if isinstance(question, Exercise):
             check_exercise(question)
+        elif isinstance(question, BugHunt):
+            check_hunt(question)
         elif isinstance(question, HandNumber):
             check_hand_number(question)
         else:
@@ -163,6 +169,41 @@ def check_hints(exercise: Exercise) -> None:
 def hints_given(hints: Any) -> str:
     """How many hints there are, or what there is in their place."""
     return counted(len(hints), "text") if isinstance(hints, tuple) else type(hints).__name__
+
+
+def check_hunt(question: BugHunt) -> None:
+    """What is right is right, what is wrong is wrong, and what both return can be sent."""
+    check_exercise(question.exercise)
+    names = [variant.name for variant in (*question.right_ones(), *question.wrong_ones())]
+    require(len(set(names)) == len(names), question, "two functions have the same name")
+    require(len(question.wrong_ones()) > 0, question, "there is no wrong function to catch")
+    for variant in question.wrong:
+        count = len(question.exercise.arguments)
+        require(
+            isinstance(variant.example, tuple) and len(variant.example) == count,
+            question,
+            f"the example of {variant.name!r} must be a tuple of {counted(count, 'value')}",
+        )
+    for seed in SEEDS:
+        cases = drawn(question.exercise, seed)
+        for variant in question.right_ones():
+            problem = next(problems(question.exercise, variant, cases), "")
+            require(not problem, question, f"{variant.name!r} should be right, but {problem}")
+        for variant in question.wrong_ones():
+            shows = any(problems(question.exercise, variant, cases))
+            require(shows, question, f"{variant.name!r} should be wrong, but is right in each case")
+
+
+def problems(exercise: Exercise, variant: Variant, cases: Sequence[Case]) -> Iterator[str]:
+    """What is wrong with the results of a function, as a test sees them."""
+    answering = Answering(variant.function, len(exercise.arguments))
+    for case in cases:
+        wanted = expected(exercise, case)
+        with wire.remote_function(exercise.arguments, answering) as function:
+            got = outcome_of(function, [copied(arg) for arg in case.args])
+        problem = problem_of(exercise, wanted, in_the_form_of(wanted, got, exercise.tolerance))
+        if problem:
+            yield problem
 
 
 def drawn(exercise: Exercise, seed: int) -> list[Case]:

@@ -52,11 +52,16 @@ def heat_map(x: str, y: str) -> Draw:
     return draw
 
 
+TITLES = ("yours", "target")
+
+
 @styled
-def side_by_side(draw: Draw, yours: Outcome, target: Outcome) -> Figure:
+def side_by_side(
+    draw: Draw, yours: Outcome, target: Outcome, titles: tuple[str, str] = TITLES
+) -> Figure:
     """An answer on the left, the target on the right, to one scale."""
     figure, axes = new_figure(1, 2, height=2.6)
-    for axis, outcome, title in zip(axes[0], (yours, target), ("yours", "target")):
+    for axis, outcome, title in zip(axes[0], (yours, target), titles):
         axis.set_title(title)
         try:
             if outcome.value is None:
@@ -71,7 +76,13 @@ def side_by_side(draw: Draw, yours: Outcome, target: Outcome) -> Figure:
     return figure
 
 
-def draw_beside(draw: Draw, yours: Outcome, target: Outcome, caption: str) -> str:
+def draw_beside(
+    draw: Draw,
+    yours: Outcome,
+    target: Outcome,
+    caption: str,
+    titles: tuple[str, str] = TITLES,
+) -> str:
     """An answer beside the target, as HTML with a caption."""
-    html: str = to_html(side_by_side(draw, yours, target), caption)
+    html: str = to_html(side_by_side(draw, yours, target, titles), caption)
     return html

@@ -17,6 +17,7 @@ import linecache
 import os
 import re
 import resource
+import signal
 import socket
 import sys
 import time
@@ -31,6 +32,7 @@ from outcome import (
     Made,
     NotNumbers,
     Slow,
+    attempt_of,
     error_in_words,
     error_with_line,
     limited,
@@ -38,7 +40,7 @@ from outcome import (
     outcome_of,
     shown,
 )
-from wire import receive, send, unpack
+from wire import receive, remote_function, send, unpack
 
 sys.path.pop(0)
 
@@ -169,6 +171,10 @@ class Workspace:
             return self.handed[name], True
         return self.final.get(variable), False
 
+    def why_old(self, name: str, answer: Any, handed: bool) -> str:
+        """Why an answer that was found is not what its cell says; empty if it is."""
+        return self.old[name] if handed else self.definitions.why_old(answer)
+
 
 class Shell:
     """Stands in for IPython: runs what magics time or capture, and ignores all other magics."""
@@ -256,21 +262,78 @@ def stand_in(workspace: Workspace, package: str) -> types.ModuleType:
     return module
 
 
+class Line:
+    """The line to the grader: whatever is sent is the reply to what was received last."""
+
+    def __init__(self, channel: socket.socket, workspace: Workspace) -> None:
+        self.channel = channel
+        self.workspace = workspace
+        self.id = ""
+
+    def receive(self) -> tuple[dict[str, Any], list[Any]]:
+        """What the grader says next."""
+        message, arrays = receive(self.channel, FOREVER)
+        self.id = message["id"]
+        return message, arrays
+
+    def reply(self, message: dict[str, Any], arrays: Sequence[Any]) -> None:
+        """Reply to it."""
+        known = {"id": self.id, "attempts": self.workspace.attempts}
+        send(self.channel, {**known, **message}, arrays)
+
+    def ask(self, call: list[Any], arrays: list[Any]) -> tuple[dict[str, Any], list[Any]]:
+        """Have the grader call a function; this is interrupted only when it is over."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+        try:
+            self.reply({"call": call}, arrays)
+            return self.receive()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+
+
+def why_uncallable(function: Any, why_old: str) -> dict[str, Any]:
+    """Why an answer cannot be called, as a reply; empty if it can."""
+    if function is None or function is ...:
+        name = "NotImplementedError"
+        return {"error": f"{name}: there is no answer", "error_name": name}
+    if why_old:
+        return {"error": why_old, "error_name": DID_NOT_RUN}
+    if not callable(function):
+        words = f"expected the function itself, got {shown(function)}"
+        return {"error": words, "error_name": "TypeError"}
+    return {}
+
+
+def answer_test(workspace: Workspace, request: dict[str, Any], line: Line) -> dict[str, Any]:
+    """Let a test judge a function that the grader calls, and describe what it did."""
+    question, variable = request["name"], request["variable"]
+    test, handed = workspace.find(question, variable)
+    why_not = why_uncallable(test, workspace.why_old(question, test, handed))
+    if why_not:
+        return why_not
+    workspace.enter(question, variable)
+    try:
+        with (
+            remote_function(request["arguments"], line.ask) as function,
+            limited(workspace.seconds),
+        ):
+            attempt = attempt_of(test, function, request["seed"])
+    except Slow:
+        return {"error": f"it took over {workspace.seconds} s", "error_name": "Slow"}
+    except KeyboardInterrupt as error:
+        return {"error": type(error).__name__, "error_name": type(error).__name__}
+    return {**vars(attempt), "handed": handed}
+
+
 def answer_call(
     workspace: Workspace, request: dict[str, Any], args: list[Any]
 ) -> tuple[dict[str, Any], list[Any]]:
     """Call the function of an exercise, and describe the outcome."""
     question, variable = request["name"], request["variable"]
     function, handed = workspace.find(question, variable)
-    why_old = workspace.old[question] if handed else workspace.definitions.why_old(function)
-    if function is None or function is ...:
-        name = "NotImplementedError"
-        return {"error": f"{name}: there is no answer", "error_name": name}, []
-    if why_old:
-        return {"error": why_old, "error_name": DID_NOT_RUN}, []
-    if not callable(function):
-        words = f"expected the function itself, got {shown(function)}"
-        return {"error": words, "error_name": "TypeError"}, []
+    why_not = why_uncallable(function, workspace.why_old(question, function, handed))
+    if why_not:
+        return why_not, []
     workspace.enter(question, variable)
     try:
         with limited(workspace.seconds):
@@ -307,22 +370,25 @@ def serve() -> None:
         with contextlib.suppress(ValueError, OSError):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
     workspace = Workspace(order["seconds"], order["hidden"])
+    line = Line(channel, workspace)
+    line.id = order["id"]
     sys.meta_path.insert(0, Blocker(workspace, order["hidden"]))
     sys.modules[order["package"]] = stand_in(workspace, order["package"])
     report_reads(workspace, order["hidden"], order["files"])
     sys.path.append(os.getcwd())  # for modules that %%writefile makes
     workspace.run_all(order["cells"])
-    request = order
     reply: dict[str, Any] = {"errors": workspace.errors[:20]}
     values: list[Any] = []
     while True:
-        send(channel, {"id": request["id"], "attempts": workspace.attempts, **reply}, values)
+        line.reply(reply, values)
         try:
-            request, arrays = receive(channel, FOREVER)
+            request, arrays = line.receive()
         except EOFError:
             return
         if request["kind"] == "value":
             reply, values = answer_value(workspace, request), []
+        elif request["kind"] == "test":
+            reply, values = answer_test(workspace, request, line), []
         else:
             reply, values = answer_call(workspace, request, unpack(request["args"], arrays, Made))
 

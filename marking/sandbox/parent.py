@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ ROOM = (
     HERE.with_name("cells.py"),
     HERE.with_name("outcome.py"),
 )
+MOST_ANSWERS = 1000  # that are answered in one conversation; a test is told before to stop
 SYSTEM = (
     "/usr",
     "/bin",
@@ -241,6 +242,26 @@ class Running:
             raise Lost("its process replied to another message")
         self.attempts = [str(attempt)[:200] for attempt in items_of(reply, "attempts")]
         return reply, values
+
+    def converse(
+        self,
+        message: dict[str, Any],
+        answer: Callable[[Any, Sequence[Array]], tuple[dict[str, Any], Sequence[Array]]],
+    ) -> dict[str, Any]:
+        """Send a message, and answer the calls that come back until its reply does.
+
+        Raises: Lost where no reply arrives, or a wrong one, or after far too many calls.
+        """
+        reply, arrays = self.exchange(message)
+        for _ in range(MOST_ANSWERS):
+            if "call" not in reply:
+                return reply
+            try:
+                more, results = answer(reply["call"], arrays)
+            except wire.Unreadable:
+                raise Lost("its process sent an unreadable call") from None
+            reply, arrays = self.exchange({"kind": "answer", **more}, results)
+        raise Lost("it does not stop to call a function")
 
     def interrupt(self) -> None:
         """Make anyone who waits for a reply see the process as lost, at once."""

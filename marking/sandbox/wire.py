@@ -4,12 +4,15 @@ bytes. Never code.
 
 from __future__ import annotations
 
+import builtins
+import contextlib
+import inspect
 import json
 import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,9 @@ from torch import Tensor
 
 LIMIT = 64 * 2**20  # bytes of one message
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
+MOST_DIMENSIONS = 8  # dimensions of an array
+MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
+MOST_TOGETHER = 2**25  # numbers that may arise where its arguments are broadcast
 
 
 class Unreadable(Exception):
@@ -67,7 +73,9 @@ def split(content: bytes, kinds: Any) -> list[npt.NDArray[Any]]:
     for kind in kinds:
         dtype = kind["dtype"]
         shape = tuple(kind["shape"])
-        sides_fit = len(shape) <= 8 and all(type(side) is int and side >= 0 for side in shape)
+        sides_fit = len(shape) <= MOST_DIMENSIONS and all(
+            type(side) is int and side >= 0 for side in shape
+        )
         if dtype not in DTYPES or not sides_fit:
             raise ValueError("an array of another kind")
         count = math.prod(shape) * np.dtype(dtype).itemsize
@@ -127,3 +135,167 @@ def unpack(
             value = made(**{**value, "tensors": dict(zip(value["tensors"], tensors))})
         args.append(value)
     return args
+
+
+# what a test asks, and what it is told: the arguments of a call, and its result or its error
+Ask = Callable[[list[Any], list[npt.NDArray[Any]]], tuple[dict[str, Any], Sequence[Any]]]
+
+
+@contextlib.contextmanager
+def remote_function(arguments: Sequence[str], ask: Ask) -> Iterator[Callable[..., Any]]:
+    """A function that runs elsewhere: it has these arguments, and says nothing of itself.
+
+    What a call returns or raises, and which tensors it changes in place, is what the other side
+    says of copies. In the end they are changed back, and the function cannot be called any more.
+    """
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature([inspect.Parameter(name, kind) for name in arguments])
+    changed: list[tuple[Tensor, Tensor]] = []
+    open_ = True
+
+    def function(*args: Any, **options: Any) -> Any:
+        bound = signature.bind(*args, **options).arguments
+        values = [bound[name] for name in arguments]
+        arrays: list[npt.NDArray[Any]] = []
+        tree = [tree_of_argument(value, arrays) for value in values]
+        check_sizes(values)
+        if not open_:
+            raise RuntimeError("a function under test can be called only while its test runs")
+        reply, results = ask(tree, arrays)
+        for place, after in reply.get("changed", []):
+            changed.append((values[place], values[place].detach().clone()))
+            copy_into(values[place], value_of(after, results))
+        if "error" in reply:
+            raise builtin_error(reply["error_name"], reply["error"])
+        return value_of(reply["value"], results)
+
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__qualname__ = "function"
+    function.__module__ = "__main__"
+    try:
+        yield function
+    finally:
+        open_ = False
+        for tensor, before in reversed(changed):
+            copy_into(tensor, before)
+
+
+def copy_into(tensor: Tensor, values: Tensor) -> None:
+    """Change the numbers of a tensor, which may require a gradient."""
+    with torch.no_grad():
+        tensor.copy_(values)
+
+
+def builtin_error(name: str, message: str) -> Exception:
+    """An error of one of Python's own types; a RuntimeError in place of any other."""
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            return kind(message)
+        except TypeError:  # it is not made of a message
+            pass
+    return RuntimeError(message)
+
+
+def tree_of_argument(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
+    """An argument of a function under test, as `tree_of` has it.
+
+    Raises: TypeError for what is neither a tensor nor an array nor a number.
+    """
+    if value is not None and not isinstance(value, bool | int | float | Tensor | np.ndarray):
+        if not isinstance(value, np.generic):
+            raise TypeError(
+                "the function under test takes tensors, arrays and numbers, got"
+                f" {type(value).__name__}"
+            )
+    return tree_of(value, arrays)
+
+
+def tree_of(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
+    """A value as JSON; the arrays in it are added to the list, and replaced by their places.
+
+    Raises: TypeError for what cannot be sent.
+    """
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [tree_of(item, arrays) for item in value]}
+    if value is None or type(value) in (bool, int, float):
+        return value
+    if isinstance(value, Tensor):
+        array = value.detach().cpu().resolve_conj().resolve_neg().numpy()
+    elif isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+    else:
+        raise TypeError(f"expected tensors and numbers, got {type(value).__name__}")
+    if str(array.dtype) not in DTYPES:
+        raise TypeError(f"expected numbers such as float32 or int64, got {array.dtype}")
+    arrays.append(array)
+    return {"tensor" if isinstance(value, Tensor) else "array": len(arrays) - 1}
+
+
+def value_of(tree: Any, arrays: Sequence[npt.NDArray[Any]]) -> Any:
+    """The value that `tree_of` made JSON of.
+
+    Raises: Unreadable for anything else.
+    """
+    if tree is None or type(tree) in (bool, int, float):
+        return tree
+    if isinstance(tree, dict) and len(tree) == 1:
+        ((kind, content),) = tree.items()
+        if kind in ("list", "tuple") and isinstance(content, list):
+            items = [value_of(item, arrays) for item in content]
+            return items if kind == "list" else tuple(items)
+        known = type(content) is int and 0 <= content < len(arrays)
+        if known and kind in ("tensor", "array"):
+            array = arrays[content].copy()
+            return torch.from_numpy(array) if kind == "tensor" else array[()]
+    raise Unreadable("a value of another kind")
+
+
+def args_of_call(tree: Any, arrays: Sequence[npt.NDArray[Any]], count: int) -> list[Any]:
+    """The arguments of a call, which may come from anyone.
+
+    Raises: Unreadable where they are not so many tensors, arrays and numbers.
+    """
+    nested = ("list", "tuple")
+    if (
+        not isinstance(tree, list)
+        or len(tree) != count
+        or len(arrays) > count
+        or any(kind in value for value in tree if isinstance(value, dict) for kind in nested)
+    ):
+        raise Unreadable("a call of another kind")
+    return [value_of(value, arrays) for value in tree]
+
+
+def check_sizes(args: Sequence[Any]) -> None:
+    """Keep what a call computes small, whatever it is called with.
+
+    Raises: ValueError where the result, or what is computed on the way, may be too large.
+    """
+    shapes = [tuple(arg.shape) for arg in args if isinstance(arg, Tensor | np.ndarray)]
+    if max(map(len, shapes), default=0) > MOST_DIMENSIONS:
+        raise ValueError(f"the function under test takes at most {MOST_DIMENSIONS} dimensions")
+    if sum(map(math.prod, shapes)) > MOST_SENT:
+        raise ValueError(f"the function under test takes at most {MOST_SENT:,} numbers in one call")
+    whole = [max(largest_whole(arg), 1) for arg in args]
+    if max(whole, default=1) > MOST_SENT:
+        raise ValueError(f"the function under test takes whole numbers up to {MOST_SENT:,}")
+    sizes = [max(math.prod(shape), 1) for shape in dict.fromkeys(shapes)]
+    if max(math.prod(sizes), max(sizes, default=1) * math.prod(whole)) > MOST_TOGETHER:
+        given = " and ".join(map(str, dict.fromkeys(shapes)))
+        raise ValueError(
+            f"a call of the function under test with shapes {given} may take too much memory: use"
+            " smaller tensors"
+        )
+
+
+def largest_whole(arg: Any) -> int:
+    """The largest whole number in an argument, its sign aside; 0 for one of other numbers."""
+    if isinstance(arg, int):
+        return abs(arg)
+    if isinstance(arg, Tensor) and not arg.is_floating_point():
+        arg = arg.numpy()
+    if isinstance(arg, np.generic | np.ndarray) and arg.dtype.kind in "iu" and arg.size:
+        return max(abs(int(arg.min())), abs(int(arg.max())))
+    return 0

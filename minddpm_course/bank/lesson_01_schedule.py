@@ -7,6 +7,7 @@ import math
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -16,6 +17,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm_course.bank.inputs import draw_betas
 from minddpm_course.pictures import curve
@@ -427,4 +429,46 @@ STRETCH = Stretch(
     Picture((50,), curve("step t", "beta")),
 )
 
-QUESTIONS = (linear_betas, alpha_bars, by_hand, predict, snr, first_step_below)
+
+def multiplied_one_by_one(betas):
+    left, kept = 1.0, []
+    for beta in betas.tolist():
+        left *= 1 - beta
+        kept.append(left)
+    return torch.tensor(kept, dtype=betas.dtype)
+
+
+catch_the_bug = BugHunt(
+    "01.catch_the_bug",
+    alpha_bars,
+    right=(
+        Variant("multiplies in a loop", multiplied_one_by_one),
+        Variant(
+            "adds logarithms",
+            lambda betas: (1 - betas.double()).log().cumsum(0).exp().to(betas.dtype),
+        ),
+        Variant(
+            "multiplies in float64",
+            lambda betas: (1 - betas.double()).cumprod(0).to(betas.dtype),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "alpha_bar_0 = 1 stands in front",
+            lambda betas: torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)]),
+            (BETAS,),
+        ),
+        Variant(
+            "every step takes the mean of the betas",
+            lambda betas: (1 - betas.mean()) ** torch.arange(1, len(betas) + 1),
+            (BETAS,),
+        ),
+        Variant(
+            "multiplied from the last step on",
+            lambda betas: (1 - betas).flip(0).cumprod(0),
+            (BETAS,),
+        ),
+    ),
+)
+
+QUESTIONS = (linear_betas, alpha_bars, by_hand, predict, snr, first_step_below, catch_the_bug)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -15,6 +16,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm.data import load_mnist
 from minddpm_course.bank.inputs import each, pixel, row
@@ -480,4 +482,60 @@ STRETCH = Stretch(
     Picture((DIGIT, DIGIT_NOISE), image_row),
 )
 
-QUESTIONS = (forward_step, forward_diffusion, by_hand, predict, recover_x0, recover_noise)
+
+def own_noise(images: Tensor) -> Tensor:
+    """The same at each call."""
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(images.shape, generator=generator, dtype=images.dtype)
+
+
+catch_the_bug = BugHunt(
+    "02.catch_the_bug",
+    forward_diffusion,
+    right=(
+        Variant(
+            "takes the images one by one",
+            lambda x_0, a, noise: torch.stack(
+                [keep**0.5 * x + (1 - keep) ** 0.5 * e for x, keep, e in zip(x_0, a, noise)]
+            ),
+        ),
+        Variant(
+            "works in float64",
+            lambda x_0, a, noise: jump(x_0.double(), a.double(), noise.double()).to(x_0.dtype),
+        ),
+        Variant(
+            "multiplies with einsum",
+            lambda x_0, a, noise: (
+                torch.einsum("b,b...->b...", a.sqrt(), x_0)
+                + torch.einsum("b,b...->b...", (1 - a).sqrt(), noise)
+            ),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "noise of its own in place of the noise given",
+            lambda x_0, a, noise: jump(x_0, a, own_noise(x_0)),
+            JUMP,
+        ),
+        Variant(
+            "the result is clipped to [-1, 1]",
+            lambda x_0, a, noise: jump(x_0, a, noise).clamp(-1, 1),
+            (pixel(0.9), row(0.36), pixel(1.5)),
+        ),
+        Variant(
+            "the noise is subtracted",
+            lambda x_0, a, noise: jump(x_0, a, -noise),
+            JUMP,
+        ),
+    ),
+)
+
+QUESTIONS = (
+    forward_step,
+    forward_diffusion,
+    by_hand,
+    predict,
+    recover_x0,
+    recover_noise,
+    catch_the_bug,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -14,6 +15,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm_course.bank.inputs import bell_cases, draw_rows, row
 from minddpm_course.pictures import curve
@@ -412,4 +414,55 @@ STRETCH = Stretch(
     ),
 )
 
-QUESTIONS = (posterior_coefficients, posterior_variance, by_hand, predict, product_of_gaussians)
+
+def step_by_step(beta_t, alpha_bar_t, alpha_bar_prev):
+    rows = zip(beta_t.tolist(), alpha_bar_t.tolist(), alpha_bar_prev.tolist())
+    pairs = [
+        (before**0.5 * beta / (1 - after), (1 - beta) ** 0.5 * (1 - before) / (1 - after))
+        for beta, after, before in rows
+    ]
+    return [torch.tensor(values, dtype=beta_t.dtype) for values in zip(*pairs)]
+
+
+def from_the_mean(beta_t, alpha_bar_t, alpha_bar_prev):
+    beta, after, before = (x.double() for x in (beta_t, alpha_bar_t, alpha_bar_prev))
+    of_xt = (1 - beta).sqrt() * (1 - before) / (1 - after)
+    of_x0 = before.sqrt() - of_xt * after.sqrt()
+    return of_x0.to(beta_t.dtype), of_xt.to(beta_t.dtype)
+
+
+def shares(beta, a, before):
+    """The coefficients, made to sum to 1."""
+    of_x0, of_xt = coefficients(beta, a, before)
+    return of_x0 / (of_x0 + of_xt), of_xt / (of_x0 + of_xt)
+
+
+catch_the_bug = BugHunt(
+    "03.catch_the_bug",
+    posterior_coefficients,
+    right=(
+        Variant("goes step by step and returns a list", step_by_step),
+        Variant("finds one coefficient from the other", from_the_mean),
+        Variant(
+            "returns one tensor of two rows",
+            lambda beta, a, before: torch.stack(coefficients(beta, a, before)),
+        ),
+    ),
+    wrong=(
+        Variant("the two are made to sum to 1", shares, SECOND),
+        Variant(
+            "no x_t at all",
+            lambda beta, a, before: (before.sqrt(), 0 * before),
+            SECOND,
+        ),
+    ),
+)
+
+QUESTIONS = (
+    posterior_coefficients,
+    posterior_variance,
+    by_hand,
+    predict,
+    product_of_gaussians,
+    catch_the_bug,
+)

@@ -7,6 +7,7 @@ import math
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -16,6 +17,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm_course.bank.inputs import bell_cases, draw_rows, pixel, row
 from minddpm_course.pictures import bars
@@ -501,4 +503,58 @@ STRETCH = Stretch(
     Picture((0.7, 0.2), bars("grey level", "probability")),
 )
 
-QUESTIONS = (gaussian_kl, by_hand, predict, mean_from_noise, noise_loss_weight, simple_loss)
+
+def by_torch(mean_1, var_1, mean_2, var_2):
+    first, second = (
+        torch.distributions.Normal(mean, var.sqrt())
+        for mean, var in ((mean_1, var_1), (mean_2, var_2))
+    )
+    return torch.distributions.kl_divergence(first, second)
+
+
+FAR = (row(0.0), row(1.0), row(3.0), row(4.0))
+
+catch_the_bug = BugHunt(
+    "04.catch_the_bug",
+    gaussian_kl,
+    right=(
+        Variant("asks torch.distributions", by_torch),
+        Variant(
+            "works in float64",
+            lambda *numbers: kl(*(x.double() for x in numbers)).to(numbers[0].dtype),
+        ),
+        Variant(
+            "adds the parts in another order",
+            lambda m_1, v_1, m_2, v_2: (
+                v_2.log() / 2 - v_1.log() / 2 + v_1 / (2 * v_2) + (m_2 - m_1) ** 2 / (2 * v_2) - 0.5
+            ),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "the difference of the means is not squared",
+            lambda m_1, v_1, m_2, v_2: kl(0 * m_1, v_1, (m_1 - m_2).abs().sqrt(), v_2),
+            FAR,
+        ),
+        Variant(
+            "the means are left out",
+            lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_1, v_2),
+            BELLS,
+        ),
+        Variant(
+            "both directions, averaged",
+            lambda m_1, v_1, m_2, v_2: (kl(m_1, v_1, m_2, v_2) + kl(m_2, v_2, m_1, v_1)) / 2,
+            BELLS,
+        ),
+    ),
+)
+
+QUESTIONS = (
+    gaussian_kl,
+    by_hand,
+    predict,
+    mean_from_noise,
+    noise_loss_weight,
+    simple_loss,
+    catch_the_bug,
+)

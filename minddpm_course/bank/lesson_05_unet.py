@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -15,6 +18,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from marking.outcome import Made
 from minddpm_course.bank.inputs import function
@@ -835,6 +839,53 @@ STRETCH = Stretch(
     Picture((64,), curve("time t", "likeness")),
 )
 
+
+def entry_by_entry(t, dim):
+    rows = []
+    for time in t.tolist():
+        angles = [time / 10_000 ** (i / (dim // 2)) for i in range(dim // 2)]
+        rows.append([*map(math.sin, angles), *map(math.cos, angles)])
+    return torch.tensor(rows, dtype=t.dtype)
+
+
+def filled_in(t, dim):
+    angles = torch.outer(t.double(), 10_000 ** (-2 * torch.arange(dim // 2) / dim).double())
+    filled = t.new_empty(len(t), dim)
+    filled[:, : dim // 2] = angles.sin()
+    filled[:, dim // 2 :] = angles.cos()
+    return filled
+
+
+def quarter_turn(t, dim):
+    angles = waves(t.double(), dim)
+    return torch.cat([angles.sin(), (angles + math.pi / 2).sin()], dim=1).to(t.dtype)
+
+
+TIMES = (torch.tensor([1.0, 100.0], dtype=torch.float64), 4)
+
+catch_the_bug = BugHunt(
+    "05.catch_the_bug",
+    timestep_embedding,
+    right=(
+        Variant("goes entry by entry", entry_by_entry),
+        Variant("fills in the two halves", filled_in),
+        Variant("turns sines by a quarter to get cosines", quarter_turn),
+    ),
+    wrong=(
+        Variant(
+            "degrees instead of radians",
+            lambda t, dim: both(waves(t, dim).deg2rad()),
+            TIME,
+        ),
+        Variant(
+            "1,000 in place of 10,000",
+            lambda t, dim: both(t[:, None] * 1000.0 ** (-torch.arange(dim // 2) / (dim // 2))),
+            TIME,
+        ),
+        Variant("the times in reverse order", lambda t, dim: embedding(t.flip(0), dim), TIMES),
+    ),
+)
+
 QUESTIONS = (
     timestep_embedding,
     add_time,
@@ -843,4 +894,5 @@ QUESTIONS = (
     predict,
     residual_block,
     unet_forward,
+    catch_the_bug,
 )

@@ -7,6 +7,7 @@ import math
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -16,6 +17,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from marking.outcome import Made
 from minddpm_course.bank.inputs import draw_betas, function, pixel
@@ -498,4 +500,62 @@ STRETCH = Stretch(
     ),
 )
 
-QUESTIONS = (reverse_step, steps, by_hand, predict, sample)
+
+def through_the_clean_image(x_t, predicted, t, betas, noise):
+    alphas = 1 - betas.double()
+    level, before = alphas[:t].prod(), alphas[: t - 1].prod()
+    x_0 = (x_t - (1 - level).sqrt() * predicted) / level.sqrt()
+    of_x0 = before.sqrt() * betas[t - 1] / (1 - level)
+    of_xt = alphas[t - 1].sqrt() * (1 - before) / (1 - level)
+    mean = of_x0 * x_0 + of_xt * x_t
+    return (mean + (t > 1) * betas[t - 1].sqrt() * noise).to(x_t.dtype)
+
+
+def with_plain_numbers(x_t, predicted, t, betas, noise):
+    steps = betas.tolist()
+    beta, level = steps[t - 1], math.prod(1 - beta for beta in steps[:t])
+    mean = (x_t - beta / math.sqrt(1 - level) * predicted) / math.sqrt(1 - beta)
+    return mean + math.sqrt(beta) * noise if t > 1 else mean
+
+
+def a_step_early(x_t, predicted, t, betas, noise):
+    beta, level = betas[t - 1], (1 - betas[: t - 1]).prod()
+    mean = (x_t - beta / (1 - level + 1e-8).sqrt() * predicted) / (1 - beta).sqrt()
+    return mean + (t > 1) * beta.sqrt() * noise
+
+
+THIRD = (pixel(0.4), pixel(0.3), 3, BETAS, pixel(1.0))
+
+catch_the_bug = BugHunt(
+    "06.catch_the_bug",
+    reverse_step,
+    right=(
+        Variant("goes through the estimate of x_0", through_the_clean_image),
+        Variant("works with Python's own numbers", with_plain_numbers),
+        Variant(
+            "takes the images one by one",
+            lambda x_t, predicted, t, betas, noise: torch.stack(
+                [back(x, e, t, betas, z) for x, e, z in zip(x_t, predicted, noise)]
+            ),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "no noise at t = 2 either",
+            lambda x_t, predicted, t, betas, noise: back(
+                x_t, predicted, t, betas, noise if t > 2 else 0 * noise
+            ),
+            SECOND,
+        ),
+        Variant("alpha_bar of the step before", a_step_early, SECOND),
+        Variant(
+            "the first beta at every step",
+            lambda x_t, predicted, t, betas, noise: back(
+                x_t, predicted, t, betas[:1].expand(len(betas)), noise
+            ),
+            THIRD,
+        ),
+    ),
+)
+
+QUESTIONS = (reverse_step, steps, by_hand, predict, sample, catch_the_bug)

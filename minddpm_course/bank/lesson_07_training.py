@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -14,6 +15,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from marking.outcome import Made
 from minddpm_course.bank.inputs import draw_betas, each, function, pixel, row
@@ -655,4 +657,38 @@ STRETCH = Stretch(
     Picture((LOSSES, 0.95), curve("step", "loss")),
 )
 
-QUESTIONS = (training_pair, ema_update, by_hand, predict, train_step, training_loop)
+catch_the_bug = BugHunt(
+    "07.catch_the_bug",
+    ema_update,
+    right=(
+        Variant(
+            "moves the average towards the value",
+            lambda average, value, decay: average + (1 - decay) * (value - average),
+        ),
+        Variant(
+            "interpolates with lerp",
+            lambda average, value, decay: torch.lerp(value, average, decay),
+        ),
+        Variant(
+            "works in float64",
+            lambda average, value, decay: (
+                decay * average.double() + (1 - decay) * value.double()
+            ).to(average.dtype),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "the average is changed in place",
+            lambda average, value, decay: average.mul_(decay).add_((1 - decay) * value),
+            AVERAGE,
+        ),
+        Variant("the value alone", lambda average, value, decay: value.clone(), AVERAGE),
+        Variant(
+            "the decay is 0.9, whatever is given",
+            lambda average, value, decay: 0.9 * average + 0.1 * value,
+            (row(0.5), row(0.7), 0.5),
+        ),
+    ),
+)
+
+QUESTIONS = (training_pair, ema_update, by_hand, predict, train_step, training_loop, catch_the_bug)

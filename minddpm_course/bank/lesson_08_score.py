@@ -7,6 +7,7 @@ import math
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -16,6 +17,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm_course.bank.inputs import each, pixel, row
 from minddpm_course.pictures import curve
@@ -373,4 +375,45 @@ STRETCH = Stretch(
     ),
 )
 
-QUESTIONS = (score_from_noise, gaussian_score, by_hand, langevin_step, predict)
+
+def slope_by_autograd(x, mean, var):
+    with torch.enable_grad():
+        x = x.clone().requires_grad_()
+        log_density = torch.distributions.Normal(mean, var.sqrt()).log_prob(x).sum()
+        return torch.autograd.grad(log_density, x)[0]
+
+
+catch_the_bug = BugHunt(
+    "08.catch_the_bug",
+    gaussian_score,
+    right=(
+        Variant("differentiates the log density", slope_by_autograd),
+        Variant(
+            "standardises first",
+            lambda x, mean, var: -((x - mean) / var.sqrt()) / var.sqrt(),
+        ),
+        Variant(
+            "works in float64",
+            lambda x, mean, var: ((mean.double() - x.double()) / var.double()).to(x.dtype),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "divided by the variance twice",
+            lambda x, mean, var: (mean - x) / var**2,
+            POINT,
+        ),
+        Variant(
+            "the direction alone",
+            lambda x, mean, var: (mean - x).sign(),
+            POINT,
+        ),
+        Variant(
+            "clipped to [-1, 1]",
+            lambda x, mean, var: ((mean - x) / var).clamp(-1, 1),
+            POINT,
+        ),
+    ),
+)
+
+QUESTIONS = (score_from_noise, gaussian_score, by_hand, langevin_step, predict, catch_the_bug)

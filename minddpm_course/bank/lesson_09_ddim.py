@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -14,6 +15,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
@@ -311,4 +313,40 @@ STRETCH = Stretch(
     ),
 )
 
-QUESTIONS = (ddim_step, by_hand, times, predict)
+
+def by_ratio(x_t, predicted, a, before):
+    growth = (before / a) ** 0.5
+    return growth * x_t + ((1 - before) ** 0.5 - growth * (1 - a) ** 0.5) * predicted
+
+
+catch_the_bug = BugHunt(
+    "09.catch_the_bug",
+    ddim_step,
+    right=(
+        Variant("scales x_t and corrects the noise", by_ratio),
+        Variant(
+            "works in float64",
+            lambda x_t, predicted, a, before: down(x_t.double(), predicted.double(), a, before).to(
+                x_t.dtype
+            ),
+        ),
+        Variant(
+            "takes the images one by one",
+            lambda x_t, predicted, a, before: torch.stack(
+                [down(x, e, a, before) for x, e in zip(x_t, predicted)]
+            ),
+        ),
+    ),
+    wrong=(
+        Variant(
+            "the noise is put back with the wrong sign",
+            lambda x_t, predicted, a, before: (
+                before**0.5 * clean(x_t, predicted, a) - (1 - before) ** 0.5 * predicted
+            ),
+            STEP,
+        ),
+        Variant("nothing happens", lambda x_t, predicted, a, before: x_t.clone(), STEP),
+    ),
+)
+
+QUESTIONS = (ddim_step, by_hand, times, predict, catch_the_bug)

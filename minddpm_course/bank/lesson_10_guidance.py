@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -14,6 +15,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 from minddpm_course.bank.inputs import pixel
 from minddpm_course.pictures import curve
@@ -248,4 +250,25 @@ STRETCH = Stretch(
     ),
 )
 
-QUESTIONS = (guided_noise, by_hand, calls, predict)
+catch_the_bug = BugHunt(
+    "10.catch_the_bug",
+    guided_noise,
+    right=(
+        Variant("weights the two predictions", lambda u, c, scale: scale * c + (1 - scale) * u),
+        Variant("starts from the conditional one", lambda u, c, scale: c + (scale - 1) * (c - u)),
+        Variant(
+            "works in float64",
+            lambda u, c, scale: guide(u.double(), c.double(), scale).to(u.dtype),
+        ),
+    ),
+    wrong=(
+        Variant("the label is ignored", lambda u, c, scale: u.clone(), THREE),
+        Variant(
+            "the result is clipped to [-1, 1]",
+            lambda u, c, scale: guide(u, c, scale).clamp(-1, 1),
+            THREE,
+        ),
+    ),
+)
+
+QUESTIONS = (guided_noise, by_hand, calls, predict, catch_the_bug)

@@ -178,6 +178,37 @@ for threshold in (0.5, 0.1, 0.01):
     print(f"alpha_bar is below {threshold:4} from t = {first_step_below(levels, threshold)} on")
 
 # %% [markdown]
+# ## 7. Catch the bug
+#
+# Until now we tested your functions. Here you test ours. `function` stands for somebody's `alpha_bars`: it takes `betas`, shape `(T,)`, and should return `(T,)` levels. Some of those that we hand to your test are right, each written in its own way; the others have a bug. Write a test that lets the right ones pass and stops at each bug.
+#
+# A test that finds nothing wrong returns nothing. To refuse a function, `assert` what must hold: an assertion that fails raises an error. Right functions differ in the last digits, so compare with `torch.allclose` or `abs(a - b) < 1e-5`, not with `==`.
+#
+# To repeat the formula in the test helps little: whoever misreads it misreads it twice. Test what you know without it:
+#
+# - **a known value**: three betas whose levels you can work out in your head;
+# - **a special case**: which shape has the result, and what do you know of its first entry?
+# - **a property**: cut a schedule in two. How do the levels of its second part follow from those of the part alone?
+
+
+# %%
+def test_alpha_bars(function):
+    ### BEGIN SOLUTION
+    known = function(torch.tensor([0.1, 0.2, 0.5]))
+    assert known.shape == (3,)  # one level for each step
+    assert torch.allclose(known, torch.tensor([0.9, 0.72, 0.36]))  # 0.9, then 80% of it, then half
+    late = torch.tensor([0.2, 0.4, 0.1])
+    whole = function(torch.cat([torch.tensor([0.3, 0.6]), late]))
+    assert torch.allclose(whole[2:], whole[1] * function(late))  # each step takes from what it finds
+    ### END SOLUTION
+
+
+# %%
+check("01.catch_the_bug", test_alpha_bars)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/01_schedule.ipynb), or go back to [Mistakes people make](../notebooks/01_schedule.ipynb).
+#
 # ## Stretch: a straight fall
 #
 # Not graded. The cosine schedule fixes the curve $\bar{\alpha}_t$ and works out the betas. Do that for the plainest curve, one that falls in equal steps: $\bar{\alpha}_t = 1 - t/(T+1)$. Return the betas, shape `(T,)`.

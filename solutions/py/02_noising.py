@@ -184,6 +184,34 @@ milestone("02", forward_diffusion)
 # %% [markdown]
 # The same jump makes every training image in lesson 07. To keep yours in a package of your own, save this notebook and type in a terminal: `minddpm assemble --out mine`.
 #
+# ## 7. Catch the bug
+#
+# Test somebody's `forward_diffusion`. It takes `x_0` and `noise`, `(b, 1, h, w)`, and `alpha_bar_t`, `(b,)`, and returns noisy images, `(b, 1, h, w)`. Let right functions pass, and `assert` what a wrong one breaks. Take levels whose roots you know, such as 0.36 and 0.64, another for each image, and images that are not square:
+#
+# - **special cases**: no noise at all, a black image (zeros), the level 1. What must come back?
+# - **a property**: what has the result for image and noise to do with the results for each alone? Let some pixels lie far outside $[-1, 1]$, or you will not see whether somebody cuts them off.
+# - **another property**: if pixels and noise have the variance 1, so has the result. It needs many pixels, and it does not see a wrong sign.
+
+
+# %%
+def test_forward_diffusion(function):
+    ### BEGIN SOLUTION
+    x_0, noise = 3 * torch.randn(2, 3, 1, 4, 5)
+    level = torch.tensor([0.36, 0.64, 1.0])
+    image, added = function(x_0, level, 0 * noise), function(0 * x_0, level, noise)
+    for place, (keep, spread) in enumerate([(0.6, 0.8), (0.8, 0.6), (1.0, 0.0)]):
+        assert torch.allclose(image[place], keep * x_0[place], atol=1e-5)  # no noise
+        assert torch.allclose(added[place], spread * noise[place], atol=1e-5)  # a black image
+    assert torch.allclose(function(x_0, level, noise), image + added, atol=1e-5)
+    ### END SOLUTION
+
+
+# %%
+check("02.catch_the_bug", test_forward_diffusion)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/02_noising.ipynb), or go back to [Mistakes people make](../notebooks/02_noising.ipynb).
+#
 # ## Stretch: from image to noise in one picture
 #
 # Not graded. Let the level fall across a single image: 1 in its first column, 0 in its last, in equal steps between. Return that image. `x_0` and `noise` have the shape `(1, 1, h, w)`.

@@ -138,6 +138,34 @@ def product_of_gaussians(mean_1, var_1, mean_2, var_2):
 check("03.product_of_gaussians", product_of_gaussians)
 
 # %% [markdown]
+# ## 5. Catch the bug
+#
+# Test somebody's `posterior_coefficients`. It takes `beta_t`, `alpha_bar_t` and `alpha_bar_prev`, each `(n,)`, and returns two tensors of that shape, the coefficient of $\mathbf{x}_0$ first. They may come as a tuple, as a list, or as the two rows of one tensor: take them apart with `of_x0, of_xt = function(...)`. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **a special case**: at $t = 1$ the image before the step is $\mathbf{x}_0$, and $\bar{\alpha}_0 = 1$. Which coefficients give that?
+# - **a property**: suppose that the jump added no noise. Then $\mathbf{x}_t$ is the image times $\sqrt{\bar{\alpha}_t}$, and the step back must lead to the image times $\sqrt{\bar{\alpha}_{t-1}}$.
+# - **a known value**: one coefficient of one step, worked out by hand. The property then gives the other.
+
+
+# %%
+def test_posterior_coefficients(function):
+    ### BEGIN SOLUTION
+    before = torch.tensor([1.0, 0.9, 0.72])
+    after = torch.tensor([0.9, 0.72, 0.36])  # so the betas are 0.1, 0.2, 0.5
+    of_x0, of_xt = function(torch.tensor([0.1, 0.2, 0.5]), after, before)
+    assert abs(of_x0[0] - 1) < 1e-5 and abs(of_xt[0]) < 1e-5  # t = 1: x_0 itself
+    assert torch.allclose(of_x0 + of_xt * after.sqrt(), before.sqrt(), atol=1e-5)  # no noise
+    assert abs(of_xt[1] - 0.31944) < 1e-4  # by hand: sqrt(0.8) * 0.1 / 0.28
+    assert abs(of_xt[2] - 0.30936) < 1e-4  # and sqrt(0.5) * 0.28 / 0.64
+    ### END SOLUTION
+
+
+# %%
+check("03.catch_the_bug", test_posterior_coefficients)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/03_posterior.ipynb), or go back to [Mistakes people make](../notebooks/03_posterior.ipynb).
+#
 # ## Stretch: the product without a formula
 #
 # Not graded. Draw the normalised product of two normal densities on a grid of equally spaced points, by multiplying the densities themselves. The area below your

@@ -183,6 +183,33 @@ milestone("04", simple_loss)
 # %% [markdown]
 # The loss is largest where $t$ is small. Lesson 07 asks why. Save this notebook and type in a terminal: `minddpm assemble --out mine`. Your loss then trains in your package.
 #
+# ## 6. Catch the bug
+#
+# Test somebody's `gaussian_kl`. It takes `mean_1`, `var_1`, `mean_2`, `var_2`, each `(n,)`, and returns the divergence of the second Gaussian from the first, in nats, `(n,)`. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **a special case**: from a Gaussian to itself. Take several, whose variances are not 1.
+# - **another**: if the variances are equal, what remains is a fraction with the squared distance of the means. By which number is it divided?
+# - **a known value**: all four numbers different, worked out by hand. A bug in one term can hide where that term is 0, and a bug in the direction where both are alike.
+
+
+# %%
+def test_gaussian_kl(function):
+    ### BEGIN SOLUTION
+    mean, var = torch.tensor([0.0, 0.3, -2.0]), torch.tensor([1.0, 0.25, 4.0])
+    assert torch.allclose(function(mean, var, mean, var), torch.zeros(3), atol=1e-5)  # to itself
+    shifted = function(mean, var, mean + 3, var)  # equal variances: 9 / (2 var)
+    assert torch.allclose(shifted, torch.tensor([4.5, 18.0, 1.125]), atol=1e-4)
+    known = function(torch.zeros(1), torch.ones(1), torch.ones(1), torch.tensor([4.0]))
+    assert abs(known - 0.44315) < 1e-4  # by hand: (log 4 + 2/4 - 1) / 2
+    ### END SOLUTION
+
+
+# %%
+check("04.catch_the_bug", test_gaussian_kl)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/04_loss.ipynb), or go back to [Mistakes people make](../notebooks/04_loss.ipynb).
+#
 # ## Stretch: 256 bins
 #
 # Not graded. The last step back gives each pixel a Gaussian, and $L_0$ asks how probable each of the 256 grey levels is under it. Return the 256 probabilities, black first, shape `(256,)`; `mean` and `std` are floats. Levels run from $-1$ to 1, and the bins of black and white are open.

@@ -271,6 +271,36 @@ check("05.unet_forward", unet_forward)
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [Rebuild it](../notebooks/05_unet.ipynb).
 #
+# ## 8. Catch the bug
+#
+# Test somebody's `timestep_embedding`. It takes `t`, `(b,)`, and an even `dim`, and returns `(b, dim)`: all sines, then all cosines. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **special cases**: $t = 0$, where every angle is 0. And with $t = 1$ the angles are the frequencies themselves: for `dim = 4` these are 1 and 1/100.
+# - **a property**: a sine and its cosine, squared, sum to 1. That holds for many wrong frequencies too, so it is not enough.
+# - **a known value**: a third time, so that a shift or a swap of rows shows. An angle of some hundred is off by a few millionths in float32: allow for it.
+
+
+# %%
+def test_timestep_embedding(function):
+    ### BEGIN SOLUTION
+    rows = function(torch.tensor([0.0, 1.0, 50.0]), 4)
+    assert rows.shape == (3, 4)
+    assert torch.allclose(rows[0], torch.tensor([0.0, 0.0, 1.0, 1.0]))
+    assert torch.allclose(rows[1], torch.tensor([0.84147, 0.01000, 0.54030, 0.99995]), atol=1e-4)
+    sines, cosines = rows.chunk(2, dim=1)
+    assert torch.allclose(sines**2 + cosines**2, torch.ones(3, 2), atol=1e-4)
+    assert torch.allclose(sines[2], torch.tensor([-0.26237, 0.47943]), atol=1e-4)  # of 50 and 0.5
+    sines, cosines = function(torch.tensor([1.0]), 8).reshape(2, 4)  # frequencies 1, 1/10, ...
+    assert torch.allclose(sines, torch.tensor([0.84147, 0.09983, 0.01, 0.001]), atol=1e-4)
+    ### END SOLUTION
+
+
+# %%
+check("05.catch_the_bug", test_timestep_embedding)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/05_unet.ipynb), or go back to [Mistakes people make](../notebooks/05_unet.ipynb).
+#
 # ## Stretch: which times look alike
 #
 # Not graded. How much is the embedding of each time like that of $t = 500$? Return the inner product of the two, divided by `dim / 2`, for $t = 1, \ldots, 1000$: the shape

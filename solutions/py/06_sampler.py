@@ -194,6 +194,37 @@ milestone("06", sample, reverse_step)
 # %% [markdown]
 # To draw with all 1,000 steps and with everything that you have written so far, save this notebook and type in a terminal: `minddpm assemble --out mine`, then `python -m mine sample --out digits.png`.
 #
+# ## 5. Catch the bug
+#
+# Test somebody's `reverse_step`. It takes `x_t`, `predicted_noise`, an integer `t`, `betas`, `(T,)`, and `noise`; the images have the shape `(b, 1, h, w)`. It returns $\mathbf{x}_{t-1}$, in that shape, with $\sigma_t^2 = \beta_t$. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **a round trip**: noise an image by one step, with $t = 1$. With that very noise as the prediction, the step back must return the image. And fresh noise must leave no trace there.
+# - **special cases** at a later $t$: all zero but the image, or but the fresh noise. Which factor must each have? Betas such as 0.19, 0.36 and 0.51 have handy roots: $1 - \beta_t$ is $0.9^2$, $0.8^2$, $0.7^2$.
+# - **a known value**: the factor of the prediction at $t = 2$, worked out by hand.
+
+
+# %%
+def test_reverse_step(function):
+    ### BEGIN SOLUTION
+    betas, zero = torch.tensor([0.19, 0.36, 0.51]), torch.zeros(2, 1, 3, 4)
+    image, noise = torch.randn(2, 2, 1, 3, 4)
+    noisy = 0.9 * image + 0.19**0.5 * noise
+    assert torch.allclose(function(noisy, noise, 1, betas, noise), image, atol=1e-5)  # and back
+    for t, keep in ((2, 0.8), (3, 0.7)):
+        assert torch.allclose(function(image, zero, t, betas, zero), image / keep, atol=1e-5)
+        fresh = function(zero, zero, t, betas, noise)
+        assert torch.allclose(fresh, (1 - keep**2) ** 0.5 * noise, atol=1e-5)
+    removed = function(zero, noise, 2, betas, zero)
+    assert torch.allclose(removed, -0.64844 * noise, atol=1e-4)  # 0.36 / sqrt(1 - 0.5184) / 0.8
+    ### END SOLUTION
+
+
+# %%
+check("06.catch_the_bug", test_reverse_step)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/06_sampler.ipynb), or go back to [Mistakes people make](../notebooks/06_sampler.ipynb).
+#
 # ## Stretch: how the samples find their spread
 #
 # Not graded. The data is one pixel from $\mathcal{N}(0, s^2)$, and the network is perfect: its prediction is a number times $x_t$, given in the lesson under *Believe it*. `betas` has the shape `(T,)`.

@@ -234,6 +234,35 @@ milestone("07", training_loop, train_step)
 # %% [markdown]
 # Forty steps lower the loss, but they are too few for digits. For those, save this notebook and type in a terminal: `minddpm assemble --out mine`, then `python -m mine train --minutes 15`.
 #
+# ## 7. Catch the bug
+#
+# Test somebody's `ema_update`. It takes `average` and `value`, of one shape, whatever it is, and a number `decay`. It returns the new average. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **special cases**: decay 1, decay 0, and a value that equals the average already.
+# - **a known value**: with a decay such as 0.9, and numbers that make it plain which of the two it belongs to.
+# - **a property**: the arguments stay as they are. Keep a copy, and compare after the calls.
+
+
+# %%
+def test_ema_update(function):
+    ### BEGIN SOLUTION
+    average, value = torch.randn(2, 3, 4)
+    kept = average.clone()
+    assert torch.allclose(function(average, value, 1.0), kept, atol=1e-6)  # nothing changes
+    assert torch.allclose(function(average, value, 0.0), value, atol=1e-6)  # no memory
+    assert torch.allclose(function(value, value, 0.7), value, atol=1e-6)  # nothing new
+    known = function(torch.tensor([0.5]), torch.tensor([0.7]), 0.9)
+    assert torch.allclose(known, torch.tensor([0.52]))  # a tenth of the way
+    assert torch.equal(average, kept)
+    ### END SOLUTION
+
+
+# %%
+check("07.catch_the_bug", test_ema_update)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/07_training.ipynb), or go back to [Mistakes people make](../notebooks/07_training.ipynb).
+#
 # ## Stretch: an average that forgets its start
 #
 # Not graded. Smooth the noisy loss of a training run. `values` has the shape `(n,)`. The average starts at the first value, and that is the first entry of your result. Each later value is one update, counted

@@ -156,6 +156,32 @@ print(f"clouds at -1 and 1: {near:.1f} of the points are left of 0")
 #
 # Solved? Compare with the [solution](../solutions/08_score.ipynb), or go back to [Believe it](../notebooks/08_score.ipynb).
 #
+# ## 5. Catch the bug
+#
+# Test somebody's `gaussian_score`. It takes `x`, `mean` and `var`, each `(n,)`, and returns the slope of the log density at `x`, `(n,)`. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **a special case**: at the mean the density has its peak. How steep is it there? A mean of 0 would hide a bug.
+# - **a property**: points at the same distance on both sides of the mean have opposite slopes, and each points to the mean.
+# - **a known value**: far out, with a variance that is not 1, for a wide Gaussian and for a narrow one.
+
+
+# %%
+def test_gaussian_score(function):
+    ### BEGIN SOLUTION
+    mean, var = torch.tensor([0.5, -1.0, 2.0]), torch.tensor([0.25, 4.0, 1.0])
+    assert torch.allclose(function(mean, mean, var), torch.zeros(3), atol=1e-6)  # flat at the peak
+    right, left = function(mean + 3, mean, var), function(mean - 3, mean, var)
+    assert torch.allclose(right, torch.tensor([-12.0, -0.75, -3.0]), atol=1e-4)  # -3 / variance
+    assert torch.allclose(left, -right, atol=1e-4)
+    ### END SOLUTION
+
+
+# %%
+check("08.catch_the_bug", test_gaussian_score)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/08_score.ipynb), or go back to [Mistakes people make](../notebooks/08_score.ipynb).
+#
 # ## Stretch: the score of two clouds
 #
 # Not graded. The data is two equally likely clouds, $\mathcal{N}(m_1, v)$ and $\mathcal{N}(m_2, v)$. `x` has the shape `(n,)`; `mean_1`, `mean_2` and `var` are numbers. Return the score of the whole at each point, in the shape `(n,)`.

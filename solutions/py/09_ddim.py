@@ -126,6 +126,32 @@ print("\n\n".join(f"steps: {count}\n{draw(count)}" for count in (1, 2, 10, 1000)
 #
 # Solved? Compare with the [solution](../solutions/09_ddim.ipynb), or go back to [Mistakes people make](../notebooks/09_ddim.ipynb).
 #
+# ## 3. Catch the bug
+#
+# Test somebody's `ddim_step`. It takes `x_t` and `predicted_noise`, `(b, 1, h, w)`, and the numbers `alpha_bar_t` and `alpha_bar_prev`. It returns the image at the level `alpha_bar_prev`. Let right functions pass, and `assert` what a wrong one breaks. You know more than the sampler does: make $\mathbf{x}_t$ yourself, from an image and noise, at the level 0.36, whose factors are 0.6 and 0.8. Then hand over that very noise as the prediction.
+#
+# - **a round trip**: which image must come back at the level 1?
+# - **a property**: at any other level, the same image with the same noise. At 0.64 its factors are 0.8 and 0.6.
+# - **a special case**: a step to the level where it already is.
+
+
+# %%
+def test_ddim_step(function):
+    ### BEGIN SOLUTION
+    image, noise = torch.randn(2, 3, 1, 4, 5)
+    noisy = 0.6 * image + 0.8 * noise  # at the level 0.36
+    assert torch.allclose(function(noisy, noise, 0.36, 1.0), image, atol=1e-5)
+    assert torch.allclose(function(noisy, noise, 0.36, 0.64), 0.8 * image + 0.6 * noise, atol=1e-5)
+    assert torch.allclose(function(noisy, noise, 0.36, 0.36), noisy, atol=1e-5)
+    ### END SOLUTION
+
+
+# %%
+check("09.catch_the_bug", test_ddim_step)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/09_ddim.ipynb), or go back to [Mistakes people make](../notebooks/09_ddim.ipynb).
+#
 # ## Stretch: the path of one point
 #
 # Not graded. The data is one pixel from $\mathcal{N}(0, s^2)$, and the network is perfect: its prediction is $\frac{\sqrt{1 - \bar{\alpha}_t}}{\bar{\alpha}_t s^2 + 1 - \bar{\alpha}_t}\, x_t$. `alpha_bars` has the shape `(T + 1,)`, and its index 0 is the clean image, with

@@ -126,6 +126,36 @@ print("\n".join(seen))
 #
 # Solved? Compare with the [solution](../solutions/10_guidance.ipynb), or go back to [Mistakes people make](../notebooks/10_guidance.ipynb).
 #
+# ## 3. Catch the bug
+#
+# Test somebody's `guided_noise`. It takes `unconditional` and `conditional`, `(b, 1, h, w)`, and a number `scale`, and returns the guided noise in that shape. Let right functions pass, and `assert` what a wrong one breaks.
+#
+# - **special cases**: scale 0 and scale 1. And what if the label makes no difference, so that the two predictions are alike?
+# - **a property**: equal steps of the scale are equal steps of the result, also beyond 1. Let some entries lie far outside $[-1, 1]$.
+# - **a known value** at a scale above 1, such as 3.
+
+
+# %%
+def test_guided_noise(function):
+    ### BEGIN SOLUTION
+    plain, label = 3 * torch.randn(2, 2, 1, 3, 4)
+    assert torch.allclose(function(plain, label, 0.0), plain, atol=1e-5)
+    assert torch.allclose(function(plain, label, 1.0), label, atol=1e-5)
+    assert torch.allclose(function(plain, plain, 5.0), plain, atol=1e-5)  # nothing to add
+    half, twice = function(plain, label, 0.5), function(plain, label, 2.0)
+    assert torch.allclose(half, (plain + label) / 2, atol=1e-5)
+    assert torch.allclose(twice - label, label - plain, atol=1e-5)  # as far again
+    known = function(torch.full((1, 1, 1, 1), 0.2), torch.full((1, 1, 1, 1), 0.5), 3.0)
+    assert abs(known.item() - 1.1) < 1e-5
+    ### END SOLUTION
+
+
+# %%
+check("10.catch_the_bug", test_guided_noise)
+
+# %% [markdown]
+# Solved? Compare with the [solution](../solutions/10_guidance.ipynb), or go back to [Mistakes people make](../notebooks/10_guidance.ipynb).
+#
 # ## Stretch: the sharpened density
 #
 # Not graded. Guidance is often said to draw from $p(x)\, p(c \mid x)^{\text{scale}}$, normalised. Draw that density for $t = 0$. The data is again two equally likely halves, $\mathcal{N}(\text{mean}, \text{var})$, which is asked for, and $\mathcal{N}(\text{other}, \text{var})$. `x` is

@@ -35,7 +35,7 @@ def test_a_notebook_is_checked_and_progress_listed(hand_in, capsys):
     assert "✓ 03.predict: right" in shown
     assert "✗ 03.by_hand: not answered yet" in shown
     assert main(["progress", str(folder)]) == 0
-    assert "4 of 5 solved" in capsys.readouterr().out
+    assert "4 of 6 solved" in capsys.readouterr().out
 
 
 def test_a_picture_is_no_notebook(tmp_path, capsys):

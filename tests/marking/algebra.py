@@ -5,6 +5,7 @@ import math
 import torch
 
 from marking.exercise import (
+    BugHunt,
     Case,
     Choice,
     Exercise,
@@ -14,6 +15,7 @@ from marking.exercise import (
     Mistake,
     Picture,
     Stretch,
+    Variant,
 )
 
 
@@ -159,6 +161,34 @@ which_way = Choice(
     replies={"A": "Its height at x = 10 is -97.", "B": "The factor of x^2 is negative."},
 )
 
+catch_the_bug = BugHunt(
+    "graph.catch_the_bug",
+    parabola,
+    right=(
+        Variant(
+            "goes through the points",
+            lambda x, a, b, c: torch.stack([(a * u + b) * u + c for u in x]),
+        ),
+        Variant("works in float64", lambda x, a, b, c: (a * x.double() + b) * x.double() + c),
+    ),
+    wrong=(
+        Variant("a is left out", lambda x, a, b, c: x**2 + b * x + c, (row(1.0), 2.0, 2, 3.0)),
+        Variant(
+            "a square too much",
+            lambda x, a, b, c: (a * x) ** 2 + b * x + c,
+            (row(1.0), 2.0, 2, 3.0),
+        ),
+        Variant(
+            "b counts twice", lambda x, a, b, c: a * x**2 + 2 * b * x + c, (row(1.0), 2.0, 2, 3.0)
+        ),
+        Variant(
+            "x is changed in place",
+            lambda x, a, b, c: x.mul_(a * x + b).add_(c),
+            (row(1.0), 2.0, 2, 3.0),
+        ),
+    ),
+)
+
 vertex = Stretch(
     "graph.stretch",
     ("a", "b", "c"),
@@ -167,5 +197,5 @@ vertex = Stretch(
     Picture((row(1.0, 2.0), row(2.0, 2.0), row(0.0, 1.0)), "two dots"),
 )
 
-BANK = {one.name: one for one in (discriminant, roots, by_hand, parabola, which_way)}
+BANK = {one.name: one for one in (discriminant, roots, by_hand, parabola, which_way, catch_the_bug)}
 STRETCHES = {vertex.name: vertex}

@@ -6,9 +6,10 @@ from marking.course import Course
 from marking.notebook import Tutor
 
 
-def draw_beside(how, yours, target, caption):
+def draw_beside(how, yours, target, caption, titles=("yours", "target")):
     """Two rows of numbers: all that this course needs for a picture."""
-    return f"<p>{how}: {yours.value} beside {target.value}</p><p>{caption}</p>"
+    numbers = f"{yours.value} beside {target.value}"
+    return f"<p>{how}: {numbers}</p><p>{caption}</p><p>{titles}</p>"
 
 
 COURSE = Course(

@@ -18,7 +18,7 @@ from algebra import BANK, roots
 from marking import engine
 from marking.diagnosis import explain
 from marking.engine import judge
-from marking.exercise import Choice, Exercise, HandNumber
+from marking.exercise import BugHunt, Choice, Exercise, HandNumber
 from marking.outcome import outcome_of
 
 EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
@@ -32,7 +32,7 @@ def verdict_on(exercise, function, seed=0):
 
 
 def test_the_bank_has_every_kind_of_question():
-    assert {type(question) for question in BANK.values()} == {Exercise, HandNumber, Choice}
+    assert {type(question) for question in BANK.values()} == {Exercise, HandNumber, Choice, BugHunt}
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
