@@ -30,6 +30,7 @@ from marking.words import known_mistake_in_words
 
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
 MOST_RUNS = 4  # of entries that are named one by one
+RIGHT, YOURS = "right  ", "yours  "  # before two formulas, one below the other
 OFF_BY = ", off by up to "  # between a problem and the size of the error
 
 
@@ -198,8 +199,8 @@ def marked(edited: Edited) -> str:
             if tag != "equal":
                 mark(below, tokens, a, b)
                 mark(below_other, others, c, d)
-        lines += [f"right  {right}", f"       {''.join(below)}".rstrip()]
-        lines += [f"yours  {own}", f"       {''.join(below_other)}".rstrip()]
+        for label, text, marks in ((RIGHT, right, below), (YOURS, own, below_other)):
+            lines += [f"{label}{text}", f"{' ' * len(label)}{''.join(marks)}".rstrip()]
     return "\n".join(line for line in lines if line)
 
 

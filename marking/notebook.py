@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
+import re
 import secrets
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +16,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from marking.cells import DID_NOT_RUN, Definitions
 from marking.course import Course, missing
-from marking.engine import SECONDS, Verdict, judge
+from marking.diagnosis import RIGHT
+from marking.engine import NOT_ANSWERED, NOT_WRITTEN, SECONDS, Verdict, judge
 from marking.exercise import Choice, Exercise, HandNumber, Picture, Question, function_of
 from marking.outcome import (
     Outcome,
@@ -40,17 +43,28 @@ ALIKE = 1e-3  # the error allowed in what is drawn, as a share of the largest nu
 class OneLineError:
     """An error that a notebook shows in one line, without the code of the check."""
 
+    def one_line(self) -> str:
+        """What the line says."""
+        return str(self).partition("\n")[0]
+
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
-        return [f"{type(self).__name__}: {str(self).partition(chr(10))[0]}"]
+        return [f"{type(self).__name__}: {self.one_line()}"]
 
 
 class CheckFailed(OneLineError, AssertionError):
     """A wrong answer. `mistake` says in words what it does instead, or is None."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, name: str, verdict: Verdict) -> None:
         super().__init__(verdict.message)
+        self.name = name
         self.mistake = verdict.mistake
+        self.summary = verdict.summary
+
+    def one_line(self) -> str:
+        """Only which answer it is: a notebook shows the message on a card above this line."""
+        unanswered = self.summary in (NOT_WRITTEN, NOT_ANSWERED)
+        return f"{self.name} is {self.summary if unanswered else 'not right yet'}"
 
 
 class WrongName(OneLineError, ValueError):
@@ -130,7 +144,7 @@ class Tutor:
                 yours, target = results_on(question.picture, answer, question.reference)
                 caption = "Your answer on the left, the target on the right, for an example."
                 self.show_beside(question.picture, yours, target, caption)
-        raise CheckFailed(verdict)
+        raise CheckFailed(name, verdict)
 
     @saying_what_to_install
     def ask(self, name: str, student: str = "") -> None:
@@ -265,5 +279,31 @@ def show_html(html: str, text: str) -> None:
 
 
 def card(sign: str, message: str) -> str:
-    """A message as a box with a coloured edge; paragraphs of several lines keep their layout."""
-    return render("card.html", sign=sign, colour=EDGES[sign], parts=message.split("\n\n"))
+    """A message as a box with a coloured edge; paragraphs of several lines keep their layout, and
+    what carets point at is marked in the line itself.
+    """
+    first, *others = message.split("\n\n")
+    parts = [marked_lines(part) if "\n" in part else part for part in others]
+    return render("card.html", sign=sign, colour=EDGES[sign], first=first, parts=parts)
+
+
+def marked_lines(part: str) -> list[list[tuple[str, bool]]]:
+    """The lines of a paragraph, each in pieces that are marked or not: a line of carets below two
+    formulas becomes the marks of the line before it.
+    """
+    texts = part.split("\n")
+    compared = texts[0].startswith(RIGHT)
+    lines: list[list[tuple[str, bool]]] = []
+    for text in texts:
+        if compared and lines and re.fullmatch(r"[ ^]*\^", text):
+            above = "".join(piece for piece, _ in lines[-1])
+            ends = [edge for run in re.finditer(r"\^+", text) for edge in run.span()]
+            cuts = [0, *ends, len(above)]
+            lines[-1] = [
+                (above[start:stop], place % 2 == 1)
+                for place, (start, stop) in enumerate(itertools.pairwise(cuts))
+                if start < stop
+            ]
+        else:
+            lines.append([(text, False)])
+    return lines
