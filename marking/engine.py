@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from marking.by_hand import asked_back, reply_to
 from marking.cells import DID_NOT_RUN
 from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
@@ -137,7 +138,7 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
     try:
         number = number_of(answer)
     except NotNumbers as reason:
-        return failed(question, str(reason))
+        return failed(question, asked_back(answer) or str(reason))
     if not student.strip():
         return failed(question, "the values depend on your name, and no name is given")
     values = question.values_for(student)
@@ -148,8 +149,9 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
             known = known_mistake_in_words(name, why)
             message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
             return Verdict(False, message, name, "wrong", why)
+    instead, reply = reply_to(question, values, number)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
-    return Verdict(False, message, summary="wrong")
+    return Verdict(False, f"{message}\n\n{reply}", instead or None, "wrong")
 
 
 def judge_choice(question: Choice, answer: Any) -> Verdict:

@@ -111,13 +111,16 @@ class Tutor:
         watch_cells()
 
     @saying_what_to_install
-    def check(self, name: str, answer: Any, *, student: str = "", seed: int | None = None) -> None:
+    def check(
+        self, name: str, answer: Any, *more: Any, student: str = "", seed: int | None = None
+    ) -> None:
         """Check an answer on fresh inputs.
 
         Args:
             name: of the exercise, such as "roots.discriminant".
             answer: the function; for a number worked out by hand the number, for a prediction its
                 letter.
+            more: what stands behind a comma in a number, as in 0,27: it is asked back.
             student: for numbers worked out by hand, the name given to `ask`.
             seed: of the inputs; a new one at each call if None.
 
@@ -125,6 +128,7 @@ class Tutor:
             TypeError for an answer that is not a function where one is expected.
         """
         question = self.question(name)
+        answer = (answer, *more) if more else answer
         if isinstance(question, Exercise):
             if not callable(answer):
                 example = f"check({name!r}, {function_of(name)})"

@@ -353,7 +353,7 @@ def number_of(answer: Any) -> float:
         raise
     except BaseException:  # whatever the object raises, SystemExit included
         array = np.empty(0)
-    if array.size != 1:
+    if array.size != 1 or not np.isfinite(array).all():
         raise NotNumbers(f"expected a number, got {shown(answer)}")
     return float(array.reshape(()))
 

@@ -73,9 +73,15 @@ class Workspace:
         self.old: dict[str, str] = {}
 
     def check(
-        self, name: str, answer: Any = None, *, student: str = "", seed: int | None = None
+        self,
+        name: str,
+        answer: Any = None,
+        *more: Any,
+        student: str = "",
+        seed: int | None = None,
     ) -> None:
         """Stand in for `check`: keep the answer."""
+        answer = (answer, *more) if more else answer
         self.handed[str(name)] = answer
         self.students[str(name)] = str(student)
         self.scopes[str(name)] = dict(self.namespace)
