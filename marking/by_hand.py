@@ -92,9 +92,11 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
         yield "is the logarithm of the right one: undo it at the end", math.log(right), 1
     if right:
         yield "is 1 divided by the right one: a fraction is upside down", 1 / right, 1
-    yield "is 1 minus the right one: what is left is taken for what is gone, or the other way", (
-        1 - right
-    ), 1
+    yield (
+        "is 1 minus the right one: what is left is taken for what is gone, or the other way",
+        (1 - right),
+        1,
+    )
     for words, factor in (
         (f"is ten times the right one: {SLIPPED}", 10),
         (f"is a tenth of the right one: {SLIPPED}", 0.1),
@@ -150,6 +152,10 @@ def where_it_lies(question: HandNumber, values: Mapping[str, Any], number: float
     low, high = bounds.low(**values), bounds.high(**values)
     if low <= number <= high:
         return ""
+    if math.isinf(high):
+        return f"The right number is at least {low:.4g}: {bounds.why}."
+    if math.isinf(low):
+        return f"The right number is at most {high:.4g}: {bounds.why}."
     return f"The right number lies between {low:.4g} and {high:.4g}: {bounds.why}."
 
 
