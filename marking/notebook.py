@@ -28,10 +28,10 @@ from marking.outcome import (
     in_the_form_of,
     limited,
     outcome_of,
-    same,
     shown,
 )
 from marking.pages import render
+from marking.where import beside_in_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -146,7 +146,8 @@ class Tutor:
             show_card("✗", verdict.message)
             if isinstance(question, Exercise) and question.picture and verdict.computed:
                 yours, target = results_on(question.picture, answer, question.reference)
-                caption = "Your answer on the left, the target on the right, for an example."
+                difference = beside_in_words(target, yours, ALIKE)
+                caption = f"Your answer beside the target, for an example: {difference}"
                 self.show_beside(question.picture, yours, target, caption)
         raise CheckFailed(name, verdict)
 
@@ -186,9 +187,8 @@ class Tutor:
             raise WrongName(f"expected one of {names}, got {name!r}")
         question = stretches[name]
         yours, target = results_on(question.picture, answer, question.target)
-        alike = yours.value is not None and same(target, yours, ALIKE)
-        comparison = yours.error or ("they agree" if alike else "they differ")
-        caption = f"{name}: your answer on the left, the target on the right; {comparison}."
+        difference = beside_in_words(target, yours, ALIKE)
+        caption = f"{name}: your answer beside the target; {difference}"
         self.show_beside(question.picture, yours, target, caption)
 
     def show_beside(self, picture: Picture, yours: Outcome, target: Outcome, caption: str) -> None:

@@ -195,7 +195,7 @@ calls = HandNumber(
             "once for each class",
             lambda images, steps: 10 * images * steps,
             (
-                "You counted every image once for each of ten labels. The network is given one label"
+                "You counted every image ten times, once a label. The network is given one label"
                 " for each image, the one you want: count that, and the prediction without one."
             ),
         ),

@@ -15,7 +15,7 @@ from marking.exercise import ALLOWED, Choice, Exercise, HandNumber, Stretch
 from marking.outcome import outcome_of, same
 from marking.sandbox import wire
 from minddpm_course.bank import BANK, STRETCHES
-from minddpm_course.pictures import side_by_side
+from minddpm_course.pictures import compared
 
 EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
 HAND_NUMBERS = [question for question in BANK.values() if isinstance(question, HandNumber)]
@@ -232,9 +232,11 @@ def test_a_picture_shows_the_target_and_every_mistake_that_gives_numbers(questio
     target = outcome_of(right, question.picture.args)
     for wrong in (right, *(mistake.wrong for mistake in mistakes)):
         yours = outcome_of(wrong, question.picture.args)
-        axes = side_by_side(question.picture.how, yours, target).axes
-        empty = ["nothing to draw" in [text.get_text() for text in axis.texts] for axis in axes]
-        assert empty == [yours.value is None, False]
+        figure, said = compared(question.picture.how, yours, target)
+        top = figure.axes[0]
+        nothing = [top.get_title(), *(text.get_text() for text in top.texts)]
+        assert any("nothing to draw" in text for text in nothing) == (yours.value is None)
+        assert ("Your answer is" in said) == (yours.value is not None)
 
 
 def test_every_lesson_has_its_questions():

@@ -94,11 +94,13 @@ def test_a_question_has_the_students_values(capsys):
 
 def test_an_answer_beside_the_target_is_described_in_words(capsys):
     beside("graph.stretch", lambda a, b, c: c - b * b / (4 * a))
-    assert "the target on the right; they agree." in capsys.readouterr().out
+    assert "graph.stretch: your answer beside the target; they agree.\n" == capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: iter(c - b * b / (4 * a)))
     assert "they agree." in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: c)
     assert "they differ." in capsys.readouterr().out
+    beside("graph.stretch", lambda a, b, c: c[:1])
+    assert "yours has 1 number, the target 2.\n" in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: 1 / 0)
     assert "ZeroDivisionError" in capsys.readouterr().out
 
@@ -164,7 +166,7 @@ def test_in_ipython_a_wrong_answer_is_drawn_beside_the_target():
         "beside('graph.stretch', lambda a, b, c: c)",
     )
     assert "<p>a curve: (array([4." in shown
-    assert "<p>Your answer on the left, the target on the right, for an example.</p>" in shown
+    assert "<p>Your answer beside the target, for an example: they differ. The largest" in shown
     assert "<p>two dots: (array([0., 1." in shown
 
 
