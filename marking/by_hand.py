@@ -119,7 +119,7 @@ def close_by(number: float, right: float) -> str:
     """That a number is close to the right one, if rounding on the way explains that."""
     if not ALLOWED < abs(number - right) <= NEAR * abs(right) or float(right).is_integer():
         return ""
-    return "is close to the right one, but not close enough: keep every digit until the end"
+    return "is close to the right one, but not close enough: round nothing before the end"
 
 
 def how_far(number: float, right: float) -> str:

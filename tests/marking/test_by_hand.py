@@ -128,7 +128,7 @@ def test_one_too_many_is_told_of_whole_numbers_alone():
 
 
 def test_a_number_that_was_rounded_on_the_way_is_close():
-    words = "is close to the right one, but not close enough: keep every digit until the end"
+    words = "is close to the right one, but not close enough: round nothing before the end"
     assert close_by(0.315, 0.3117) == words
     assert close_by(0.4, 0.3117) == ""
     assert close_by(101, 100) == ""  # whole numbers are counted
