@@ -14,9 +14,10 @@ from torch import Tensor
 
 from marking.by_hand import asked_back, reply_to
 from marking.cells import DID_NOT_RUN
-from marking.diagnosis import comparison, diagnose, expected, problem_of
+from marking.diagnosis import Diagnosis, comparison, diagnose, expected, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
+from marking.own_line import own_line
 from marking.where import smallest, where_right
 from marking.words import counted, known_mistake_in_words
 
@@ -39,6 +40,7 @@ class Verdict:
         summary: one line without the inputs or the expected numbers.
         explanation: of a known mistake, without them too.
         computed: whether a function returned numbers, which can be drawn.
+        line: the student's own line that is wrong, in words, if it can be told.
     """
 
     passed: bool
@@ -47,12 +49,19 @@ class Verdict:
     summary: str = ""
     explanation: str = ""
     computed: bool = False
+    line: str = ""
 
 
 Call = Callable[[Sequence[Any]], Outcome]
 
 
-def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verdict:
+def judge(
+    question: Question,
+    answer: Any,
+    seed: int,
+    student: str = "",
+    source: Callable[[], str] = str,
+) -> Verdict:
     """Judge an answer to a question.
 
     Args:
@@ -60,16 +69,19 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
         answer: for an exercise a Call; otherwise the number, or the letter.
         seed: of the inputs.
         student: whose values to use for a HandNumber.
+        source: gives the text of the function, where it is at hand; asked for only if needed.
     """
     if isinstance(question, Exercise):
-        return judge_function(question, answer, seed)
+        return judge_function(question, answer, seed, source)
     if isinstance(question, HandNumber):
         return judge_number(question, answer, student)
     return judge_choice(question, answer)
 
 
 @np.errstate(all="ignore")  # a student may have made errors of overflows
-def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
+def judge_function(
+    exercise: Exercise, call: Call, seed: int, source: Callable[[], str] = str
+) -> Verdict:
     """Call the answer on every case, and once more on the first."""
     cases = list(exercise.cases(Inputs(seed)))
     started = time.perf_counter()
@@ -106,15 +118,24 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     numbers = "\n".join(comparison(exercise, shown, outcome))
     of_places = diagnosis is not None and "entry" in diagnosis.mistake
     computed = outcomes[place].value is not None
+    line = line_of(exercise, diagnosis, source)
     parts = [
         f"{exercise.name}: {problem}.",
         diagnosis.paragraphs() if diagnosis else "",
+        line,
         where_right(exercise, cases, outcomes, place, shown, places=not of_places),
         numbers,
     ]
     message = "\n\n".join(part for part in parts if part)
     mistake, explanation = (diagnosis.mistake, diagnosis.explanation) if diagnosis else (None, "")
-    return Verdict(False, message, mistake, problem, explanation, computed)
+    return Verdict(False, message, mistake, problem, explanation, computed, line)
+
+
+def line_of(exercise: Exercise, diagnosis: Diagnosis | None, source: Callable[[], str]) -> str:
+    """The student's own line that holds what is edited of the formula, if it can be told."""
+    if diagnosis is None or diagnosis.edited is None or not diagnosis.edited.near():
+        return ""
+    return own_line(diagnosis.edited, exercise.arguments, source())
 
 
 def failed(question: Question, reason: str) -> Verdict:

@@ -29,7 +29,7 @@ from marking.intake import (
     read_submission,
     student_of,
 )
-from marking.outcome import Outcome
+from marking.outcome import LONGEST_SOURCE, Outcome
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
 
@@ -85,6 +85,7 @@ def row_of(question: Question, verdict: Verdict, remark: str) -> Row:
         summary=verdict.summary,
         explanation=verdict.explanation,
         message=verdict.message,
+        line=verdict.line,
     )
 
 
@@ -117,8 +118,12 @@ def judge_answer(
         handed.append(bool(reply.get("handed", True)))
         return outcome_from(reply, results, len(args))
 
+    def source() -> str:
+        reply, _ = running.exchange(request("source"))
+        return str(reply.get("source", ""))[:LONGEST_SOURCE]
+
     if isinstance(question, Exercise):
-        verdict = judge(question, call, own_seed)
+        verdict = judge(question, call, own_seed, source=source)
     else:
         reply, _ = running.exchange(request("value"))
         handed.append(bool(reply.get("handed", True)))

@@ -29,6 +29,7 @@ from marking.outcome import (
     limited,
     outcome_of,
     shown,
+    source_of,
 )
 from marking.pages import render
 from marking.where import beside_in_words
@@ -136,7 +137,12 @@ class Tutor:
                     f"{name} expects the function itself, as in {example}, got {shown(answer)}"
                 )
             fresh = secrets.randbits(32) if seed is None else seed
-            verdict = judge(question, lambda args: call_here(answer, args), fresh)
+            verdict = judge(
+                question,
+                lambda args: call_here(answer, args),
+                fresh,
+                source=lambda: source_of(answer),
+            )
         else:
             verdict = judge(question, answer, 0, student)
         if verdict.passed:

@@ -5,6 +5,8 @@ processes.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import linecache
 import reprlib
 import signal
@@ -29,6 +31,7 @@ MOST = 2**20  # numbers in a result
 MOST_ARRAYS = 2**12
 DEEPEST = 8  # dimensions of a result
 LONGEST = 500  # characters of an error
+LONGEST_SOURCE = 20_000  # characters of a function
 
 
 class Slow(BaseException):
@@ -135,6 +138,24 @@ def error_with_line(error: BaseException) -> str:
     line = linecache.getline(own[-1].filename, own[-1].lineno or 0).strip() if own else ""
     where = f" (line {own[-1].lineno} of {own[-1].name}: {line})" if line else ""
     return error_in_words(error) + where
+
+
+def source_of(answer: Any) -> str:
+    """The text of a function, after as many empty lines as stand before it in its cell; empty if it
+    is not at hand.
+    """
+    try:
+        while isinstance(answer, functools.partial):
+            answer = answer.func
+        if not inspect.isroutine(answer):
+            answer = (answer if isinstance(answer, type) else type(answer)).__call__
+        lines, start = inspect.getsourcelines(answer)
+        text = "\n" * (start - 1) + "".join(lines)
+    except INTERRUPTIONS:
+        raise
+    except BaseException:  # whatever an object raises that is asked for its source
+        return ""
+    return text if len(text) <= LONGEST_SOURCE else ""
 
 
 def outcome_of(

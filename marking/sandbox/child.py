@@ -37,6 +37,7 @@ from outcome import (
     number_of,
     outcome_of,
     shown,
+    source_of,
 )
 from wire import receive, send, unpack
 
@@ -327,6 +328,9 @@ def serve() -> None:
             return
         if request["kind"] == "value":
             reply, values = answer_value(workspace, request), []
+        elif request["kind"] == "source":
+            function, _ = workspace.find(request["name"], request["variable"])
+            reply, values = {"source": source_of(function)}, []
         else:
             reply, values = answer_call(workspace, request, unpack(request["args"], arrays, Made))
 
