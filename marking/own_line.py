@@ -11,6 +11,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from marking.editor import Edited, replaced
 from marking.formula import OPERATIONS, SYMBOLS, Term, applied
@@ -22,7 +23,7 @@ MODULES = {"torch", "math", "np", "numpy"}
 FORMS = {"clone", "contiguous", "detach", "double", "expand", "float", "item", "numpy", "reshape"}
 FORMS |= {"squeeze", "tensor", "to", "unsqueeze", "view"}
 POWERS = {"square": 2.0, "rsqrt": -0.5, "reciprocal": -1.0}
-Key = tuple[object, ...]
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def keys_in(key: Key) -> Iterator[Key]:
     yield key
     for part in key[1:]:
         if key[0] in ("sum", "product"):
-            part = part[1]  # type: ignore[index]
+            part = part[1]
         if isinstance(part, tuple):
             yield from keys_in(part)
 
@@ -182,7 +183,7 @@ def both(key: Key) -> tuple[Key, ...]:
     """A formula; a sum with all signs changed, a product upside down."""
     if key[0] not in ("sum", "product"):
         return (key,)
-    turned = [(-sign, one) for sign, one in key[1:]]  # type: ignore[misc, operator]
+    turned = [(-sign, one) for sign, one in key[1:]]
     return key, sorted_terms(str(key[0]), turned)
 
 
@@ -229,14 +230,14 @@ def operation(op: str, keys: Sequence[Key]) -> Key:
 def signed(key: Key, sign: int) -> list[Key]:
     """The terms of a sum, or a single one, with their signs."""
     if key[0] == "sum":
-        return [(sign * s, one) for s, one in key[1:]]  # type: ignore[misc]
+        return [(sign * s, one) for s, one in key[1:]]
     return [(sign, key)]
 
 
 def raised(key: Key, power: int) -> list[Key]:
     """The factors of a product, or a single one, with their powers 1 or -1."""
     if key[0] == "product":
-        return [(power * p, one) for p, one in key[1:]]  # type: ignore[misc]
+        return [(power * p, one) for p, one in key[1:]]
     return [(power, key)]
 
 

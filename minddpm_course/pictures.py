@@ -115,9 +115,10 @@ def compared(how: Curve | Image, yours: Outcome, target: Outcome) -> tuple[Figur
     """An answer and the target as a picture, and a sentence that says how they are drawn."""
     own, right = numbers_of(yours), numbers_of(target)
     assert right is not None
-    if isinstance(how, Curve):
-        return overlaid(how, own, right)
-    return side_by_side(how.draw, own, right)
+    drawn: tuple[Figure, str] = (
+        overlaid(how, own, right) if isinstance(how, Curve) else side_by_side(how.draw, own, right)
+    )
+    return drawn
 
 
 @styled
