@@ -221,7 +221,8 @@ def smallest(
                 )
                 break
         else:
-            single = all(array.shape[axis] == 1 for array in right.value or ())
+            lengths = {x.shape[axis] for x in right.value or () if x.ndim > axis}
+            single = lengths == {1}
             kept_places.append("1" if single else "all")
     if part is case:
         return case, got

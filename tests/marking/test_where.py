@@ -183,3 +183,10 @@ def test_where_several_results_are_right_counts_all_of_them():
     assert "In result 2 entries" in message(exercise, wrong, 1) or "result 2" in message(
         exercise, wrong, 1
     )
+
+
+def test_results_with_different_numbers_of_axes_are_shown_whole():
+    exercise = exercise_on([Case("some", (row(1.0, 2.0, 4.0),))], lambda x: (x.sum(), x))
+    assert "x = [1, 2, 4]   (some)" in message(exercise, lambda x: (x.sum(), x.sin()))
+    exercise = exercise_on([Case("some", (row(1.0, 2.0, 4.0),))], lambda x: (x, x.sum()))
+    assert "x = [1, 2, 4]   (some)" in message(exercise, lambda x: (x, x.prod() + 1))
