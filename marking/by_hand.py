@@ -16,7 +16,7 @@ ROUNDED = 0.0006  # how far a number may be from what it is said to be, in three
 NEAR = 0.02  # the share of itself by which a number that was rounded on the way is off
 SLIPPED = "the decimal point has slipped"
 
-LONGEST = 60  # characters of a text in which a number is looked for
+LONGEST_NUMERAL = 60  # characters of a text in which a number is looked for
 NUMERAL = re.compile(r"(?<![\w.,'])[+-]?(?:\d[\d.,']*\d|\d|[.,]\d+)(?![.,']*\w)")
 FRACTION = re.compile(r"([+-]?\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?)")
 PERCENT = re.compile(r" ?(?:%|per ?cent\b)")
@@ -31,7 +31,7 @@ def asked_back(answer: Any) -> str:
     """
     if isinstance(answer, tuple) and all(type(one) is int for one in answer):
         answer = str(answer)  # Python makes two numbers of 0,27
-    if not isinstance(answer, str) or len(answer) > LONGEST:
+    if not isinstance(answer, str) or len(answer) > LONGEST_NUMERAL:
         return ""
     text = " ".join(answer.replace("\N{MINUS SIGN}", "-").split())
     if re.fullmatch(r"\(.*\)", text):

@@ -17,7 +17,7 @@ from marking.cells import DID_NOT_RUN
 from marking.diagnosis import Diagnosis, comparison, diagnose, expected, problem_of
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
-from marking.own_line import own_line
+from marking.own_line import line_of_edit
 from marking.where import smallest, where_right
 from marking.words import counted, known_mistake_in_words
 
@@ -135,7 +135,7 @@ def line_of(exercise: Exercise, diagnosis: Diagnosis | None, source: Callable[[]
     """The student's own line that holds what is edited of the formula, if it can be told."""
     if diagnosis is None or diagnosis.edited is None or not diagnosis.edited.near():
         return ""
-    return own_line(diagnosis.edited, exercise.arguments, source())
+    return line_of_edit(diagnosis.edited, exercise.arguments, source())
 
 
 def failed(question: Question, reason: str) -> Verdict:

@@ -29,7 +29,7 @@ from marking.outcome import (
     limited,
     outcome_of,
     shown,
-    source_of,
+    source_text,
 )
 from marking.pages import render
 from marking.where import beside_in_words
@@ -141,7 +141,7 @@ class Tutor:
                 question,
                 lambda args: call_here(answer, args),
                 fresh,
-                source=lambda: source_of(answer),
+                source=lambda: source_text(answer),
             )
         else:
             verdict = judge(question, answer, 0, student)

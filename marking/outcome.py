@@ -140,7 +140,7 @@ def error_with_line(error: BaseException) -> str:
     return error_in_words(error) + where
 
 
-def source_of(answer: Any) -> str:
+def source_text(answer: Any) -> str:
     """The text of a function, after as many empty lines as stand before it in its cell; empty if it
     is not at hand.
     """

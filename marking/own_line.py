@@ -16,8 +16,8 @@ from typing import Any
 from marking.editor import Edited, replaced
 from marking.formula import OPERATIONS, SYMBOLS, Term, applied
 
-LONGEST = 160  # characters of a statement that is shown
-LARGEST = 500  # operations, names and numbers of an expression that is followed
+LONGEST_STATEMENT = 160  # characters of a statement that is shown
+MOST_FOLLOWED = 500  # operations, names and numbers of an expression that is followed
 MODULES = {"torch", "math", "np", "numpy"}
 # calls that change the form of a value, and not its numbers
 FORMS = {"clone", "contiguous", "detach", "double", "expand", "float", "item", "numpy", "reshape"}
@@ -43,7 +43,7 @@ class Traced:
     size: int = 1
 
 
-def own_line(edited: Edited, arguments: Sequence[str], source: str) -> str:
+def line_of_edit(edited: Edited, arguments: Sequence[str], source: str) -> str:
     """The line of an answer that holds what is edited, in words; empty if it cannot be told.
 
     Args:
@@ -65,24 +65,24 @@ def line_in(edited: Edited, arguments: Sequence[str], text: str) -> str:
         return ""
     (function,) = functions
     if isinstance(function, ast.Lambda):
-        return in_words(text, tree.body[0], "")
+        return statement_in_words(text, tree.body[0], "")
     body = [one for one in function.body if not tells_nothing(one)]
     if len(body) == 1 and isinstance(body[0], ast.Return):
-        return in_words(text, body[0], function.name)
+        return statement_in_words(text, body[0], function.name)
     names = [one.arg for one in (*function.args.posonlyargs, *function.args.args)]
     if len(names) < len(arguments):
         return ""
     results = Tracer(dict(zip(names, arguments))).results(body)
     told = set()
     for place, (right, own) in enumerate(expanded(edited)):
-        if results and key_of(right) != key_of(own):
+        if results and formula_key(right) != formula_key(own):
             whole = results if len(results) != len(edited.results) else (results[place],)
             told.add(statement_with(right, own, whole))
     if len(told) != 1 or None in told:
         return ""
     (statement,) = told
     assert statement is not None
-    return in_words(text, statement, function.name)
+    return statement_in_words(text, statement, function.name)
 
 
 def tells_nothing(statement: ast.stmt) -> bool:
@@ -91,10 +91,10 @@ def tells_nothing(statement: ast.stmt) -> bool:
     return text or isinstance(statement, ast.Import | ast.ImportFrom | ast.Assert | ast.Pass)
 
 
-def in_words(text: str, statement: ast.stmt, name: str) -> str:
+def statement_in_words(text: str, statement: ast.stmt, name: str) -> str:
     """A statement with the number of its line; empty if it is too long to be read at a glance."""
     line = " ".join((ast.get_source_segment(text, statement) or "").split())
-    if not line or len(line) > LONGEST:
+    if not line or len(line) > LONGEST_STATEMENT:
         return ""
     of_function = f" of {name}" if name else ""
     return f"In your code, line {statement.lineno}{of_function}: {line}"
@@ -122,16 +122,16 @@ def statement_with(right: Term, own: Term, results: Sequence[Traced]) -> ast.stm
     the edited formula that the right one has not and that stands in one statement alone.
     """
     parts = list(edited_parts(right, own))
-    known = list(keys_in(key_of(right)))
+    known = list(keys_in(formula_key(right)))
     for place in reversed(range(len(parts))):
-        wanted = key_of(parts[place])
+        wanted = formula_key(parts[place])
         if not parts[place].parts or any(holds(key, one) for key in known for one in both(wanted)):
             continue
         found = list(found_in(results, wanted))
         places = {id(one.statement): one for one in found}
         if len(places) == 1:
             (one,) = places.values()
-            inside = key_of(parts[place + 1]) if place + 1 < len(parts) else None
+            inside = formula_key(parts[place + 1]) if place + 1 < len(parts) else None
             return statement_of(one, inside)
     return None
 
@@ -164,7 +164,7 @@ def edited_parts(right: Term, own: Term) -> Iterator[Term]:
     if right.op != own.op or len(right.parts) != len(own.parts):
         return
     pairs = zip(right.parts, own.parts)
-    different = [(one, other) for one, other in pairs if key_of(one) != key_of(other)]
+    different = [(one, other) for one, other in pairs if formula_key(one) != formula_key(other)]
     if len(different) == 1:
         yield from edited_parts(*different[0])
 
@@ -204,13 +204,13 @@ def holds(key: Key, wanted: Key) -> bool:
     return not Counter(wanted[1:]) - Counter(key[1:])
 
 
-def key_of(term: Term) -> Key:
+def formula_key(term: Term) -> Key:
     """A formula, equal for two that are written in another order."""
     if term.op == "number":
         return "number", float(term.value)
     if term.op == "name":
         return "name", term.name
-    return operation(term.op, [key_of(part) for part in term.parts])
+    return operation(term.op, [formula_key(part) for part in term.parts])
 
 
 def operation(op: str, keys: Sequence[Key]) -> Key:
@@ -328,7 +328,7 @@ class Tracer:
         """An operation on parts."""
         traced = tuple(self.traced(part, statement) for part in parts)
         size = 1 + sum(part.size for part in traced)
-        if size > LARGEST:  # it doubles with each x = x + x
+        if size > MOST_FOLLOWED:  # it doubles with each x = x + x
             return Traced(("too large",), statement, size=size)
         return Traced(operation(op, [part.key for part in traced]), statement, traced, size)
 

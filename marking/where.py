@@ -23,7 +23,7 @@ from marking.outcome import (
 )
 from marking.words import counted
 
-ENOUGH = 8  # rows, to say up to where an answer is right
+ENOUGH_ROWS = 8  # rows, to say up to where an answer is right
 SPECIAL = (0, 1)  # values at which a formula may be right by chance
 
 
@@ -62,7 +62,7 @@ def where_right(
 
 
 @dataclass(frozen=True)
-class Row:
+class JudgedRow:
     """One row of a result, in some case: the arguments that belong to it, and whether it is right.
 
     Args:
@@ -93,7 +93,7 @@ def in_every_case(
     """For which values of an argument, or at which places, an answer is right: a sentence that
     holds on every input drawn; empty if there is none.
     """
-    rows: list[Row] = []
+    rows: list[JudgedRow] = []
     for case, want, got in zip(cases, wanted, outcomes):
         of_case = rows_of(exercise, case, want, got)
         if of_case is None:
@@ -108,7 +108,9 @@ def in_every_case(
     return f"It is {told}, on every input drawn." if told else ""
 
 
-def rows_of(exercise: Exercise, case: Case, wanted: Outcome, got: Outcome) -> list[Row] | None:
+def rows_of(
+    exercise: Exercise, case: Case, wanted: Outcome, got: Outcome
+) -> list[JudgedRow] | None:
     """The rows of a result, or the whole of it as one; None where it cannot be compared so."""
     if wanted.value is None or got.value is None or got.changed:
         return None
@@ -131,7 +133,7 @@ def rows_of(exercise: Exercise, case: Case, wanted: Outcome, got: Outcome) -> li
             value = value_at(arg, place, length)
             if value is not None:
                 values[name] = value
-        rows.append(Row(values, place, length or 1, bool(right[place])))
+        rows.append(JudgedRow(values, place, length or 1, bool(right[place])))
     return rows
 
 
@@ -146,7 +148,7 @@ def value_at(arg: Any, place: int, length: int | None) -> float | None:
     return float(arg) if isinstance(arg, int | float) else None
 
 
-def of_arguments(names: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+def of_arguments(names: Sequence[str], rows: Sequence[JudgedRow]) -> Iterator[str]:
     """The values of an argument for which rows are right, and no others."""
     right, wrong = ([row for row in rows if row.right is kind] for kind in (True, False))
     common = [name for name in names if all(name in row.values for row in rows)]
@@ -160,7 +162,7 @@ def of_arguments(names: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
     for name in common:
         at_right, at_wrong = ({row.values[name] for row in some} for some in (right, wrong))
         whole = all(value.is_integer() for value in at_right | at_wrong)
-        if not whole or len(rows) < ENOUGH or min(len(at_right), len(at_wrong)) < 2:
+        if not whole or len(rows) < ENOUGH_ROWS or min(len(at_right), len(at_wrong)) < 2:
             continue
         if max(at_right) < min(at_wrong):
             yield (
@@ -174,7 +176,7 @@ def of_arguments(names: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
             )
 
 
-def at_places(rows: Sequence[Row]) -> Iterator[str]:
+def at_places(rows: Sequence[JudgedRow]) -> Iterator[str]:
     """The places at which rows are right, and no others."""
     right, wrong = ([row for row in rows if row.right is kind] for kind in (True, False))
     if not right or not wrong:
@@ -213,7 +215,7 @@ def smallest(
     kept_places = []
     for axis, place in enumerate(wrong):
         for kept in (slice(place, place + 1), slice(place + 1)):
-            less = cut(exercise, part, right, axis, kept)
+            less = shortened(exercise, part, right, axis, kept)
             if less is not None:
                 part, right = less
                 kept_places.append(
@@ -248,7 +250,7 @@ def first_wrong(exercise: Exercise, wanted: Outcome, got: Outcome) -> tuple[int,
     return None
 
 
-def cut(
+def shortened(
     exercise: Exercise, case: Case, wanted: Outcome, axis: int, kept: slice
 ) -> tuple[Case, Outcome] | None:
     """A case of which only some places along an axis are kept, and the right answer for it; None

@@ -29,7 +29,7 @@ Draw = Callable[[Axes, Array, float], None]
 APART = 0.12  # two labels, as a share of the axis
 FEW = 60  # points, each of which can be seen
 MOST_TIMES = 3  # as many numbers as the target an answer may have to be drawn
-ALIKE = 1e-4  # a difference that is none
+NO_DIFFERENCE = 1e-4  # a difference that is none
 NOTHING = "nothing to draw"
 LINES: dict[str, dict[str, Any]] = {
     "yours": {"color": COLOURS["network"], "linestyle": "-", "linewidth": 2.6},
@@ -218,7 +218,7 @@ def draw_difference(axis: Axes, how: Curve, own: Array, right: Array) -> None:
         drawstyle=how.drawstyle,
         marker="." if common <= FEW else None,
     )
-    if np.abs(away[seen]).max() < ALIKE * max(np.abs(right).max(), ALIKE):
+    if np.abs(away[seen]).max() < NO_DIFFERENCE * max(np.abs(right).max(), NO_DIFFERENCE):
         axis.set_ylim(-1, 1)  # not the noise of the last decimals, as large as the axis
         axis.set_yticks([0])
 
@@ -230,7 +230,7 @@ def side_by_side(draw: Draw, own: Array | None, right: Array) -> tuple[Figure, s
     away = own - right if own is not None and own.shape == right.shape else None
     seen = None if away is None else np.abs(away[np.isfinite(away)])
     largest = 0.0 if seen is None else float(seen.max(initial=0))
-    most = largest if largest > ALIKE else 1.0
+    most = largest if largest > NO_DIFFERENCE else 1.0
     drawn = []
     panels = (("yours", own, 1.0), ("target", right, 1.0), ("yours − target", away, most))
     for axis, (title, values, limit) in zip(axes, panels):
@@ -253,7 +253,7 @@ def side_by_side(draw: Draw, own: Array | None, right: Array) -> tuple[Figure, s
     said = "Your answer is on the left, the target in the middle"
     if away is None:
         return figure, f"{said}; their shapes differ, and no difference is drawn."
-    if largest <= ALIKE:
+    if largest <= NO_DIFFERENCE:
         return figure, f"{said}; their difference, on the right, is 0 everywhere."
     return figure, f"{said}; on the right yours minus the target, up to ±{most:.2g}."
 

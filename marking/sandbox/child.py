@@ -37,7 +37,7 @@ from outcome import (
     number_of,
     outcome_of,
     shown,
-    source_of,
+    source_text,
 )
 from wire import receive, send, unpack
 
@@ -330,7 +330,7 @@ def serve() -> None:
             reply, values = answer_value(workspace, request), []
         elif request["kind"] == "source":
             function, _ = workspace.find(request["name"], request["variable"])
-            reply, values = {"source": source_of(function)}, []
+            reply, values = {"source": source_text(function)}, []
         else:
             reply, values = answer_call(workspace, request, unpack(request["args"], arrays, Made))
 

@@ -9,7 +9,7 @@ from quadratics import check
 
 from marking.engine import judge
 from marking.notebook import CheckFailed
-from marking.outcome import outcome_of, source_of
+from marking.outcome import outcome_of, source_text
 
 DISCRIMINANT, ROOTS = BANK["solve.discriminant"], BANK["solve.roots"]
 AT = "In your code, line "
@@ -28,7 +28,7 @@ def answer(text, name="f"):
 def said(exercise, text):
     function = answer(text)
     verdict = judge(
-        exercise, lambda args: outcome_of(function, args), 0, source=lambda: source_of(function)
+        exercise, lambda args: outcome_of(function, args), 0, source=lambda: source_text(function)
     )
     assert verdict.mistake
     lines = [part for part in verdict.message.split("\n\n") if part.startswith(AT)]
@@ -134,12 +134,12 @@ def test_the_text_of_whatever_can_be_called_is_found():
     def f(a, b, c):
         return b - 4 * a * c
 
-    assert source_of(f).lstrip("\n").lstrip().startswith("def f(a, b, c):")
-    assert source_of(functools.partial(f)) == source_of(f)
+    assert source_text(f).lstrip("\n").lstrip().startswith("def f(a, b, c):")
+    assert source_text(functools.partial(f)) == source_text(f)
     for one in (Called, Called()):
-        assert "def __call__(self, a, b, c):" in source_of(one)
+        assert "def __call__(self, a, b, c):" in source_text(one)
     for nothing in (len, 3, None, eval("lambda: 1")):
-        assert source_of(nothing) == ""
+        assert source_text(nothing) == ""
 
 
 def test_a_check_shows_the_line():
