@@ -153,7 +153,7 @@ class Tutor:
             if isinstance(question, Exercise) and question.picture and verdict.computed:
                 yours, target = results_on(question.picture, answer, question.reference)
                 difference = beside_in_words(target, yours, ALIKE)
-                caption = f"Your answer beside the target, for an example: {difference}"
+                caption = f"Your answer and the target, for an example: {difference}"
                 self.show_beside(question.picture, yours, target, caption)
         raise CheckFailed(name, verdict)
 
@@ -194,7 +194,7 @@ class Tutor:
         question = stretches[name]
         yours, target = results_on(question.picture, answer, question.target)
         difference = beside_in_words(target, yours, ALIKE)
-        caption = f"{name}: your answer beside the target; {difference}"
+        caption = f"{name}, your answer and the target: {difference}"
         self.show_beside(question.picture, yours, target, caption)
 
     def show_beside(self, picture: Picture, yours: Outcome, target: Outcome, caption: str) -> None:

@@ -95,7 +95,7 @@ def test_in_ipython_a_wrong_answer_is_a_card_a_picture_and_one_line():
     assert "<div style=" in shown
     assert "A known mistake: " in shown
     assert "You return alpha_t = 1 - beta_t of each step by itself." in shown
-    assert '<img alt="Your answer beside the target, for an example: they differ. ' in shown
+    assert '<img alt="Your answer and the target, for an example: they differ. ' in shown
     assert "the solid green line, the target the dashed black line. Below: yours minus" in shown
     assert "CheckFailed: 01.alpha_bars is not right yet" in shown
     assert "engine.py" not in shown + done.stderr

@@ -94,7 +94,7 @@ def test_a_question_has_the_students_values(capsys):
 
 def test_an_answer_beside_the_target_is_described_in_words(capsys):
     beside("graph.stretch", lambda a, b, c: c - b * b / (4 * a))
-    assert "graph.stretch: your answer beside the target; they agree.\n" == capsys.readouterr().out
+    assert "graph.stretch, your answer and the target: they agree.\n" == capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: iter(c - b * b / (4 * a)))
     assert "they agree." in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: c)
@@ -164,9 +164,12 @@ def test_in_ipython_a_wrong_answer_is_drawn_beside_the_target():
         "from quadratics import check, beside",
         "check('graph.parabola', lambda x, a, b, c: a * x**2 + b * x)",
         "beside('graph.stretch', lambda a, b, c: c)",
+        "# mine\ndef f(a, b, c):\n    d = 4 * a * c\n    return b - d",
+        "check('solve.discriminant', f)",
     )
+    assert "In your code, line 4 of f: return b - d" in shown
     assert "<p>a curve: (array([4." in shown
-    assert "<p>Your answer beside the target, for an example: they differ. The largest" in shown
+    assert "<p>Your answer and the target, for an example: they differ. The largest" in shown
     assert "<p>two dots: (array([0., 1." in shown
 
 
