@@ -45,7 +45,7 @@ def test_a_known_mistake_is_named_with_its_consequence():
 
 def test_an_answer_that_draws_is_caught():
     def drawing(x_prev, beta_t, noise):
-        return (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise + 0.01 * torch.rand(())
+        return (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise + 0.01 * torch.rand(noise.shape)
 
     assert "different results" in failure("02.forward_step", drawing).mistake
 
