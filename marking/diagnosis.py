@@ -33,6 +33,7 @@ from marking.words import known_mistake_in_words
 
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
 MOST_RUNS = 4  # of entries that are named one by one
+RIGHT, YOURS = "right  ", "yours  "  # before two formulas, one below the other
 OFF_BY = ", off by up to "  # between a problem and the size of the error
 
 
@@ -209,8 +210,8 @@ def marked(edited: Edited) -> str:
             if tag != "equal":
                 mark(below, tokens, a, b)
                 mark(below_other, others, c, d)
-        lines += [f"right  {right}", f"       {''.join(below)}".rstrip()]
-        lines += [f"yours  {own}", f"       {''.join(below_other)}".rstrip()]
+        for label, text, marks in ((RIGHT, right, below), (YOURS, own, below_other)):
+            lines += [f"{label}{text}", f"{' ' * len(label)}{''.join(marks)}".rstrip()]
     return "\n".join(line for line in lines if line)
 
 
@@ -284,23 +285,11 @@ def explain(exercise: Exercise, mistake: Mistake) -> str:
     return mistake.why.format(right=outcome_in_words(right), wrong=outcome_in_words(wrong))
 
 
-def where_right(
-    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], place: int
-) -> str:
-    """In which cases a wrong answer is right, and where in one that is wrong; may be empty."""
-    told = [entries_right(exercise, expected(exercise, cases[place]), outcomes[place])]
-    right = [
-        case.description
-        for case, outcome in zip(cases, outcomes)
-        if not problem_of(exercise, expected(exercise, case), outcome)
-    ]
-    if right:
-        told.append(f"The answer is right in other cases: {'; '.join(right)}.")
-    return " ".join(part for part in told if part)
+def entries_right(exercise: Exercise, wanted: Outcome, got: Outcome, here: str = "Here") -> str:
+    """Which entries of a wrong result are right, if some are, along the axis where they differ.
 
-
-def entries_right(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
-    """Which entries of a wrong result are right, if some are, along the axis where they differ."""
+    Args: here, words for the input.
+    """
     for result, (want, have) in enumerate(zip(wanted.value or (), got.value or ())):
         if want.shape != have.shape or have.size < 2 or not np.isfinite(want).all():
             continue
@@ -311,7 +300,8 @@ def entries_right(exercise: Exercise, wanted: Outcome, got: Outcome) -> str:
             others = tuple(other for other in range(want.ndim) if other != axis)
             along = agrees.all(axis=others)
             if along.any() and not along.all():
-                which = f"In result {result + 1}" if wanted.several else "Here"
+                which = f"{here} in result {result + 1}" if wanted.several else here
+                which = which.replace("Here in", "In")
                 of_axis = f" along axis {axis}" if want.ndim > 1 else ""
                 right, wrong = (
                     places_in_words(np.flatnonzero(along)),

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from marking.by_hand import asked_back, reply_to
 from marking.cells import DID_NOT_RUN
-from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
+from marking.diagnosis import Diagnosis, comparison, diagnose, expected, problem_of
 from marking.exercise import (
     ALLOWED,
     BugHunt,
@@ -40,9 +41,12 @@ from marking.outcome import (
     same,
     shown,
 )
+from marking.own_line import line_of_edit
+from marking.where import smallest, where_right
 from marking.words import counted, known_mistake_in_words
 
 SECONDS = 20  # a check that takes longer says so
+HURRY = 5  # seconds after which a wrong answer is not called again for a smaller input
 NOT_WRITTEN = "not written yet"  # a function
 NOT_ANSWERED = "not answered yet"  # a number or a prediction
 ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
@@ -63,6 +67,7 @@ class Verdict:
         caught: how many wrong functions a test refused; 0 if it refused a right one too.
         wrong: how many wrong functions there are for a test to refuse.
         lives: the name of one that it accepted.
+        line: the student's own line that is wrong, in words, if it can be told.
     """
 
     passed: bool
@@ -74,12 +79,19 @@ class Verdict:
     caught: int = 0
     wrong: int = 0
     lives: str = ""
+    line: str = ""
 
 
 Call = Callable[[Sequence[Any]], Outcome]
 
 
-def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verdict:
+def judge(
+    question: Question,
+    answer: Any,
+    seed: int,
+    student: str = "",
+    source: Callable[[], str] = str,
+) -> Verdict:
     """Judge an answer to a question.
 
     Args:
@@ -87,9 +99,10 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
         answer: for an exercise a Call, for a hunt a RunTest; otherwise the number, or the letter.
         seed: of the inputs, or of what a test draws at random.
         student: whose values to use for a HandNumber.
+        source: gives the text of the function, where it is at hand; asked for only if needed.
     """
     if isinstance(question, Exercise):
-        return judge_function(question, answer, seed)
+        return judge_function(question, answer, seed, source)
     if isinstance(question, BugHunt):
         return judge_test(question, answer, seed)
     if isinstance(question, HandNumber):
@@ -98,7 +111,9 @@ def judge(question: Question, answer: Any, seed: int, student: str = "") -> Verd
 
 
 @np.errstate(all="ignore")  # a student may have made errors of overflows
-def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
+def judge_function(
+    exercise: Exercise, call: Call, seed: int, source: Callable[[], str] = str
+) -> Verdict:
     """Call the answer on every case, and once more on the first."""
     cases = list(exercise.cases(Inputs(seed)))
     started = time.perf_counter()
@@ -126,20 +141,33 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
             )
         message = f"{exercise.name}: right, on {counted(len(cases), 'fresh input')}."
         return Verdict(True, message, summary="right")
-    place = min(failing, key=lambda index: size(cases[index]))  # the easiest to read
+    place = min(failing, key=lambda index: size(exercise, cases[index]))  # the easiest to read
     problem = problems[place]
     diagnosis = diagnose(exercise, cases, outcomes, again)
-    numbers = "\n".join(comparison(exercise, cases[place], outcomes[place]))
+    shown, outcome = cases[place], outcomes[place]
+    if time.perf_counter() - started < HURRY and same(outcomes[0], again, exercise.tolerance):
+        shown, outcome = smallest(exercise, shown, outcome, call)
+    numbers = "\n".join(comparison(exercise, shown, outcome))
+    of_places = diagnosis is not None and "entry" in diagnosis.mistake
     computed = outcomes[place].value is not None
+    line = line_of(exercise, diagnosis, source)
     parts = [
         f"{exercise.name}: {problem}.",
         diagnosis.paragraphs() if diagnosis else "",
-        where_right(exercise, cases, outcomes, place),
+        line,
+        where_right(exercise, cases, outcomes, place, shown, places=not of_places),
         numbers,
     ]
     message = "\n\n".join(part for part in parts if part)
     mistake, explanation = (diagnosis.mistake, diagnosis.explanation) if diagnosis else (None, "")
-    return Verdict(False, message, mistake, problem, explanation, computed)
+    return Verdict(False, message, mistake, problem, explanation, computed, line=line)
+
+
+def line_of(exercise: Exercise, diagnosis: Diagnosis | None, source: Callable[[], str]) -> str:
+    """The student's own line that holds what is edited of the formula, if it can be told."""
+    if diagnosis is None or diagnosis.edited is None or not diagnosis.edited.near():
+        return ""
+    return line_of_edit(diagnosis.edited, exercise.arguments, source())
 
 
 def failed(question: Question, reason: str) -> Verdict:
@@ -158,9 +186,10 @@ def unwritten(question: Question) -> Verdict:
     return Verdict(False, f"{question.name}: {NOT_WRITTEN}. {wanted}", summary=NOT_WRITTEN)
 
 
-def size(case: Case) -> int:
+def size(exercise: Exercise, case: Case) -> int:
     """How many numbers a reader of this case has to look at."""
-    return sum(arg.numel() for arg in case.args if isinstance(arg, Tensor))
+    given = sum(arg.numel() for arg in case.args if isinstance(arg, Tensor))
+    return given + sum(array.size for array in expected(exercise, case).value or ())
 
 
 def judge_test(question: BugHunt, run_test: RunTest, seed: int) -> Verdict:
@@ -244,7 +273,7 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
     try:
         number = number_of(answer)
     except NotNumbers as reason:
-        return failed(question, str(reason))
+        return failed(question, asked_back(answer) or str(reason))
     if not student.strip():
         return failed(question, "the values depend on your name, and no name is given")
     values = question.values_for(student)
@@ -255,8 +284,9 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
             known = known_mistake_in_words(name, why)
             message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
             return Verdict(False, message, name, "wrong", why)
+    instead, reply = reply_to(question, values, number)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
-    return Verdict(False, message, summary="wrong")
+    return Verdict(False, f"{message}\n\n{reply}", instead or None, "wrong")
 
 
 def judge_choice(question: Choice, answer: Any) -> Verdict:

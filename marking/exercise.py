@@ -146,6 +146,21 @@ class Exercise:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """Where a number worked out by hand must lie, by an argument that needs no calculation.
+
+    Args:
+        low: the least it can be, from the values.
+        high: the most it can be.
+        why: the argument, in words that follow a colon.
+    """
+
+    low: Callable[..., float]
+    high: Callable[..., float]
+    why: str
+
+
+@dataclass(frozen=True)
 class HandNumber:
     """A number to work out by hand, from values that differ from student to student.
 
@@ -157,6 +172,7 @@ class HandNumber:
         mistakes: wrong numbers that people arrive at: what they do, the number from the values, and
             the explanation.
         points: what it is worth.
+        bounds: where the right number must lie, if that can be seen without working it out.
     """
 
     name: str
@@ -165,6 +181,7 @@ class HandNumber:
     answer: Callable[..., float]
     mistakes: tuple[tuple[str, Callable[..., float], str], ...]
     points: int = 1
+    bounds: Bounds | None = None
 
     def values_for(self, student: str) -> Mapping[str, Any]:
         """The values for one student, drawn from the name alone; spaces and capitals do not matter.

@@ -30,7 +30,7 @@ from marking.intake import (
     read_submission,
     student_of,
 )
-from marking.outcome import Attempt, Outcome
+from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
 
@@ -86,6 +86,7 @@ def row_of(question: Question, verdict: Verdict, remark: str) -> Row:
         summary=verdict.summary,
         explanation=verdict.explanation,
         message=verdict.message,
+        line=verdict.line,
     )
 
 
@@ -125,8 +126,12 @@ def judge_answer(
         handed.append(bool(reply.get("handed", True)))
         return attempt_from(reply, answering.calls)
 
+    def source() -> str:
+        reply, _ = running.exchange(request("source"))
+        return str(reply.get("source", ""))[:LONGEST_SOURCE]
+
     if isinstance(question, Exercise):
-        verdict = judge(question, call, own_seed)
+        verdict = judge(question, call, own_seed, source=source)
     elif isinstance(question, BugHunt):
         verdict = judge(question, run_test, own_seed)
     else:

@@ -20,6 +20,7 @@ class Row:
     summary: str = ""
     explanation: str = ""
     message: str = ""
+    line: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
+import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +16,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from marking.cells import DID_NOT_RUN, Definitions
 from marking.course import Course, missing
-from marking.engine import SECONDS, Verdict, judge
+from marking.diagnosis import RIGHT
+from marking.engine import NOT_ANSWERED, NOT_WRITTEN, SECONDS, Verdict, judge
 from marking.exercise import (
     BugHunt,
     Choice,
@@ -36,11 +39,12 @@ from marking.outcome import (
     in_the_form_of,
     limited,
     outcome_of,
-    same,
     shown,
+    source_text,
 )
 from marking.pages import render
 from marking.sandbox.wire import remote_function
+from marking.where import beside_in_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,17 +56,28 @@ ALIKE = 1e-3  # the error allowed in what is drawn, as a share of the largest nu
 class OneLineError:
     """An error that a notebook shows in one line, without the code of the check."""
 
+    def one_line(self) -> str:
+        """What the line says."""
+        return str(self).partition("\n")[0]
+
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
-        return [f"{type(self).__name__}: {str(self).partition(chr(10))[0]}"]
+        return [f"{type(self).__name__}: {self.one_line()}"]
 
 
 class CheckFailed(OneLineError, AssertionError):
     """A wrong answer. `mistake` says in words what it does instead, or is None."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, name: str, verdict: Verdict) -> None:
         super().__init__(verdict.message)
+        self.name = name
         self.mistake = verdict.mistake
+        self.summary = verdict.summary
+
+    def one_line(self) -> str:
+        """Only which answer it is: a notebook shows the message on a card above this line."""
+        unanswered = self.summary in (NOT_WRITTEN, NOT_ANSWERED)
+        return f"{self.name} is {self.summary if unanswered else 'not right yet'}"
 
 
 class WrongName(OneLineError, ValueError):
@@ -111,13 +126,16 @@ class Tutor:
         watch_cells()
 
     @saying_what_to_install
-    def check(self, name: str, answer: Any, *, student: str = "", seed: int | None = None) -> None:
+    def check(
+        self, name: str, answer: Any, *more: Any, student: str = "", seed: int | None = None
+    ) -> None:
         """Check an answer on fresh inputs.
 
         Args:
             name: of the exercise, such as "roots.discriminant".
             answer: the function; for a number worked out by hand the number, for a prediction its
                 letter.
+            more: what stands behind a comma in a number, as in 0,27: it is asked back.
             student: for numbers worked out by hand, the name given to `ask`.
             seed: of the inputs; a new one at each call if None.
 
@@ -125,6 +143,7 @@ class Tutor:
             TypeError for an answer that is not a function where one is expected.
         """
         question = self.question(name)
+        answer = (answer, *more) if more else answer
         if isinstance(question, Exercise | BugHunt):
             if not callable(answer):
                 example = f"check({name!r}, {self.course().variable_of(name)})"
@@ -133,7 +152,12 @@ class Tutor:
                 )
             fresh = secrets.randbits(32) if seed is None else seed
             if isinstance(question, Exercise):
-                verdict = judge(question, lambda args: call_here(answer, args), fresh)
+                verdict = judge(
+                    question,
+                    lambda args: call_here(answer, args),
+                    fresh,
+                    source=lambda: source_text(answer),
+                )
             else:
                 names = question.exercise.arguments
                 verdict = judge(question, functools.partial(attempt_here, answer, names), fresh)
@@ -146,11 +170,12 @@ class Tutor:
             show_card("✗", paragraphs(verdict.message, offer(question)))
             if isinstance(question, Exercise) and question.picture and verdict.computed:
                 yours, target = results_on(question.picture, answer, question.reference)
-                caption = "Your answer on the left, the target on the right, for an example."
+                difference = beside_in_words(target, yours, ALIKE)
+                caption = f"Your answer and the target, for an example: {difference}"
                 self.show_beside(question.picture, yours, target, caption)
             if isinstance(question, BugHunt) and verdict.lives:
                 self.show_alive(question, verdict.lives)
-        raise CheckFailed(verdict)
+        raise CheckFailed(name, verdict)
 
     @saying_what_to_install
     def ask(self, name: str, student: str = "") -> None:
@@ -207,9 +232,8 @@ class Tutor:
             raise WrongName(f"expected one of {names}, got {name!r}")
         question = stretches[name]
         yours, target = results_on(question.picture, answer, question.target)
-        alike = yours.value is not None and same(target, yours, ALIKE)
-        comparison = yours.error or ("they agree" if alike else "they differ")
-        caption = f"{name}: your answer on the left, the target on the right; {comparison}."
+        difference = beside_in_words(target, yours, ALIKE)
+        caption = f"{name}, your answer and the target: {difference}"
         self.show_beside(question.picture, yours, target, caption)
 
     def show_beside(
@@ -226,8 +250,8 @@ class Tutor:
         picture = question.exercise.picture
         if picture:
             wrong, right = results_on(picture, variant.function, question.exercise.reference)
-            caption = f"On the left what lives: {name}. On the right the right function."
-            self.show_beside(picture, wrong, right, caption, titles=("lives", "right"))
+            caption = f"What your test accepts: {name}."
+            self.show_beside(picture, wrong, right, caption, titles=("wrong", "right"))
 
     def question(self, name: str) -> Question:
         """The question of that name.
@@ -355,5 +379,31 @@ def show_html(html: str, text: str) -> None:
 
 
 def card(sign: str, message: str) -> str:
-    """A message as a box with a coloured edge; paragraphs of several lines keep their layout."""
-    return render("card.html", sign=sign, colour=EDGES[sign], parts=message.split("\n\n"))
+    """A message as a box with a coloured edge; paragraphs of several lines keep their layout, and
+    what carets point at is marked in the line itself.
+    """
+    first, *others = message.split("\n\n")
+    parts = [marked_lines(part) if "\n" in part else part for part in others]
+    return render("card.html", sign=sign, colour=EDGES[sign], first=first, parts=parts)
+
+
+def marked_lines(part: str) -> list[list[tuple[str, bool]]]:
+    """The lines of a paragraph, each in pieces that are marked or not: a line of carets below two
+    formulas becomes the marks of the line before it.
+    """
+    texts = part.split("\n")
+    compared = texts[0].startswith(RIGHT)
+    lines: list[list[tuple[str, bool]]] = []
+    for text in texts:
+        if compared and lines and re.fullmatch(r"[ ^]*\^", text):
+            above = "".join(piece for piece, _ in lines[-1])
+            ends = [edge for run in re.finditer(r"\^+", text) for edge in run.span()]
+            cuts = [0, *ends, len(above)]
+            lines[-1] = [
+                (above[start:stop], place % 2 == 1)
+                for place, (start, stop) in enumerate(itertools.pairwise(cuts))
+                if start < stop
+            ]
+        else:
+            lines.append([(text, False)])
+    return lines

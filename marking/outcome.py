@@ -5,6 +5,8 @@ processes.
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 import linecache
 import random
 import reprlib
@@ -30,6 +32,7 @@ MOST = 2**20  # numbers in a result
 MOST_ARRAYS = 2**12
 DEEPEST = 8  # dimensions of a result
 LONGEST = 500  # characters of an error
+LONGEST_SOURCE = 20_000  # characters of a function
 
 
 class Slow(BaseException):
@@ -143,6 +146,24 @@ def own_line(error: BaseException) -> str:
     ]
     line = linecache.getline(own[-1].filename, own[-1].lineno or 0).strip() if own else ""
     return f"line {own[-1].lineno} of {own[-1].name}: {line}" if line else ""
+
+
+def source_text(answer: Any) -> str:
+    """The text of a function, after as many empty lines as stand before it in its cell; empty if it
+    is not at hand.
+    """
+    try:
+        while isinstance(answer, functools.partial):
+            answer = answer.func
+        if not inspect.isroutine(answer):
+            answer = (answer if isinstance(answer, type) else type(answer)).__call__
+        lines, start = inspect.getsourcelines(answer)
+        text = "\n" * (start - 1) + "".join(lines)
+    except INTERRUPTIONS:
+        raise
+    except BaseException:  # whatever an object raises that is asked for its source
+        return ""
+    return text if len(text) <= LONGEST_SOURCE else ""
 
 
 def outcome_of(
@@ -421,7 +442,7 @@ def number_of(answer: Any) -> float:
         raise
     except BaseException:  # whatever the object raises, SystemExit included
         array = np.empty(0)
-    if array.size != 1:
+    if array.size != 1 or not np.isfinite(array).all():
         raise NotNumbers(f"expected a number, got {shown(answer)}")
     return float(array.reshape(()))
 

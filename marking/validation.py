@@ -294,7 +294,14 @@ def check_hand_number(question: HandNumber) -> None:
                 question,
                 f"{what} must be a finite number, got {number!r}",
             )
-        fill_in(question, "the question", question.question, **question.values_for(student))
+        values = question.values_for(student)
+        fill_in(question, "the question", question.question, **values)
+        if question.bounds is not None:
+            low = attempt(question, "the lower bound", partial(question.bounds.low, **values))
+            high = attempt(question, "the upper bound", partial(question.bounds.high, **values))
+            right = question.answer(**values)
+            reason = f"the answer must lie within its bounds, {low!r} and {high!r}, got {right!r}"
+            require(low <= right <= high, question, reason)
 
 
 def check_choice(question: Choice) -> None:

@@ -7,6 +7,7 @@ import math
 import torch
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -206,28 +207,42 @@ by_hand = HandNumber(
         (
             "the product of the betas",
             lambda beta_1, beta_2, beta_3: beta_1 * beta_2 * beta_3,
-            "You multiplied the betas. Multiply what each step leaves, 1 - beta.",
+            "You multiplied the betas, what each step takes. Multiply what it leaves, 1 - beta.",
         ),
         (
             "a sum instead of a product",
             lambda beta_1, beta_2, beta_3: 1 - beta_1 - beta_2 - beta_3,
-            "You took the sum of the betas from 1. Each step takes its share of what is left.",
+            (
+                "You took the sum of the betas from 1, as if each were a share of the start. Each"
+                " step takes its share of what is left: multiply the three 1 - beta."
+            ),
         ),
         (
             "one step too few",
             lambda beta_1, beta_2, beta_3: (1 - beta_1) * (1 - beta_2),
-            "That is alpha_bar_2. The third step counts as well.",
+            "That is alpha_bar_2: you stopped after two factors. The third step counts as well.",
         ),
         (
             "the square root",
             lambda beta_1, beta_2, beta_3: math.sqrt((1 - beta_1) * (1 - beta_2) * (1 - beta_3)),
-            "That is its square root, the factor of the image.",
+            (
+                "You took a root at the end, and have the factor of the image. alpha_bar is a"
+                " share of power: leave the product as it is."
+            ),
         ),
         (
             "the last alpha",
             lambda beta_1, beta_2, beta_3: 1 - beta_3,
-            "That is alpha_3, of the third step alone. The bar means the product of all up to it.",
+            (
+                "You took alpha_3 = 1 - beta_3, of the third step alone. The bar means the product"
+                " of all up to it."
+            ),
         ),
+    ),
+    bounds=Bounds(
+        lambda **values: 0,
+        lambda beta_1, beta_2, beta_3: 1 - max(beta_1, beta_2, beta_3),
+        "each step leaves a share of what it finds",
     ),
 )
 
@@ -249,7 +264,10 @@ predict = Choice(
             "The last beta is the same, but alpha_bar is a product over all steps, and half of the"
             " factors are gone."
         ),
-        "B": "Fewer factors below 1 make a product larger, not smaller.",
+        "B": (
+            "A sum over half the steps would halve. alpha_bar is a product, and fewer factors below"
+            " 1 make it larger."
+        ),
         "C": (
             "log alpha_bar_T is a sum over the steps, about -T times the mean beta. Half the steps,"
             " half the sum: the square root."

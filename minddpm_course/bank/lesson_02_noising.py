@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -248,28 +249,48 @@ by_hand = HandNumber(
         (
             "variance instead of standard deviation",
             lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) * noise,
-            "You multiplied the noise by its variance, 1 - alpha_bar. Take the root.",
+            (
+                "You multiplied the noise by its variance, 1 - alpha_bar. Multiply it by the"
+                " standard deviation, the root of that."
+            ),
         ),
         (
             "no roots",
             lambda alpha_bar, x_0, noise: alpha_bar * x_0 + (1 - alpha_bar) * noise,
-            "You left out both roots.",
+            (
+                "You multiplied by alpha_bar and 1 - alpha_bar, which are shares of power. A pixel"
+                " is an amplitude: take the root of both."
+            ),
         ),
         (
             "the root of the image's factor is missing",
             lambda alpha_bar, x_0, noise: alpha_bar * x_0 + (1 - alpha_bar) ** 0.5 * noise,
-            "You multiplied the image by alpha_bar. Take the root.",
+            (
+                "You multiplied the image by alpha_bar, and only the noise by a root. Both factors"
+                " are amplitudes: take the root of alpha_bar too."
+            ),
         ),
         (
             "the factors are swapped",
             lambda alpha_bar, x_0, noise: (1 - alpha_bar) ** 0.5 * x_0 + alpha_bar**0.5 * noise,
-            "You gave the image the factor of the noise.",
+            (
+                "You gave the image the factor of the noise, and the noise that of the image. The"
+                " image keeps the share alpha_bar: its factor is sqrt(alpha_bar)."
+            ),
         ),
         (
             "the image alone",
             lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0,
-            "That is the mean. Add the noise.",
+            (
+                "You scaled the image and stopped: that is the mean of where it lands. Add the"
+                " noise, times sqrt(1 - alpha_bar)."
+            ),
         ),
+    ),
+    bounds=Bounds(
+        lambda **values: 0,
+        lambda alpha_bar, x_0, noise: x_0 + noise,
+        "both are positive, and both factors are less than 1",
     ),
 )
 

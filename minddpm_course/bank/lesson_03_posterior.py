@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -235,22 +236,34 @@ by_hand = HandNumber(
         (
             "beta for beta tilde",
             lambda beta, before: beta,
-            "That is beta_t. Knowing x_0 leaves less to guess.",
+            (
+                "That is beta_t, the variance of the step forward. Knowing x_0 leaves less to"
+                " guess on the way back: shrink it by the two shares of noise."
+            ),
         ),
         (
             "upside down",
             lambda beta, before: (1 - before * (1 - beta)) / (1 - before) * beta,
-            "Your fraction is upside down: yours is larger than beta, and beta tilde is smaller.",
+            (
+                "Your fraction is upside down: yours is larger than beta, and beta tilde is"
+                " smaller. Divide by the larger share of noise, which is the one after the step."
+            ),
         ),
         (
             "standard deviation instead of variance",
             lambda beta, before: ((1 - before) / (1 - before * (1 - beta)) * beta) ** 0.5,
-            "That is the standard deviation. The question asks for the variance.",
+            (
+                "You took a root at the end, and have the standard deviation. The question asks"
+                " for the variance: leave the root out."
+            ),
         ),
         (
             "not divided",
             lambda beta, before: (1 - before) * beta,
-            "You forgot to divide by 1 - alpha_bar after the step.",
+            (
+                "You multiplied beta by 1 - alpha_bar before the step and stopped. Divide by 1 -"
+                " alpha_bar after it."
+            ),
         ),
         (
             "signal share instead of noise share",
@@ -260,6 +273,11 @@ by_hand = HandNumber(
                 " the step."
             ),
         ),
+    ),
+    bounds=Bounds(
+        lambda **values: 0,
+        lambda beta, before: beta,
+        "knowing x_0 leaves less to guess than beta, the variance of the step forward",
     ),
 )
 

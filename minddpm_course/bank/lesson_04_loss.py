@@ -7,6 +7,7 @@ import math
 import torch
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -132,31 +133,47 @@ by_hand = HandNumber(
             lambda var_1, var_2, mean: (
                 (math.log(var_1 / var_2) + (var_2 + mean**2) / var_1 - 1) / 2
             ),
-            "That is KL(2 || 1).",
+            (
+                "You swapped the two distributions: that is KL(2 || 1). Divide by the variance of"
+                " the second, and take the logarithm of var_2 / var_1."
+            ),
         ),
         (
             "the minus one is missing",
             lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2) / 2,
-            "You forgot the - 1.",
+            (
+                "You left out the - 1, so that even two equal distributions would differ. Subtract"
+                " it before you halve."
+            ),
         ),
         (
             "the half is missing",
             lambda var_1, var_2, mean: math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1,
-            "You forgot the factor 1/2.",
+            (
+                "You left out the factor 1/2, which comes from the exponent of the density. Halve"
+                " the sum at the end."
+            ),
         ),
         (
             "bits instead of nats",
             lambda var_1, var_2, mean: (
                 (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2 / math.log(2)
             ),
-            "That is in bits. Nats use the natural logarithm.",
+            (
+                "That is in bits: you used the logarithm to base 2, or divided by log(2). Nats use"
+                " the natural logarithm."
+            ),
         ),
         (
             "the mean is not squared",
             lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean) / var_2 - 1) / 2,
-            "You forgot to square the difference of the means.",
+            (
+                "You added the difference of the means as it is. It is a distance in the exponent"
+                " of a Gaussian: square it."
+            ),
         ),
     ),
+    bounds=Bounds(lambda **values: 0, lambda **values: math.inf, "a divergence is never negative"),
 )
 
 predict = Choice(

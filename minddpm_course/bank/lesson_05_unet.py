@@ -777,24 +777,40 @@ by_hand = HandNumber(
         (
             "no biases",
             lambda c, k: 9 * c * k,
-            "You left out the biases, one for each output channel.",
+            "You counted the weights alone. Add the biases, one for each output channel.",
         ),
         (
             "one bias for all",
             lambda c, k: 9 * c * k + 1,
-            "Each output channel has a bias of its own.",
+            (
+                "You added one bias for the whole layer. Each output channel has a bias of its"
+                " own: add as many as there are."
+            ),
         ),
         (
             "biases of the input",
             lambda c, k: 9 * c * k + c,
-            "The biases belong to the output channels.",
+            (
+                "You added a bias for each input channel. A bias is added to what comes out: count"
+                " the output channels."
+            ),
         ),
         (
             "one set of weights for all inputs",
             lambda c, k: 10 * k,
-            "Each pair of channels has 9 weights of its own.",
+            (
+                "You gave each output channel one 3 x 3 patch for all its inputs. Each pair of an"
+                " input and an output channel has 9 weights of its own."
+            ),
         ),
-        ("three instead of nine", lambda c, k: (3 * c + 1) * k, "A 3 x 3 patch has 9 places."),
+        (
+            "three instead of nine",
+            lambda c, k: (3 * c + 1) * k,
+            (
+                "You counted 3 weights for a pair of channels, one side of the patch. A 3 x 3 patch"
+                " has 9 places."
+            ),
+        ),
     ),
 )
 
@@ -812,7 +828,7 @@ predict = Choice(
     },
     right="C",
     replies={
-        "A": "It predicts 0, and the noise is not 0.",
+        "A": "The prediction is 0, but the loss is its distance to the noise, which is not 0.",
         "B": (
             "That is the mean square of numbers drawn uniformly from [0, 1]. Noise here is standard"
             " normal."

@@ -420,35 +420,50 @@ by_hand = HandNumber(
         (
             "not scaled back",
             lambda beta, alpha_bar, x_t, predicted: x_t - beta / (1 - alpha_bar) ** 0.5 * predicted,
-            "You did not divide by sqrt(1 - beta).",
+            (
+                "You took the noise out and stopped. The step forward shrank the image by sqrt(1 -"
+                " beta): divide by that."
+            ),
         ),
         (
             "the root of 1 - alpha_bar is missing",
             lambda beta, alpha_bar, x_t, predicted: (
                 (x_t - beta / (1 - alpha_bar) * predicted) / (1 - beta) ** 0.5
             ),
-            "You divided beta by 1 - alpha_bar. Take its root.",
+            (
+                "You divided beta by the variance 1 - alpha_bar. The predicted noise has the"
+                " variance 1: divide by the root."
+            ),
         ),
         (
             "the clean image",
             lambda beta, alpha_bar, x_t, predicted: (
                 (x_t - (1 - alpha_bar) ** 0.5 * predicted) / alpha_bar**0.5
             ),
-            "That is the estimate of x_0, all the way back.",
+            (
+                "You removed all of the noise: that is the estimate of x_0. One step back removes"
+                " only beta / sqrt(1 - alpha_bar) of it."
+            ),
         ),
         (
             "divided by alpha",
             lambda beta, alpha_bar, x_t, predicted: (
                 (x_t - beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta)
             ),
-            "You divided by 1 - beta. Take its root.",
+            (
+                "You divided by 1 - beta, a share of power. An image is an amplitude: divide by"
+                " the root."
+            ),
         ),
         (
             "the noise is added",
             lambda beta, alpha_bar, x_t, predicted: (
                 (x_t + beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta) ** 0.5
             ),
-            "You added the noise. The step back removes some of it.",
+            (
+                "You added the predicted noise, as the way forward does. The step back removes"
+                " some of it: subtract."
+            ),
         ),
     ),
 )
@@ -467,7 +482,10 @@ predict = Choice(
     },
     right="B",
     replies={
-        "A": "sqrt(beta_1) is 0.01 on a range of 2.",
+        "A": (
+            "At t = T noise covers everything. At t = 1 its standard deviation, sqrt(beta_1), is"
+            " 0.01 on a range of 2."
+        ),
         "B": "A standard deviation of 0.01 on a range of 2: little to see, yet measurable.",
         "C": "After t = 1 the network is not called again.",
         "D": "Noise changes the grey of each pixel, it does not move pixels.",

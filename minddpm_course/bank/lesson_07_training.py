@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -578,28 +579,48 @@ by_hand = HandNumber(
         (
             "the weights are swapped",
             lambda start, first, second: 0.2 * (0.2 * start + 0.8 * first) + 0.8 * second,
-            "You multiplied the new value by the decay.",
+            (
+                "You multiplied the new value by the decay. The decay is what is kept of the"
+                " average: the new value gets the rest, 0.2."
+            ),
         ),
         (
             "one update only",
             lambda start, first, second: 0.8 * start + 0.2 * first,
-            "That is after the first update.",
+            (
+                "You stopped after the first update. Update once more, from that average to the"
+                " second value."
+            ),
         ),
         (
             "the values in the wrong order",
             lambda start, first, second: 0.8 * (0.8 * start + 0.2 * second) + 0.2 * first,
-            "You took the second value first.",
+            (
+                "You took the second value first. The order counts, because every update shrinks"
+                " what came before it: begin with the first."
+            ),
         ),
         (
             "the plain mean",
             lambda start, first, second: (start + first + second) / 3,
-            "That is the plain mean.",
+            (
+                "You gave all three the same weight, as in a plain mean. Here each update keeps"
+                " 0.8 of the average and adds 0.2 of the new value."
+            ),
         ),
         (
             "the start is left out",
             lambda start, first, second: 0.8 * 0.2 * first + 0.2 * second,
-            "The start counts too: its weight is 0.8 squared.",
+            (
+                "You began at 0, and so left the start out. It counts too: after two updates its"
+                " weight is 0.8 squared."
+            ),
         ),
+    ),
+    bounds=Bounds(
+        lambda start, first, second: start,
+        lambda start, first, second: second,
+        "an average lies between the smallest and the largest of its values",
     ),
 )
 

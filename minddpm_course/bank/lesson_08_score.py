@@ -214,27 +214,42 @@ by_hand = HandNumber(
         (
             "downhill",
             lambda x_0, alpha_bar, x_t: (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar),
-            "The sign is wrong. The score points from x_t to the mean.",
+            (
+                "You subtracted the mean from x_t. The score points uphill, from x_t to the mean:"
+                " subtract the other way round."
+            ),
         ),
         (
             "standard deviation instead of variance",
             lambda x_0, alpha_bar, x_t: (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar) ** 0.5,
-            "You divided by the standard deviation. That gives the noise, with its sign changed.",
+            (
+                "You divided by the standard deviation, which gives the noise with its sign"
+                " changed. Divide by the variance, 1 - alpha_bar."
+            ),
         ),
         (
             "the noise",
             lambda x_0, alpha_bar, x_t: (x_t - alpha_bar**0.5 * x_0) / (1 - alpha_bar) ** 0.5,
-            "That is the noise in x_t. Change its sign and divide again by sqrt(1 - alpha_bar).",
+            (
+                "You worked out the noise in x_t. Change its sign and divide again by sqrt(1 -"
+                " alpha_bar)."
+            ),
         ),
         (
             "the mean is not shrunk",
             lambda x_0, alpha_bar, x_t: (x_0 - x_t) / (1 - alpha_bar),
-            "You used x_0 as the mean. At this level the mean is sqrt(alpha_bar) x_0.",
+            (
+                "You used x_0 as the mean, as if nothing had shrunk it. At this level the mean is"
+                " sqrt(alpha_bar) x_0."
+            ),
         ),
         (
             "signal share instead of noise share",
             lambda x_0, alpha_bar, x_t: (alpha_bar**0.5 * x_0 - x_t) / alpha_bar,
-            "You divided by alpha_bar. The variance is 1 - alpha_bar.",
+            (
+                "You divided by alpha_bar, the share of the image. The variance is the share of"
+                " noise: divide by 1 - alpha_bar."
+            ),
         ),
     ),
 )

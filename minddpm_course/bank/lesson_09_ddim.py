@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -193,7 +194,10 @@ by_hand = HandNumber(
         (
             "the clean image",
             lambda x_t, predicted, a, before: clean(x_t, predicted, a),
-            "That is the estimate of x_0.",
+            (
+                "You went all the way to the estimate of x_0. The step ends at alpha_bar_prev:"
+                " scale the estimate, and put some noise back."
+            ),
         ),
         (
             "no noise is put back",
@@ -218,12 +222,18 @@ by_hand = HandNumber(
             lambda x_t, predicted, a, before: (
                 before**0.5 * clean(x_t, predicted, a) + (1 - before) * predicted
             ),
-            "You scaled the noise by 1 - alpha_bar_prev. Take the root.",
+            (
+                "You scaled the noise by its variance, 1 - alpha_bar_prev. Scale it by the"
+                " standard deviation, the root of that."
+            ),
         ),
         (
             "the mean of the ancestral step",
             ancestral_mean,
-            "That is the mean of the step of lesson 06, which adds fresh noise.",
+            (
+                "That is the mean of the step of lesson 06, which adds fresh noise. DDIM adds"
+                " none: put the predicted noise back instead, times sqrt(1 - alpha_bar_prev)."
+            ),
         ),
     ),
 )
@@ -244,23 +254,38 @@ times = HandNumber(
         (
             "the clean image",
             lambda T, steps: 0,
-            "At t = 0 the image is clean, and the network is not called any more.",
+            (
+                "You named the time at which the last step ends. There the image is clean, and the"
+                " network is not called any more: give the time at which the step begins."
+            ),
         ),
         (
             "t = 1",
             lambda T, steps: 1,
-            "The ancestral sampler takes its last step at 1. Here all steps are equally long.",
+            (
+                "You took the last time of the ancestral sampler, whose steps have the length 1."
+                " Here all steps are equally long: divide T among them."
+            ),
         ),
         (
             "counted from 0",
             lambda T, steps: T / steps - 1,
-            "That is the number in libraries that count from 0. Add 1.",
+            (
+                "You counted the times from 0, as some libraries do. In this course t counts from"
+                " 1: add 1."
+            ),
         ),
         (
             "the second time",
             lambda T, steps: T - T / steps,
-            "That is the time after T. Go on to the last one.",
+            (
+                "You took one step from T, and have the time of the second step. Go on to the last"
+                " one."
+            ),
         ),
+    ),
+    bounds=Bounds(
+        lambda T, steps: 1, lambda T, steps: T, "the network knows the times 1 to T alone"
     ),
 )
 

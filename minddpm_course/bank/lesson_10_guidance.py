@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from marking.exercise import (
+    Bounds,
     BugHunt,
     Case,
     Choice,
@@ -146,23 +149,44 @@ by_hand = HandNumber(
         (
             "the paper's scale",
             lambda unconditional, conditional, scale: guide(unconditional, conditional, scale + 1),
-            "You used the scale as the w of Ho & Salimans. Here the scale is w + 1.",
+            (
+                "You used the scale as the w of Ho & Salimans, where 0 is the plain prediction."
+                " Here 1 is, and the scale is w + 1: take one difference less."
+            ),
         ),
         (
             "the predictions are swapped",
             lambda unconditional, conditional, scale: guide(conditional, unconditional, scale),
-            "You started at the prediction with the label. Start at the prediction without it.",
+            (
+                "You started at the prediction with the label and moved to the one without. Start"
+                " at the one without the label."
+            ),
         ),
         (
             "the difference alone",
             lambda unconditional, conditional, scale: scale * (conditional - unconditional),
-            "That is what guidance adds. Add it to the prediction without the label.",
+            (
+                "You scaled the difference and stopped. That is what guidance adds: add it to the"
+                " prediction without the label."
+            ),
         ),
         (
             "the sum",
             lambda unconditional, conditional, scale: unconditional + scale * conditional,
-            "You scaled the prediction with the label. Scale the difference of the two.",
+            (
+                "You added the scaled prediction with the label. What is scaled is the difference"
+                " of the two predictions."
+            ),
         ),
+    ),
+    bounds=Bounds(
+        lambda unconditional, conditional, scale: (
+            conditional if conditional > unconditional else -math.inf
+        ),
+        lambda unconditional, conditional, scale: (
+            conditional if conditional < unconditional else math.inf
+        ),
+        "beyond scale 1 guidance goes past the prediction with the label",
     ),
 )
 
@@ -188,20 +212,31 @@ calls = HandNumber(
             "once for each class",
             lambda images, steps: 10 * images * steps,
             (
-                "The network is given one label for each image, the one you want, and not all ten"
-                " in turn."
+                "You counted every image ten times, once a label. The network is given one label"
+                " for each image, the one you want: count that, and the prediction without one."
             ),
         ),
         (
             "the calls of the network",
             lambda images, steps: 2 * steps,
-            "That is how often the network is called. Each call is given all the images.",
+            (
+                "You counted the calls of the network. The question counts images, and each call"
+                " is given all of them: multiply by their number."
+            ),
         ),
         (
             "scale times",
             lambda images, steps: 3 * images * steps,
-            "The scale multiplies a difference. It does not say how often the network is called.",
+            (
+                "You took the scale for a number of calls. It multiplies the difference of two"
+                " predictions: count the predictions."
+            ),
         ),
+    ),
+    bounds=Bounds(
+        lambda images, steps: images * steps,
+        lambda images, steps: math.inf,
+        "every image goes through the network at least once a step",
     ),
 )
 

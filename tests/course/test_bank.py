@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 
 import pytest
 from right import __dict__ as RIGHT
@@ -10,11 +11,11 @@ from wrong import WRONG
 
 from marking.diagnosis import explain, known_mistake
 from marking.engine import judge
-from marking.exercise import Choice, Exercise, HandNumber, Stretch
+from marking.exercise import ALLOWED, Choice, Exercise, HandNumber, Stretch
 from marking.outcome import outcome_of, same
 from marking.sandbox import wire
 from minddpm_course.bank import BANK, STRETCHES
-from minddpm_course.pictures import side_by_side
+from minddpm_course.pictures import compared
 
 EXERCISES = [question for question in BANK.values() if isinstance(question, Exercise)]
 HAND_NUMBERS = [question for question in BANK.values() if isinstance(question, HandNumber)]
@@ -163,7 +164,7 @@ def test_inputs_are_fresh_and_repeat_with_the_seed(exercise):
 
 @pytest.mark.parametrize("question", HAND_NUMBERS, ids=name_of)
 def test_numbers_by_hand(question):
-    assert len(question.mistakes) >= 3
+    assert len(question.mistakes) >= 4
     for student in ("Ada Lovelace", "Emmy Noether", "李 Wei", "x"):
         values = question.values_for(student)
         assert values == question.values_for(f"  {student.upper()} ")
@@ -175,10 +176,32 @@ def test_numbers_by_hand(question):
             assert not verdict.passed
             assert verdict.mistake == name
             assert why in verdict.message
-        assert judge(question, 1e6, 0, student).mistake is None
+        assert judge(question, 1.2345e6, 0, student).mistake is None
         assert "not answered yet" in judge(question, None, 0, student).message
         assert "expected a number" in judge(question, "many", 0, student).message
     assert len({str(question.values_for(str(number))) for number in range(20)}) > 5
+
+
+@pytest.mark.parametrize("question", HAND_NUMBERS, ids=name_of)
+def test_an_explanation_of_a_number_says_how_one_comes_to_it_and_what_to_do(question):
+    for name, _, why in question.mistakes:
+        assert len(re.split(r"[.:;] ", why)) >= 2, name
+
+
+@pytest.mark.parametrize("question", HAND_NUMBERS, ids=name_of)
+def test_no_reply_to_a_wrong_number_gives_the_right_one_away(question):
+    for student in map(str, range(50)):
+        values = question.values_for(student)
+        right = question.answer(**values)
+        if question.bounds is not None:
+            low, high = question.bounds.low(**values), question.bounds.high(**values)
+            assert low + 4 * ALLOWED < right < high - 4 * ALLOWED
+        for number in (-3.3 * right - 7, right + 0.05, right * 1.6, right * 37, right + 1e6):
+            reply = judge(question, number, 0, student).message.partition("\n\n")[2]
+            if question.bounds is not None:
+                reply = reply.replace(question.bounds.why, "")  # its numbers are not the student's
+            given = map(float, re.findall(r"-?\d+(?:\.\d+)?", reply))
+            assert all(abs(one - right) > ALLOWED for one in given), reply
 
 
 @pytest.mark.parametrize("question", CHOICES, ids=name_of)
@@ -209,9 +232,11 @@ def test_a_picture_shows_the_target_and_every_mistake_that_gives_numbers(questio
     target = outcome_of(right, question.picture.args)
     for wrong in (right, *(mistake.wrong for mistake in mistakes)):
         yours = outcome_of(wrong, question.picture.args)
-        axes = side_by_side(question.picture.how, yours, target).axes
-        empty = ["nothing to draw" in [text.get_text() for text in axis.texts] for axis in axes]
-        assert empty == [yours.value is None, False]
+        figure, said = compared(question.picture.how, yours, target)
+        top = figure.axes[0]
+        nothing = [top.get_title(), *(text.get_text() for text in top.texts)]
+        assert any("nothing to draw" in text for text in nothing) == (yours.value is None)
+        assert ("Your answer is" in said) == (yours.value is not None)
 
 
 def test_every_lesson_has_its_questions():

@@ -134,7 +134,7 @@ def test_a_bug_that_lives_is_drawn(hunt, monkeypatch):
     (_, card), (picture, caption) = shown
     assert "you caught 0 of" in card
     assert picture.count("<img ") == 1
-    assert caption.startswith(f"On the left what lives: {hunt.wrong_ones()[0].name}.")
+    assert caption.startswith(f"What your test accepts: {hunt.wrong_ones()[0].name}.")
 
 
 def test_a_package_is_assembled_without_tests():

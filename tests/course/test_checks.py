@@ -45,7 +45,7 @@ def test_a_known_mistake_is_named_with_its_consequence():
 
 def test_an_answer_that_draws_is_caught():
     def drawing(x_prev, beta_t, noise):
-        return (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise + 0.01 * torch.rand(())
+        return (1 - beta_t) ** 0.5 * x_prev + beta_t**0.5 * noise + 0.01 * torch.rand(noise.shape)
 
     assert "different results" in failure("02.forward_step", drawing).mistake
 
@@ -95,8 +95,9 @@ def test_in_ipython_a_wrong_answer_is_a_card_a_picture_and_one_line():
     assert "<div style=" in shown
     assert "A known mistake: " in shown
     assert "You return alpha_t = 1 - beta_t of each step by itself." in shown
-    assert '<img alt="Your answer on the left, the target on the right, for an example."' in shown
-    assert "CheckFailed: 01.alpha_bars" in shown
+    assert '<img alt="Your answer and the target, for an example: they differ. ' in shown
+    assert "the solid green line, the target the dashed black line. Below: yours minus" in shown
+    assert "CheckFailed: 01.alpha_bars is not right yet" in shown
     assert "engine.py" not in shown + done.stderr
 
 

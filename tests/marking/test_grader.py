@@ -61,6 +61,30 @@ def test_right_wrong_and_unwritten_answers(hand_in, tmp_path):
     assert "What to teach again" in page
 
 
+def test_a_number_with_a_comma_is_asked_back_in_the_words_of_the_notebook(hand_in, tmp_path):
+    numbers = {"tuple": "4,27", "text": "'4,27'", "percent": "'27 %'"}
+    hand_in(**{name: [HEAD, f"by_hand = {one}"] for name, one in numbers.items()})
+    typed = [HEAD, "check('solve.by_hand', 4,27, student=STUDENT)"]
+    graded(hand_in(typed=typed), tmp_path / "out")
+    for name, meant in {
+        "tuple": "4.27",
+        "text": "4.27",
+        "percent": "0.27",
+        "typed": "4.27",
+    }.items():
+        page = (tmp_path / "out" / "feedback" / f"{name}.html").read_text(encoding="utf-8")
+        assert f"✗ did you mean {meant}? Write a " in page
+
+
+def test_the_students_own_line_is_shown_in_the_words_of_the_notebook(hand_in, tmp_path):
+    wrong = "# mine\ndef discriminant(a, b, c):\n    d = 4 * a * c\n    return b - d\n"
+    graded(hand_in(ada=solved(discriminant=wrong)), tmp_path / "out")
+    words = "In your code, line 4 of discriminant: return b - d"
+    page = (tmp_path / "out" / "feedback" / "ada.html").read_text(encoding="utf-8")
+    assert f"<br>You do not square b.<br>{words}" in page
+    assert words in (tmp_path / "out" / "results.jsonl").read_text(encoding="utf-8")
+
+
 def test_feedback_gives_no_inputs_away(hand_in, tmp_path):
     spy = "def discriminant(a, b, c):\n    return b / 7\n"
     graded(hand_in(ada=solved(discriminant=spy)), tmp_path / "out")

@@ -243,8 +243,8 @@ def test_what_lives_is_drawn_beside_the_right_one(monkeypatch):
     assert "this one lives: c is left out" in card
     assert picture.startswith("<p>a curve: (array([4.")
     assert "beside (array([4.5" in picture
-    assert "('lives', 'right')" in picture
-    assert caption == "On the left what lives: c is left out. On the right the right function."
+    assert "('wrong', 'right')" in picture
+    assert caption == "What your test accepts: c is left out."
 
 
 def test_the_answer_is_a_function_of_its_own_name():

@@ -94,11 +94,13 @@ def test_a_question_has_the_students_values(capsys):
 
 def test_an_answer_beside_the_target_is_described_in_words(capsys):
     beside("graph.stretch", lambda a, b, c: c - b * b / (4 * a))
-    assert "the target on the right; they agree." in capsys.readouterr().out
+    assert "graph.stretch, your answer and the target: they agree.\n" == capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: iter(c - b * b / (4 * a)))
     assert "they agree." in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: c)
     assert "they differ." in capsys.readouterr().out
+    beside("graph.stretch", lambda a, b, c: c[:1])
+    assert "yours has 1 number, the target 2.\n" in capsys.readouterr().out
     beside("graph.stretch", lambda a, b, c: 1 / 0)
     assert "ZeroDivisionError" in capsys.readouterr().out
 
@@ -132,9 +134,29 @@ def test_in_ipython_the_message_is_a_card_and_the_traceback_one_line():
         "check('solve.discriminant', lambda a, b, c: b * b + 4 * a * c)",
     )
     assert "<div style=" in shown
-    assert "A known mistake: plus for minus. You add 4 a c." in shown
-    assert "CheckFailed: solve.discriminant: the result is wrong" in shown
+    assert shown.count("A known mistake: plus for minus. You add 4 a c.") == 1
+    assert shown.count("the result is wrong, off by up to") == 1
+    assert "\nCheckFailed: solve.discriminant is not right yet\n" in shown
     assert "engine.py" not in shown
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        ("'solve.roots', lambda a, b, c: None", "solve.roots is not written yet"),
+        ("'solve.roots', lambda a: None", "solve.roots is not right yet"),
+        ("'graph.which_way', None", "graph.which_way is not answered yet"),
+        ("'graph.which_way', 'A'", "graph.which_way is not right yet"),
+        ("'solve.by_hand', 1, student='Ada'", "solve.by_hand is not right yet"),
+    ],
+)
+def test_the_line_of_an_error_points_to_the_card_and_the_error_has_the_whole_message(call, line):
+    with pytest.raises(CheckFailed) as caught:
+        eval(f"check({call})")
+    assert caught.value._render_traceback_() == [f"CheckFailed: {line}"]
+    name = line.partition(" ")[0]
+    assert str(caught.value).startswith(f"{name}: ")
+    assert line not in str(caught.value)
 
 
 def test_in_ipython_a_wrong_answer_is_drawn_beside_the_target():
@@ -142,9 +164,12 @@ def test_in_ipython_a_wrong_answer_is_drawn_beside_the_target():
         "from quadratics import check, beside",
         "check('graph.parabola', lambda x, a, b, c: a * x**2 + b * x)",
         "beside('graph.stretch', lambda a, b, c: c)",
+        "# mine\ndef f(a, b, c):\n    d = 4 * a * c\n    return b - d",
+        "check('solve.discriminant', f)",
     )
+    assert "In your code, line 4 of f: return b - d" in shown
     assert "<p>a curve: (array([4." in shown
-    assert "<p>Your answer on the left, the target on the right, for an example.</p>" in shown
+    assert "<p>Your answer and the target, for an example: they differ. The largest" in shown
     assert "<p>two dots: (array([0., 1." in shown
 
 
@@ -257,3 +282,36 @@ def test_a_card_escapes_what_it_shows_and_keeps_lines():
     assert "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt; {{ 7 * 7 }}" in shown
     assert "&#34;one&#34;\n&lt;b&gt;two&lt;/b&gt;</pre>" in shown
     assert '<div style="margin-top:6px">&lt;i&gt;three&lt;/i&gt;</div>' in shown
+
+
+def contrast(one, other):
+    """How far two colours are apart in brightness, by the web's guidelines for accessibility."""
+
+    def light(colour):
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+
+    return max(light(one), light(other)) / min(light(one), light(other))
+
+
+def test_a_card_marks_the_difference_of_two_formulas_in_their_lines():
+    error = failure("solve.discriminant", lambda a, b, c: b**2 - 2 * a * c)
+    assert "right  b ** 2 - 4 * a * c\n                ^\nyours  b ** 2 - 2" in str(error)
+    shown = card("✗", str(error))
+    assert "^" not in shown
+    marks = re.findall(r'<b style="([^"]*)">(.+?)</b>', shown)
+    assert [text for _, text in marks] == ["4", "2"]
+    for style, _ in marks:
+        assert "text-decoration:underline" in style  # a colour alone is not seen by everyone
+        colours = re.findall("#[0-9a-f]{6}", style)
+        assert contrast(*colours) >= 4.5
+    lines = re.sub("<[^>]*>", "", shown).splitlines()
+    assert any(line.endswith("right  b ** 2 - 4 * a * c") for line in lines)
+    assert "yours  b ** 2 - 2 * a * c" in "\n".join(lines)
+
+
+def test_only_carets_below_formulas_are_marks():
+    shown = card("✗", "wrong\n\ngot  a\n     ^")
+    assert shown.count("<b") == 1
+    assert "got  a\n     ^</pre>" in shown

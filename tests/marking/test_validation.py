@@ -9,7 +9,7 @@ from algebra import BANK, STRETCHES, by_hand, discriminant, parabola, roots, ver
 from quadratics import COURSE
 
 from marking.course import Course
-from marking.exercise import ALLOWED, Case, Choice, Mistake, Picture
+from marking.exercise import ALLOWED, Bounds, Case, Choice, Mistake, Picture
 
 
 def course_of(*questions, **options):
@@ -200,6 +200,14 @@ WRONG_NUMBERS = {
     "a text with other names": (
         replace(by_hand, question="What is {d} x {b}?"),
         "the question may hold {b} and {c}, and other braces doubled, got 'What is {d}",
+    ),
+    "bounds without the answer": (
+        replace(by_hand, bounds=Bounds(lambda b, c: 0, lambda b, c: 0.1, "it is small")),
+        "the answer must lie within its bounds, 0 and 0.1, got ",
+    ),
+    "a bound that cannot be worked out": (
+        replace(by_hand, bounds=Bounds(lambda b, c: 1 / 0, lambda b, c: 9, "it is small")),
+        "the lower bound raises ZeroDivisionError",
     ),
     "a text with a set": (replace(by_hand, question="In {1, 2}?"), "may hold {b} and {c}"),
 }
