@@ -87,7 +87,7 @@ def changes_of_lines(tree: ast.Module, arguments: Sequence[str]) -> Iterator[Cha
     for place, node in enumerate(ast.walk(tree)):
         if isinstance(node, ast.Return):
             for name in arguments:
-                yield f"return {name}", replaced_at(tree, place, ast.Return(load(name)))
+                yield f"return {name}", replaced_at(tree, place, ast.Return(loaded_name(name)))
     for place, node in enumerate(ast.walk(tree)):
         for said, new in other_parts(node, names, arguments, functions):
             yield said or instead_in(tree, node, new), replaced_at(tree, place, new)
@@ -108,7 +108,7 @@ def changes_of_lines(tree: ast.Module, arguments: Sequence[str]) -> Iterator[Cha
             yield f"go through {ast.unparse(node.iter)} backwards", replaced_at(tree, place, loop)
 
 
-def load(name: str) -> ast.Name:
+def loaded_name(name: str) -> ast.Name:
     """A name that is read."""
     return ast.Name(name, ast.Load())
 
@@ -141,9 +141,9 @@ def other_values(
     yield f"square {text}", ast.BinOp(value, ast.Pow(), ast.Constant(2))
     if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
         name = line.targets[0].id
-        yield f"add {text} to {name}", ast.BinOp(load(name), ast.Add(), value)
+        yield f"add {text} to {name}", ast.BinOp(loaded_name(name), ast.Add(), value)
         said = f"subtract {text} from {name}"
-        yield said, ast.BinOp(load(name), ast.Sub(), value)
+        yield said, ast.BinOp(loaded_name(name), ast.Sub(), value)
 
 
 def in_one_round(tree: ast.Module, arguments: Sequence[str]) -> Iterator[Change]:
@@ -156,10 +156,9 @@ def in_one_round(tree: ast.Module, arguments: Sequence[str]) -> Iterator[Change]
     for place, node in enumerate(ast.walk(once)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
             for name in names:
-                said = (
-                    f"end the loop after its first round, and {instead_in(once, node, load(name))}"
-                )
-                yield said, replaced_at(once, place, load(name))
+                new = loaded_name(name)
+                said = f"end the loop after its first round, and {instead_in(once, node, new)}"
+                yield said, replaced_at(once, place, new)
 
 
 def assigned(tree: ast.AST) -> list[str]:
@@ -200,12 +199,12 @@ def other_parts(
         case ast.Name(name, ast.Load()) if name in names:
             for other in names:
                 if other != name:
-                    yield "", load(other)
+                    yield "", loaded_name(other)
             if node in functions:
                 return
             for op, number in ((ast.Sub(), 1), (ast.Add(), 1), (ast.Mult(), 2)):
-                yield "", ast.BinOp(load(name), op, ast.Constant(number))
-            yield "", ast.UnaryOp(ast.USub(), load(name))
+                yield "", ast.BinOp(loaded_name(name), op, ast.Constant(number))
+            yield "", ast.UnaryOp(ast.USub(), loaded_name(name))
             yield "", ast.Constant(1)
         case ast.Call(ast.Attribute(whole, method), parts) if ast.unparse(whole) != "F":
             if not isinstance(whole, ast.Name) or method == "sqrt":
@@ -239,7 +238,7 @@ def other_parts(
                 if changed != value:
                     yield "", ast.Constant(changed)
             for name in arguments:
-                yield "", load(name)
+                yield "", loaded_name(name)
         case ast.List([first, second], ast.Load()):
             yield "", ast.List([second, first], ast.Load())
             yield "", ast.List([first], ast.Load())
