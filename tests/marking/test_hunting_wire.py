@@ -366,6 +366,10 @@ ATTACKS = {
         "def test(function):\n    line.reply({'refused': False}, [])\n"
         "    line.reply({'refused': True}, [])\n",
     ),
+    "hangs": (
+        "",
+        "def test(function):\n    function(X.clone(), 2.0, -1, 0.5)\n    while True: pass\n",
+    ),
     "calls without end": (
         "",
         "def test(function):\n    while True:\n        try:\n"
