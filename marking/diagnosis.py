@@ -31,6 +31,11 @@ from marking.words import known_mistake_in_words
 TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
 MOST_RUNS = 4  # of entries that are named one by one
 OFF_BY = ", off by up to "  # between a problem and the size of the error
+# how it is known what an answer does instead
+KNOWN = "known mistake"  # of the bank
+EDITED = "changed formula"
+RELATED = "related result"
+AT_RANDOM = "random numbers"
 
 
 @dataclass(frozen=True)
@@ -42,12 +47,14 @@ class Diagnosis:
         explanation: more about it, without them too; empty unless it is a mistake of the bank.
         beside: the right formula and the answer's, with their difference marked; may be empty.
         edited: the answer as a formula, if it is one.
+        kind: how it is known, one of the above.
     """
 
     mistake: str
     explanation: str = ""
     beside: str = ""
     edited: Edited | None = None
+    kind: str = RELATED
 
     def paragraphs(self) -> str:
         """For the student."""
@@ -108,17 +115,17 @@ def diagnose(
     """
     mistake = known_mistake(exercise, cases, outcomes)
     if mistake is not None:
-        return Diagnosis(mistake.name, explain(exercise, mistake))
+        return Diagnosis(mistake.name, explain(exercise, mistake), kind=KNOWN)
     trial = trial_of(exercise, cases, outcomes)
     editors = [Editor(form, exercise.arguments, trial) for form in forms(exercise.formula)]
     both = outcomes[0].value is not None and again.value is not None
     if both and not same(outcomes[0], again, exercise.tolerance):
-        return Diagnosis(at_random(editors))
+        return Diagnosis(at_random(editors), kind=AT_RANDOM)
     edited = fewest_edits(editors)
     if edited is not None:
         # a guess is named, but does not buy the right formula
         beside = marked(edited) if edited.near() else ""
-        return Diagnosis(edited.said(), beside=beside, edited=edited)
+        return Diagnosis(edited.said(), beside=beside, edited=edited, kind=EDITED)
     relation = relation_of(trial.own, trial.wanted, exercise.tolerance)
     return Diagnosis(relation) if relation else None
 

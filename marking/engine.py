@@ -6,14 +6,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from marking.cells import DID_NOT_RUN
-from marking.diagnosis import comparison, diagnose, expected, problem_of, where_right
+from marking.diagnosis import (
+    AT_RANDOM,
+    KNOWN,
+    comparison,
+    diagnose,
+    expected,
+    problem_of,
+    where_right,
+)
 from marking.exercise import ALLOWED, Case, Choice, Exercise, HandNumber, Inputs, Question
 from marking.outcome import NotNumbers, Outcome, copied, in_the_form_of, number_of, same, shown
 from marking.words import counted, known_mistake_in_words
@@ -21,6 +29,7 @@ from marking.words import counted, known_mistake_in_words
 SECONDS = 20  # a check that takes longer says so
 NOT_WRITTEN = "not written yet"  # a function
 NOT_ANSWERED = "not answered yet"  # a number or a prediction
+UNEXPLAINED = "unexplained"  # of a wrong answer, where nothing can be told
 ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
 
 
@@ -36,6 +45,8 @@ class Verdict:
         summary: one line without the inputs or the expected numbers.
         explanation: of a known mistake, without them too.
         computed: whether a function returned numbers, which can be drawn.
+        kind: how it is known what a wrong answer does, as in `diagnosis`, or UNEXPLAINED; empty if
+            it was not compared.
     """
 
     passed: bool
@@ -44,6 +55,7 @@ class Verdict:
     summary: str = ""
     explanation: str = ""
     computed: bool = False
+    kind: str = ""
 
 
 Call = Callable[[Sequence[Any]], Outcome]
@@ -87,11 +99,11 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     failing = [place for place, problem in enumerate(problems[:-1]) if problem]
     if not failing:
         if problems[-1] or not same(outcomes[0], again, exercise.tolerance):
-            return failed(
-                exercise,
+            reason = (
                 "called twice with the same input, it gives different results; an answer must not"
-                " draw random numbers or remember earlier calls",
+                " draw random numbers or remember earlier calls"
             )
+            return replace(failed(exercise, reason), kind=AT_RANDOM)
         message = f"{exercise.name}: right, on {counted(len(cases), 'fresh input')}."
         return Verdict(True, message, summary="right")
     place = min(failing, key=lambda index: size(cases[index]))  # the easiest to read
@@ -107,7 +119,8 @@ def judge_function(exercise: Exercise, call: Call, seed: int) -> Verdict:
     ]
     message = "\n\n".join(part for part in parts if part)
     mistake, explanation = (diagnosis.mistake, diagnosis.explanation) if diagnosis else (None, "")
-    return Verdict(False, message, mistake, problem, explanation, computed)
+    kind = diagnosis.kind if diagnosis else UNEXPLAINED
+    return Verdict(False, message, mistake, problem, explanation, computed, kind)
 
 
 def failed(question: Question, reason: str) -> Verdict:
@@ -147,7 +160,7 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         if abs(number - wrong(**values)) <= ALLOWED:
             known = known_mistake_in_words(name, why)
             message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
-            return Verdict(False, message, name, "wrong", why)
+            return Verdict(False, message, name, "wrong", why, kind=KNOWN)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
     return Verdict(False, message, summary="wrong")
 
@@ -167,4 +180,4 @@ def judge_choice(question: Choice, answer: Any) -> Verdict:
         return Verdict(True, f"{question.name}: right. {reply}", summary="right")
     chosen = f"{letter}: {question.options[letter]}"
     message = f"{question.name}: wrong. {reply}"
-    return Verdict(False, message, chosen, f"you chose {chosen}", reply)
+    return Verdict(False, message, chosen, f"you chose {chosen}", reply, kind=KNOWN)
