@@ -32,7 +32,9 @@ STEP = 0.005
 BORDER = 2e-5
 MOST_BORDERS = 5
 WHERE = re.compile(r" \(line \d+ of .*\)$", re.DOTALL)  # in an error, what `error_with_line` adds
-PARTICULAR = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\d+(?:\.\d+)?")  # of one answer's error
+# in an error, what belongs to one answer: functions, addresses and numbers, and unknown names
+PARTICULAR = re.compile(r"\S+(?=\(\))|0x[0-9a-f]+|\d+(?:\.\d+)?")
+UNKNOWN_NAME = re.compile(r"((?:Name|UnboundLocal)Error: .*?)'[^']*'")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def fingerprint(outcomes: Sequence[Outcome], repeats: bool, tolerance: float) ->
     for outcome in outcomes:
         changed = f" changes {outcome.changed}" if outcome.changed else ""
         if outcome.value is None:
-            forms.append(f"{outcome.error_name}: {in_general(outcome.error)}{changed}")
+            forms.append(f"{in_general(outcome.error)}{changed}")
             continue
         kinds = [f"{array.dtype.kind}{array.shape}" for array in outcome.value]
         if repeats:
@@ -149,7 +151,7 @@ def fingerprint(outcomes: Sequence[Outcome], repeats: bool, tolerance: float) ->
 
 def in_general(error: str) -> str:
     """An error without what belongs to one answer: its line, its names and its numbers."""
-    return PARTICULAR.sub("…", WHERE.sub("", error))
+    return PARTICULAR.sub("…", UNKNOWN_NAME.sub(r"\1…", WHERE.sub("", error)))
 
 
 def condensed(array: Array) -> tuple[list[float], str]:

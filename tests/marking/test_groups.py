@@ -100,8 +100,22 @@ def test_errors_are_grouped_by_their_kind_and_by_the_calls_that_raise_them():
         lambda a, b, c: "text",
         lambda a, b, c: f"text {a}",
         lambda a, b, c: 7 * a if len(a) > 1 else undefined,  # noqa: F821
+        lambda a, b, c: a.no_such_thing,
+        lambda a, b, c: (1).no_such_thing,
+        raising(TypeError("first() takes 1 argument but 3 were given, at 0x7f12")),
+        raising(TypeError("second() takes 1 argument but 3 were given, at 0x7fab")),
     ]
-    assert together(*answers) == [(0, 1), (2, 3), (4,), (5,), (6, 7), (8,)]
+    assert together(*answers) == [
+        (0, 1),
+        (2, 3),
+        (4,),
+        (5,),
+        (6, 7),
+        (8,),
+        (9,),
+        (10,),
+        (11, 12),
+    ]
 
 
 def test_answers_that_draw_are_said_to_be_incomparable():
