@@ -24,7 +24,7 @@ from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import Exercise, HandNumber, Question, lesson_of
 from marking.grades import Graded, Row, as_line, read_results
-from marking.groups import SECONDS, fingerprint_of
+from marking.groups import GROUP_SECONDS, fingerprint_of
 from marking.intake import (
     Broken,
     Submission,
@@ -111,7 +111,7 @@ def with_fingerprints(rows: list[Row], submission: Submission, running: Running)
         question = running.course.bank[row.exercise]
         if not isinstance(question, Exercise) or row.kind in ("", KNOWN):
             continue
-        running.deadline = min(deadline, time.monotonic() + SECONDS)
+        running.deadline = min(deadline, time.monotonic() + GROUP_SECONDS)
         try:
             found = fingerprint_of(question, partial(outcome_in, running, question))
         except Lost:  # nothing more can be asked of its process

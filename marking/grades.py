@@ -10,7 +10,7 @@ from typing import Any
 
 from marking.groups import Fingerprint, fingerprint_from
 
-NAMED = "named"  # how it is known what an answer does: its group was named by the teacher
+NAMED_GROUP = "named"  # how it is known what an answer does: its group was named by the teacher
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Row:
         summary: the result in one line, without inputs and expected numbers.
         explanation: of a known mistake.
         message: what the student would read in a notebook.
-        kind: how the mistake is known: as for `engine.Verdict`, or NAMED.
+        kind: how the mistake is known: as for `engine.Verdict`, or NAMED_GROUP.
         reason: why a wrong answer earns points.
         group: of the answers that compute the same: "roots.discriminant/4f2a1c".
         code: the cell of an answer that is in a group, or may be.

@@ -22,7 +22,7 @@ from marking.diagnosis import comparison, expected, problem_of
 from marking.exercise import Case, Exercise, Inputs
 from marking.outcome import Array, Outcome, copied, in_the_form_of, same, scale
 
-SECONDS = 5  # for the calls of one answer; one that takes longer is in no group
+GROUP_SECONDS = 5  # for the calls of one answer; one that takes longer is in no group
 KEPT = 64  # numbers of an array; of a larger one, some of its entries and some sums of them
 SUMS = 16
 FINEST = 1e-5  # below it, results differ by how they were rounded
@@ -42,8 +42,8 @@ class Fingerprint:
     """What an answer computes on the inputs of its question.
 
     Args:
-        form: all but the numbers, call by call: shapes and kinds, or the error, and which arguments
-            were changed. It is compared exactly.
+        form: all but the numbers, call by call: shapes and kinds, or the error; and which arguments
+            were changed, if that is all that is wrong. It is compared exactly.
         numbers: compared within a tolerance.
         lengths: how many of the numbers belong to each array.
         scales: how large the numbers of each array are.
@@ -101,27 +101,46 @@ def fingerprint_of(
     outcomes: list[Outcome] = []
     for case, right in zip([*cases, cases[0]], [*wanted, wanted[0]]):
         got = call([copied(arg) for arg in case.args])
-        if time.perf_counter() - started > SECONDS:
+        if time.perf_counter() - started > GROUP_SECONDS:
             return None
-        outcomes.append(in_the_form_of(right, got, exercise.tolerance))
+        outcomes.append(in_one_form(right, got, exercise.tolerance))
     *outcomes, again = outcomes
     tolerance = max(exercise.tolerance, FINEST)
     repeats = same(outcomes[0], again, tolerance) or outcomes[0].value is again.value is None
-    wrong = [
-        place
-        for place, (right, got) in enumerate(zip(wanted, outcomes))
-        if problem_of(exercise, right, got)
-    ]
+    numbers = [replace(got, changed=()) for got in outcomes]
+    both = list(zip(wanted, outcomes))
+    wrong = [place for place, (right, got) in enumerate(both) if problem_of(exercise, right, got)]
+    if any(problem_of(exercise, right, got) for right, got in zip(wanted, numbers)):
+        outcomes_of_form = numbers  # besides, an argument may be changed or not
+    else:
+        outcomes_of_form = outcomes
+    made = outcomes_in_short(outcomes_of_form, repeats, tolerance)
     if not wrong:
-        return fingerprint(outcomes, repeats, tolerance), RIGHT_HERE
+        return made, RIGHT_HERE
     place = min(wrong, key=lambda index: sum(array.size for array in wanted[index].value or ()))
     lines = comparison(exercise, cases[place], outcomes[place])
     if outcomes[place].value is None:
         lines.append(f"got       {outcomes[place].error}")
-    return fingerprint(outcomes, repeats, tolerance), "\n".join(lines)
+    return made, "\n".join(lines)
 
 
-def fingerprint(outcomes: Sequence[Outcome], repeats: bool, tolerance: float) -> Fingerprint:
+def in_one_form(wanted: Outcome, got: Outcome, tolerance: float) -> Outcome:
+    """An outcome in the form of the one wanted; if its shapes are others, in the same form whether
+    it is an array or a list of rows.
+    """
+    formed = in_the_form_of(wanted, got, tolerance)
+    if got.value is None or wanted.value is None:
+        return got
+    if [array.shape for array in formed.value or ()] == [array.shape for array in wanted.value]:
+        return formed
+    if got.several and not wanted.several and len({array.shape for array in got.value}) == 1:
+        return replace(got, value=(np.stack(got.value),), several=False)
+    if wanted.several and not got.several and got.value[0].ndim:
+        return replace(got, value=tuple(got.value[0]), several=True)
+    return got
+
+
+def outcomes_in_short(outcomes: Sequence[Outcome], repeats: bool, tolerance: float) -> Fingerprint:
     """What some calls gave; without numbers if they differ from one call to the next."""
     forms = []
     numbers: list[float] = []

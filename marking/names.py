@@ -23,10 +23,10 @@ from marking.course import Course
 from marking.diagnosis import AT_RANDOM, EDITED, RELATED
 from marking.exercise import Choice, Exercise, HandNumber, Question
 from marking.files import write_atomically
-from marking.grades import NAMED, Graded, Row
+from marking.grades import NAMED_GROUP, Graded, Row
 from marking.groups import Fingerprint, Group, fingerprint_from, grouped, identifiers
 
-KINDS = (EDITED, RELATED, AT_RANDOM)
+KINDS_TOLD = (EDITED, RELATED, AT_RANDOM)
 IDENTIFIER = re.compile(r"[0-9a-f]{6}(-\d+)?")
 LINE = re.compile(r'([^/="]+)/(.+?)\s*=\s*(?:([^,"]*),\s*)?"(.*)"')
 FORM = 'expected QUESTION/GROUP = "words" or QUESTION/GROUP = POINTS, "words"'
@@ -39,7 +39,7 @@ class Line:
     Args:
         number: of the line, counted from 1.
         question: its name.
-        what: the identifier of a group, the name of a known mistake, or one of KINDS.
+        what: the identifier of a group, the name of a known mistake, or one of KINDS_TOLD.
         words: for the students.
         points: for such answers; None if the line gives none.
     """
@@ -166,7 +166,7 @@ def line_from(course: Course, number: int, written: str) -> Line:
 def what_there_is(question: Question) -> list[str]:
     """What a line can be about, apart from groups: known mistakes, and for functions kinds."""
     if isinstance(question, Exercise):
-        return [*(mistake.name for mistake in question.mistakes), *KINDS]
+        return [*(mistake.name for mistake in question.mistakes), *KINDS_TOLD]
     if isinstance(question, HandNumber):
         return [name for name, _, _ in question.mistakes]
     if isinstance(question, Choice):
@@ -301,7 +301,7 @@ def with_words(row: Row, said: Mapping[str, Line]) -> Row:
     paid = next((line for line in lines if line is not None and line.points is not None), None)
     changes: dict[str, Any] = {}
     if group is not None:
-        changes |= {"mistake": group.words, "explanation": "", "kind": NAMED}
+        changes |= {"mistake": group.words, "explanation": "", "kind": NAMED_GROUP}
     if paid is not None and paid.points:
         changes |= {"points": paid.points, "reason": paid.words}
     return replace(row, **changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from marking.grades import NAMED
+from marking.grades import NAMED_GROUP
 from marking.words import counted, known_mistake_in_words, shortly
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["counted"] = counted
-    environment.globals["NAMED"] = NAMED
+    environment.globals["NAMED_GROUP"] = NAMED_GROUP
     environment.filters["shortly"] = shortly
     environment.globals["known_mistake_in_words"] = known_mistake_in_words
     return environment

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from marking.diagnosis import KNOWN, OFF_BY
 from marking.files import write_atomically
-from marking.grades import NAMED, Graded, Row
+from marking.grades import NAMED_GROUP, Graded, Row
 from marking.groups import WHERE, in_general
 from marking.pages import render
 
@@ -163,7 +163,7 @@ class Tally:
 
 def tally(name: str, rows: Sequence[Row]) -> Tally:
     """Count the answers to one exercise."""
-    kinds = Counter(kind_of(row) for row in rows)
+    kinds = Counter(part_of_tally(row) for row in rows)
     wrong = Counter(row.mistake or problem_in(row) for row in rows if not row.solved)
     return Tally(
         name,
@@ -177,11 +177,11 @@ def tally(name: str, rows: Sequence[Row]) -> Tally:
     )
 
 
-def kind_of(row: Row) -> str:
+def part_of_tally(row: Row) -> str:
     """What is known of an answer, as the name of a part of a Tally."""
     if row.solved:
         return "solved"
-    if row.kind == NAMED:
+    if row.kind == NAMED_GROUP:
         return "named"
     if not row.mistake:
         return "other"
@@ -244,11 +244,11 @@ def groups_of(graded: Iterable[Graded]) -> dict[str, list[AnswerGroup]]:
             exercise,
             students=tuple(sorted({student for student, _ in some})),
             label=label,
-            named=example.kind == NAMED,
+            named=example.kind == NAMED_GROUP,
             at_random=bool(example.fingerprint and example.fingerprint.at_random),
             sample=example.sample,
             code=example.code,
-            line=f'{group} = "{label if example.kind == NAMED else "..."}"',
+            line=f'{group} = "{label if example.kind == NAMED_GROUP else "..."}"',
         )
         groups.setdefault(exercise, []).append(made)
     for made_here in groups.values():

@@ -20,11 +20,11 @@ from marking.groups import (
     RIGHT_HERE,
     Fingerprint,
     cases_for_groups,
-    fingerprint,
     fingerprint_from,
     fingerprint_of,
     grouped,
     identifiers,
+    outcomes_in_short,
 )
 from marking.notebook import call_here
 from marking.outcome import Outcome
@@ -56,6 +56,7 @@ SEVEN = {
     "numpy": lambda a, b, c: 7 * a.numpy() + b.numpy() ** 2,
     "rows": lambda a, b, c: [7 * x + y * y for x, y in zip(a, b)],
     "generator": lambda a, b, c: (7 * float(x) + float(y) ** 2 for x, y in zip(a, b)),
+    "in place": lambda a, b, c: b.mul_(b).add_(7 * a),
     "rounding": lambda a, b, c: ((7 * a + b * b) / 3 * 3).log().exp(),
 }
 
@@ -70,13 +71,35 @@ OTHERS = (
     lambda a, b, c: (7 * a + b * b).int(),
     lambda a, b, c: (7 * a + b * b, b),
     lambda a, b, c: torch.where(torch.arange(len(a)) == 1, 0, 7 * a + b * b),  # right for one
-    lambda a, b, c: b.add_(7 * a + b * b - b),
     lambda a, b, c: (7 * a + b * b) / (len(a) > 1),
     lambda a, b, c: (7 * a + b * b) * float("nan"),
 )
 
 
-def test_other_numbers_shapes_kinds_and_side_effects_are_other_groups():
+def test_right_numbers_that_are_made_in_place_are_a_group_of_their_own():
+    answers = [
+        lambda a, b, c: b.mul_(b).sub_(4 * a * c),
+        lambda a, b, c: b.pow_(2).sub_(4 * c * a),
+        lambda a, b, c: a.mul_(-4 * c).add_(b * b),
+        ONE.reference,
+    ]
+    assert together(*answers) == [(0, 1), (2,), (3,)]
+    assert found(answers[0])[1] != RIGHT_HERE
+
+
+def test_a_wrong_shape_is_the_same_as_an_array_and_as_lists():
+    forms = [lambda x: x, torch.Tensor.numpy, torch.Tensor.tolist, list, iter]
+    for wrong in (
+        lambda a, b, c: torch.stack([a, b, c]),
+        lambda a, b, c: torch.stack([a, b, c], 1),
+        lambda a, b, c: (a * b)[None, None],
+    ):
+        answers = [lambda *args, form=form, wrong=wrong: form(wrong(*args)) for form in forms]
+        assert together(*answers) == [(0, 1, 2, 3, 4)]
+        assert together(*answers, exercise=TWO) == [(0, 1, 2, 3, 4)]
+
+
+def test_other_numbers_shapes_and_kinds_are_other_groups():
     answers = [SEVEN["plain"], *OTHERS]
     assert together(*answers) == [(place,) for place in range(len(answers))]
     assert together(*answers[::-1]) == [(place,) for place in range(len(answers))]
@@ -259,19 +282,19 @@ def test_of_a_huge_array_little_is_kept_and_one_number_still_counts():
     missing[777, 555] = np.nan
     flipped = huge[::-1]
     prints = [
-        fingerprint([Outcome((one,))], True, 1e-4)
+        outcomes_in_short([Outcome((one,))], True, 1e-4)
         for one in (huge, huge * (1 + 1e-7), changed, missing, flipped)
     ]
     assert all(len(one.numbers) == KEPT for one in prints)
     assert sorted(g.members for g in grouped("q", prints, {})) == [(0, 1), (2,), (3,), (4,)]
-    many = fingerprint([Outcome(tuple(np.zeros(1) for _ in range(4096)), True)], True, 1e-4)
+    many = outcomes_in_short([Outcome(tuple(np.zeros(1) for _ in range(4096)), True)], True, 1e-4)
     assert len(many.form) <= 1000
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1e308, 0.0])
 def test_any_number_is_compared_and_kept(number):
     one, other = (
-        fingerprint([Outcome((np.array([number, last]),))], True, 1e-4) for last in (1.0, 2.0)
+        outcomes_in_short([Outcome((np.array([number, last]),))], True, 1e-4) for last in (1.0, 2.0)
     )
     assert sorted(g.members for g in grouped("q", [one, other, one], {})) == (
         [(0, 1, 2)] if number == 1e308 else [(0, 2), (1,)]
@@ -282,7 +305,7 @@ def test_any_number_is_compared_and_kept(number):
 
 
 def test_a_slow_answer_is_in_no_group(monkeypatch):
-    monkeypatch.setattr("marking.groups.SECONDS", 0)
+    monkeypatch.setattr("marking.groups.GROUP_SECONDS", 0)
     assert found(SEVEN["plain"]) is None
 
 
