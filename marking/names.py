@@ -157,8 +157,8 @@ def line_from(course: Course, number: int, written: str) -> Line:
         raise ValueError(f"expected {group}one of {known} of {name}, got {what!r}")
     if line.points is None:
         raise ValueError(
-            f'expected points too, as in {line.key} = 1, "reason": what is said of {what!r} stands'
-            " fast"
+            f'expected points too, as in {line.key} = 1, "reason": students are told what it is'
+            " already"
         )
     return line
 

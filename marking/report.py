@@ -212,7 +212,7 @@ class AnswerGroup:
         at_random: whether these answers have nothing in common but that they draw at random.
         sample: what it computes on a small input.
         code: of one of the answers, the shortest.
-        line: which names the group.
+        line: to complete, which names the group; empty if it is named.
     """
 
     group: str
@@ -248,7 +248,7 @@ def groups_of(graded: Iterable[Graded]) -> dict[str, list[AnswerGroup]]:
             at_random=bool(example.fingerprint and example.fingerprint.at_random),
             sample=example.sample,
             code=example.code,
-            line=f'{group} = "{label if example.kind == NAMED_GROUP else "..."}"',
+            line="" if example.kind == NAMED_GROUP else f'{group} = "..."',
         )
         groups.setdefault(exercise, []).append(made)
     for made_here in groups.values():
