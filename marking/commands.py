@@ -108,6 +108,7 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
             limits=Limits(timeout=options.timeout, memory=options.memory),
             seed=options.seed,
             resume=options.resume,
+            names=options.names,
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -223,6 +224,12 @@ def add_marking_commands(
         type=whole_number(0),
     )
     grader.add_argument("--resume", action="store_true", help="continue with the grades in --out")
+    grader.add_argument(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help="what to say about groups of wrong answers, and points for them, line by line",
+    )
 
     layer = command("nbgrader-course", with_course(load_course, install, run_nbgrader_course))
     layer.add_argument(

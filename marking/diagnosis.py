@@ -35,6 +35,11 @@ TOKEN = re.compile(r"\w+(?:\.\d+)?|\*\*|[^\w\s]|\s+")
 MOST_RUNS = 4  # of entries that are named one by one
 RIGHT, YOURS = "right  ", "yours  "  # before two formulas, one below the other
 OFF_BY = ", off by up to "  # between a problem and the size of the error
+# how it is known what an answer does instead
+KNOWN = "known mistake"  # of the bank
+EDITED = "changed formula"
+RELATED = "related result"
+AT_RANDOM = "random numbers"
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class Diagnosis:
         explanation: more about it, without them too; empty unless it is a mistake of the bank.
         beside: the right formula and the answer's, with their difference marked; may be empty.
         edited: the answer as a formula, if it is one.
+        kind: how it is known, one of the above.
     """
 
     mistake: str
     explanation: str = ""
     beside: str = ""
     edited: Edited | None = None
+    kind: str = RELATED
 
     def paragraphs(self) -> str:
         """For the student."""
@@ -112,20 +119,20 @@ def diagnose(
     """
     mistake = known_mistake(exercise, cases, outcomes)
     if mistake is not None:
-        return Diagnosis(mistake.name, explain(exercise, mistake))
+        return Diagnosis(mistake.name, explain(exercise, mistake), kind=KNOWN)
     trial = trial_of(exercise, cases, outcomes)
     editors = [Editor(form, exercise.arguments, trial) for form in forms(exercise.formula)]
     both = outcomes[0].value is not None and again.value is not None
     if both and not same(outcomes[0], again, exercise.tolerance):
-        return Diagnosis(at_random(editors))
+        return Diagnosis(at_random(editors), kind=AT_RANDOM)
     edited = fewest_edits(editors)
     if edited is not None:
         # a guess is named, but does not buy the right formula
         beside = marked(edited) if edited.near() else ""
-        return Diagnosis(edited.said(), beside=beside, edited=edited)
+        return Diagnosis(edited.said(), beside=beside, edited=edited, kind=EDITED)
     slip = one_change_of(exercise, cases, outcomes)
     if slip:
-        return Diagnosis(f"you {slip}")
+        return Diagnosis(f"you {slip}", kind=EDITED)
     if changes_nothing(exercise, cases, outcomes):
         return Diagnosis("nothing is changed that the call should change: all stays as it was")
     relation = relation_of(trial.own, trial.wanted, exercise.tolerance)

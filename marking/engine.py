@@ -14,7 +14,16 @@ from torch import Tensor
 
 from marking.by_hand import asked_back, reply_to
 from marking.cells import DID_NOT_RUN
-from marking.diagnosis import Diagnosis, comparison, diagnose, expected, problem_of
+from marking.diagnosis import (
+    AT_RANDOM,
+    KNOWN,
+    RELATED,
+    Diagnosis,
+    comparison,
+    diagnose,
+    expected,
+    problem_of,
+)
 from marking.exercise import (
     ALLOWED,
     BugHunt,
@@ -49,6 +58,7 @@ SECONDS = 20  # a check that takes longer says so
 HURRY = 5  # seconds after which a wrong answer is not called again for a smaller input
 NOT_WRITTEN = "not written yet"  # a function
 NOT_ANSWERED = "not answered yet"  # a number or a prediction
+UNEXPLAINED = "unexplained"  # of a wrong answer, where nothing can be told
 ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
 
 
@@ -68,6 +78,8 @@ class Verdict:
         wrong: how many wrong functions there are for a test to refuse.
         lives: the name of one that it accepted.
         line: the student's own line that is wrong, in words, if it can be told.
+        kind: how it is known what a wrong answer does, as in `diagnosis`, or UNEXPLAINED; empty if
+            it was not compared.
     """
 
     passed: bool
@@ -80,6 +92,7 @@ class Verdict:
     wrong: int = 0
     lives: str = ""
     line: str = ""
+    kind: str = ""
 
 
 Call = Callable[[Sequence[Any]], Outcome]
@@ -134,11 +147,11 @@ def judge_function(
     failing = [place for place, problem in enumerate(problems[:-1]) if problem]
     if not failing:
         if problems[-1] or not same(outcomes[0], again, exercise.tolerance):
-            return failed(
-                exercise,
+            reason = (
                 "called twice with the same input, it gives different results; an answer must not"
-                " draw random numbers or remember earlier calls",
+                " draw random numbers or remember earlier calls"
             )
+            return replace(failed(exercise, reason), kind=AT_RANDOM)
         message = f"{exercise.name}: right, on {counted(len(cases), 'fresh input')}."
         return Verdict(True, message, summary="right")
     place = min(failing, key=lambda index: size(exercise, cases[index]))  # the easiest to read
@@ -160,7 +173,8 @@ def judge_function(
     ]
     message = "\n\n".join(part for part in parts if part)
     mistake, explanation = (diagnosis.mistake, diagnosis.explanation) if diagnosis else (None, "")
-    return Verdict(False, message, mistake, problem, explanation, computed, line=line)
+    kind = diagnosis.kind if diagnosis else UNEXPLAINED
+    return Verdict(False, message, mistake, problem, explanation, computed, line=line, kind=kind)
 
 
 def line_of(exercise: Exercise, diagnosis: Diagnosis | None, source: Callable[[], str]) -> str:
@@ -283,10 +297,12 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
         if abs(number - wrong(**values)) <= ALLOWED:
             known = known_mistake_in_words(name, why)
             message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
-            return Verdict(False, message, name, "wrong", why)
+            return Verdict(False, message, name, "wrong", why, kind=KNOWN)
     instead, reply = reply_to(question, values, number)
     message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
-    return Verdict(False, f"{message}\n\n{reply}", instead or None, "wrong")
+    return Verdict(
+        False, f"{message}\n\n{reply}", instead or None, "wrong", kind=RELATED if instead else ""
+    )
 
 
 def judge_choice(question: Choice, answer: Any) -> Verdict:
@@ -304,4 +320,4 @@ def judge_choice(question: Choice, answer: Any) -> Verdict:
         return Verdict(True, f"{question.name}: right. {reply}", summary="right")
     chosen = f"{letter}: {question.options[letter]}"
     message = f"{question.name}: wrong. {reply}"
-    return Verdict(False, message, chosen, f"you chose {chosen}", reply)
+    return Verdict(False, message, chosen, f"you chose {chosen}", reply, kind=KNOWN)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +20,22 @@ import torch
 from tqdm import tqdm
 
 from marking.course import Course
+from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
 from marking.grades import Graded, Row, as_line, read_results
+from marking.groups import GROUP_SECONDS, fingerprint_of
 from marking.hunting import Answering
 from marking.intake import (
     Broken,
     Submission,
+    cell_of_answer,
     file_sha256,
     notebooks_below,
     read_submission,
     student_of,
 )
+from marking.names import read_names, with_groups
 from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
@@ -38,8 +44,12 @@ from marking.sandbox.wire import pack
 ReportWriter = Callable[[Path, Sequence[Graded], bool], None]
 
 
-def grade_submission(submission: Submission, sandbox: Sandbox, seed: int, key: str = "") -> Graded:
-    """Run one submission and judge each of its answers."""
+def grade_submission(
+    submission: Submission, sandbox: Sandbox, seed: int, key: str = "", *, compared: bool = False
+) -> Graded:
+    """Run one submission and judge each of its answers; if they are to be compared with others',
+    keep what the wrong ones compute that are no known mistake.
+    """
     course = sandbox.course
     questions = [
         question for name, question in course.bank.items() if lesson_of(name) in submission.lessons
@@ -70,6 +80,8 @@ def grade_submission(submission: Submission, sandbox: Sandbox, seed: int, key: s
             close(running, remarks)
             running = None
         rows.append(row_of(question, verdict, remark))
+    if compared and running is not None:
+        rows = with_fingerprints(rows, submission, running)
     close(running, remarks)
     once = tuple(dict.fromkeys(remarks))
     return Graded(submission.student, submission.notebook, key, tuple(rows), once)
@@ -87,7 +99,30 @@ def row_of(question: Question, verdict: Verdict, remark: str) -> Row:
         explanation=verdict.explanation,
         message=verdict.message,
         line=verdict.line,
+        kind=verdict.kind,
     )
+
+
+def with_fingerprints(rows: list[Row], submission: Submission, running: Running) -> list[Row]:
+    """The grades, the wrong answers without a known mistake with what they compute. This comes
+    after all grades are final: no answer earns or loses anything by it.
+    """
+    done = list(rows)
+    deadline = running.deadline
+    for place, row in enumerate(rows):
+        question = running.course.bank[row.exercise]
+        if not isinstance(question, Exercise) or row.kind in ("", KNOWN):
+            continue
+        running.deadline = min(deadline, time.monotonic() + GROUP_SECONDS)
+        try:
+            found = fingerprint_of(question, partial(outcome_in, running, question))
+        except Lost:  # nothing more can be asked of its process
+            break
+        variable = running.course.variable_of(row.exercise)
+        code = cell_of_answer(submission.cells, row.exercise, variable)
+        if found is not None:
+            done[place] = replace(row, code=code, sample=found[1], fingerprint=found[0])
+    return done
 
 
 def close(running: Running | None, remarks: list[str]) -> None:
@@ -109,25 +144,22 @@ def judge_answer(
     own_seed = int.from_bytes(digest[:4], "big")
     handed: list[bool] = []
 
-    def request(kind: str, **more: Any) -> dict[str, Any]:
-        variable = running.course.variable_of(question.name)
-        return {"kind": kind, "name": question.name, "variable": variable, **more}
-
     def call(args: Sequence[Any]) -> Outcome:
-        values, arrays = pack(args)
-        reply, results = running.exchange(request("call", args=values), arrays)
+        reply, outcome = called(question, running, args)
         handed.append(bool(reply.get("handed", True)))
-        return outcome_from(reply, results, len(args))
+        return outcome
 
     def run_test(answering: Answering, test_seed: int) -> Attempt:
         assert isinstance(question, BugHunt)
         names = list(question.exercise.arguments)
-        reply = running.converse(request("test", arguments=names, seed=test_seed), answering)
+        reply = running.converse(
+            request_for(question, running, "test", arguments=names, seed=test_seed), answering
+        )
         handed.append(bool(reply.get("handed", True)))
         return attempt_from(reply, answering.calls)
 
     def source() -> str:
-        reply, _ = running.exchange(request("source"))
+        reply, _ = running.exchange(request_for(question, running, "source"))
         return str(reply.get("source", ""))[:LONGEST_SOURCE]
 
     if isinstance(question, Exercise):
@@ -135,7 +167,7 @@ def judge_answer(
     elif isinstance(question, BugHunt):
         verdict = judge(question, run_test, own_seed)
     else:
-        reply, _ = running.exchange(request("value"))
+        reply, _ = running.exchange(request_for(question, running, "value"))
         handed.append(bool(reply.get("handed", True)))
         name = str(reply.get("student", ""))[:200]
         verdict = judge(question, reply.get("value"), own_seed, name)
@@ -144,6 +176,30 @@ def judge_answer(
     if verdict.summary in (NOT_WRITTEN, NOT_ANSWERED) or all(handed):
         return verdict, ""
     return verdict, "not passed to check: found by its name"
+
+
+def request_for(question: Question, running: Running, kind: str, **more: Any) -> dict[str, Any]:
+    """A request about the answer to a question."""
+    variable = running.course.variable_of(question.name)
+    return {"kind": kind, "name": question.name, "variable": variable, **more}
+
+
+def called(
+    question: Question, running: Running, args: Sequence[Any]
+) -> tuple[dict[str, Any], Outcome]:
+    """Call an answer in the submission's process.
+
+    Returns: the reply, and the outcome that it describes.
+    Raises: Lost where the process does not answer.
+    """
+    values, arrays = pack(args)
+    reply, results = running.exchange(request_for(question, running, "call", args=values), arrays)
+    return reply, outcome_from(reply, results, len(args))
+
+
+def outcome_in(running: Running, question: Exercise, args: Sequence[Any]) -> Outcome:
+    """The outcome of a call in the submission's process."""
+    return called(question, running, args)[1]
 
 
 def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Outcome:
@@ -198,6 +254,7 @@ def grade(
     limits: Limits = Limits(),
     seed: int = 0,
     resume: bool = False,
+    names: str | Path | None = None,
     progress: bool = True,
 ) -> list[Graded]:
     """Grade notebooks, folders of them and zips, keeping each result at once in results.jsonl.
@@ -212,16 +269,20 @@ def grade(
         limits: how much each may use.
         seed: of the inputs; keep it secret to keep the inputs secret.
         resume: do not grade again the unchanged submissions that `out` already has grades of.
+        names: a file with what to say about groups of wrong answers, and points for them; see
+            `marking.names`.
         progress: show a bar.
 
     Returns: the grades, sorted by student and notebook.
     Raises: FileNotFoundError for a path that does not exist or if there is no notebook at all;
-        FileExistsError for results in `out` without `resume`.
+        FileExistsError for results in `out` without `resume`; ValueError for what cannot be said
+        about answers, naming the line.
     """
     out = Path(out)
     results = out / "results.jsonl"
     if results.exists() and not resume:
         raise FileExistsError(f"{results} exists: resume, or choose another folder")
+    said = None if names is None else read_names(course, names)
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the processes of the submissions share the machine
     with ExitStack() as stack:
@@ -259,7 +320,8 @@ def grade(
             raise
     now = set(keys.values())
     latest = {graded.key: graded for graded in read_results(results) if graded.key in now}
-    every = sorted(latest.values(), key=lambda one: (one.student, one.notebook, one.key))
+    in_order = sorted(latest.values(), key=lambda one: (one.student, one.notebook, one.key))
+    every = with_groups(in_order, said)
     if report is not None:
         report(out, every, sandbox.bwrap is not None)
     return every
@@ -279,7 +341,7 @@ def grade_file(path: Path, root: Path, sandbox: Sandbox, seed: int, key: str) ->
     except (Broken, OSError) as reason:
         return Graded(student, path.name, key, remarks=(str(reason),), broken=True)
     try:
-        return grade_submission(submission, sandbox, seed, key)
+        return grade_submission(submission, sandbox, seed, key, compared=True)
     except Exception as error:  # a fault of ours costs this submission's grade, not the others'
         fault = f"could not be graded: {type(error).__name__}: {error}"[:300]
         return Graded(student, path.name, key, remarks=(fault,), broken=True)

@@ -6,14 +6,36 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from marking.groups import Fingerprint, fingerprint_from
+
+NAMED_GROUP = "named"  # how it is known what an answer does: its group was named by the teacher
 
 
 @dataclass(frozen=True)
 class Row:
-    """The grade of one answer."""
+    """The grade of one answer.
+
+    Args:
+        exercise: the question.
+        points: what the answer earns.
+        of: what the question is worth.
+        mistake: what the answer does instead, if that is known.
+        remark: anything a teacher should know about it.
+        summary: the result in one line, without inputs and expected numbers.
+        explanation: of a known mistake.
+        message: what the student would read in a notebook.
+        kind: how the mistake is known: as for `engine.Verdict`, or NAMED_GROUP.
+        reason: why a wrong answer earns points.
+        group: of the answers that compute the same: "roots.discriminant/4f2a1c".
+        code: the cell of an answer that is in a group, or may be.
+        sample: what it computes on a small input.
+        fingerprint: what it computes.
+    """
 
     exercise: str
-    points: int
+    points: float
     of: int
     mistake: str = ""
     remark: str = ""
@@ -21,6 +43,17 @@ class Row:
     explanation: str = ""
     message: str = ""
     line: str = ""
+    kind: str = ""
+    reason: str = ""
+    group: str = ""
+    code: str = ""
+    sample: str = ""
+    fingerprint: Fingerprint | None = None
+
+    @property
+    def solved(self) -> bool:
+        """Whether the answer is right: points with a reason are for a wrong one."""
+        return self.points > 0 and not self.reason
 
 
 @dataclass(frozen=True)
@@ -59,6 +92,12 @@ def read_results(path: Path) -> Iterator[Graded]:
                 record = json.loads(line)
             except ValueError:
                 continue
-            rows = tuple(Row(**row) for row in record.pop("rows"))
+            rows = tuple(map(row_from, record.pop("rows")))
             remarks = tuple(record.pop("remarks"))
             yield Graded(**record, rows=rows, remarks=remarks)
+
+
+def row_from(record: dict[str, Any]) -> Row:
+    """A grade that was written as JSON."""
+    made = record.pop("fingerprint", None)
+    return Row(**record, fingerprint=fingerprint_from(made) if made else None)

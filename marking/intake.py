@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from marking.cells import names_defined
 from marking.course import Course
 
 LARGEST = 20 * 2**20  # bytes of a notebook
+LONGEST_CELL = 4000  # characters of a cell that is shown
 UNZIPPED = 500 * 2**20  # bytes of notebooks that a zip may hold
 # what learning platforms append to a student's name
 PLATFORM = re.compile(r"_\d+_assignsubmission_file.*$|_\d{4,}.*$")
@@ -98,6 +100,25 @@ def code_cells(path: Path) -> list[str]:
         for cell in cells
         if isinstance(cell, dict) and cell.get("cell_type") == "code"
     ]
+
+
+def cell_of_answer(cells: Sequence[tuple[int, str]], question: str, variable: str) -> str:
+    """The cell in which the answer to a question is defined, for a teacher to read; empty if it is
+    not found.
+
+    Args:
+        cells: of the notebook, with their numbers.
+        question: its name.
+        variable: in which its answer is looked for, unless another is handed to `check`.
+    """
+    handed = re.compile(rf"""\bcheck\(\s*["']{re.escape(question)}["']\s*,\s*([^\W\d]\w*)""")
+    sources = [source[:LONGEST_CELL] for _, source in cells]
+    found = [name for source in sources for name in handed.findall(source)]
+    name = found[-1] if found else variable
+    for source in reversed(sources):
+        if name in source and name in names_defined(source):
+            return source
+    return ""
 
 
 def language_of(metadata: Any) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from marking.words import counted, known_mistake_in_words
+from marking.grades import NAMED_GROUP
+from marking.words import counted, known_mistake_in_words, shortly
 
 if TYPE_CHECKING:
     import jinja2
@@ -24,6 +25,8 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["counted"] = counted
+    environment.globals["NAMED_GROUP"] = NAMED_GROUP
+    environment.filters["shortly"] = shortly
     environment.globals["known_mistake_in_words"] = known_mistake_in_words
     return environment
 

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from marking.diagnosis import OFF_BY
+from marking.diagnosis import KNOWN, OFF_BY
 from marking.files import write_atomically
-from marking.grades import Graded, Row
+from marking.grades import NAMED_GROUP, Graded, Row
+from marking.groups import WHERE, in_general
 from marking.pages import render
 
 Counted = TypeVar("Counted", str, tuple[str, str])
-COLUMNS = ("student", "notebook", "exercise", "points", "of", "mistake", "remark")
+COLUMNS = (
+    "student",
+    "notebook",
+    "exercise",
+    "points",
+    "of",
+    "mistake",
+    "remark",
+    "group",
+    "reason",
+)
 LONGEST_NAME = 200  # bytes of a student's name in a file's; file systems allow 255 in all
 JOINER = "\u200d"  # makes one emoji of several
 
 
 def write_report(out: Path, graded: Sequence[Graded], contained: bool) -> None:
-    """Write grades.csv, a feedback page for each student, and class.html."""
+    """Write grades.csv, a feedback page for each student, class.html, and groups.json."""
     write_atomically(out / "grades.csv", table(graded))
     students = by_student(graded)
     for student, file in feedback_files(students).items():
         write_atomically(out / "feedback" / file, feedback(student, students[student]))
     write_atomically(out / "class.html", class_page(graded, contained))
+    groups = [asdict(group) for some in groups_of(graded).values() for group in some]
+    write_atomically(out / "groups.json", json.dumps(groups, indent=1) + "\n")
 
 
 def by_student(graded: Iterable[Graded]) -> dict[str, list[Graded]]:
@@ -87,17 +101,27 @@ def table(graded: Sequence[Graded]) -> str:
     return text.getvalue()
 
 
-def lines_of(result: Graded) -> Iterable[tuple[str | int, ...]]:
+def lines_of(result: Graded) -> Iterable[tuple[str | float, ...]]:
     """The lines of the table: one for each exercise; one with a remark if there is no exercise."""
     whole = "; ".join(result.remarks)
     if not result.rows:
-        yield result.student, result.notebook, "", 0, 0, "", whole
+        yield result.student, result.notebook, "", 0, 0, "", whole, "", ""
     for row in result.rows:
         remark = "; ".join(part for part in (row.remark, whole) if part)
-        yield result.student, result.notebook, row.exercise, row.points, row.of, row.mistake, remark
+        yield (
+            result.student,
+            result.notebook,
+            row.exercise,
+            row.points,
+            row.of,
+            row.mistake,
+            remark,
+            row.group,
+            row.reason,
+        )
 
 
-def harmless(cell: str | int) -> str | int:
+def harmless(cell: str | float) -> str | float:
     """A cell on one line, which no spreadsheet takes for a formula."""
     if not isinstance(cell, str):
         return cell
@@ -114,28 +138,122 @@ def feedback(student: str, results: Sequence[Graded]) -> str:
 
 @dataclass(frozen=True)
 class Tally:
-    """The answers of a class to one exercise: how many there are, how many are right, make a known
-    mistake, or neither; and each wrong answer with its count, the most frequent first.
+    """The answers of a class to one exercise.
+
+    Args:
+        name: of the exercise.
+        answers: how many there are.
+        solved: how many are right.
+        mistaken: how many make a mistake of the bank.
+        named: how many are in a group that the teacher has named.
+        explained: how many are wrong in a way that their numbers tell.
+        other: how many are wrong otherwise, or not written.
+        wrong: each wrong answer with its count, the most frequent first.
     """
 
     name: str
     answers: int
     solved: int
     mistaken: int
+    named: int
+    explained: int
     other: int
     wrong: tuple[tuple[str, int], ...]
 
 
 def tally(name: str, rows: Sequence[Row]) -> Tally:
     """Count the answers to one exercise."""
-    solved = sum(row.points > 0 for row in rows)
-    mistaken = sum(bool(row.mistake) for row in rows)
-    wrong = Counter(
-        row.mistake or row.summary.partition(OFF_BY)[0] for row in rows if not row.points
-    )
+    kinds = Counter(part_of_tally(row) for row in rows)
+    wrong = Counter(row.mistake or problem_in(row) for row in rows if not row.solved)
     return Tally(
-        name, len(rows), solved, mistaken, len(rows) - solved - mistaken, tuple(by_count(wrong))
+        name,
+        answers=len(rows),
+        solved=kinds["solved"],
+        mistaken=kinds["mistaken"],
+        named=kinds["named"],
+        explained=kinds["explained"],
+        other=kinds["other"],
+        wrong=tuple(by_count(wrong)),
     )
+
+
+def part_of_tally(row: Row) -> str:
+    """What is known of an answer, as the name of a part of a Tally."""
+    if row.solved:
+        return "solved"
+    if row.kind == NAMED_GROUP:
+        return "named"
+    if not row.mistake:
+        return "other"
+    return "mistaken" if row.kind == KNOWN else "explained"
+
+
+def problem_in(row: Row) -> str:
+    """What is wrong with an answer, without the size of the error."""
+    return row.summary.partition(OFF_BY)[0]
+
+
+def problem_in_general(row: Row) -> str:
+    """What is wrong with an answer; an error without the line and the names of one student."""
+    problem = problem_in(row)
+    return in_general(problem) if WHERE.search(problem) else problem
+
+
+@dataclass(frozen=True)
+class AnswerGroup:
+    """Wrong answers that compute the same.
+
+    Args:
+        group: "roots.discriminant/4f2a1c".
+        exercise: the question.
+        students: who gave such an answer.
+        label: what is known of it.
+        named: whether the teacher has named it.
+        at_random: whether these answers have nothing in common but that they draw at random.
+        sample: what it computes on a small input.
+        code: of one of the answers, the shortest.
+        line: to complete, which names the group; empty if it is named.
+    """
+
+    group: str
+    exercise: str
+    students: tuple[str, ...]
+    label: str
+    named: bool
+    at_random: bool
+    sample: str
+    code: str
+    line: str
+
+
+def groups_of(graded: Iterable[Graded]) -> dict[str, list[AnswerGroup]]:
+    """The groups of each exercise, the largest first."""
+    members: dict[tuple[str, str], list[tuple[str, Row]]] = {}
+    for result in graded:
+        for row in result.rows:
+            if row.group:
+                members.setdefault((row.exercise, row.group), []).append((result.student, row))
+    groups: dict[str, list[AnswerGroup]] = {}
+    for (exercise, group), some in sorted(members.items()):
+        rows = [row for _, row in some]
+        example = min(rows, key=lambda row: (not row.code, len(row.code), row.code, row.sample))
+        labels = Counter(row.mistake or problem_in_general(row) for row in rows)
+        (label, _), *_ = by_count(labels)
+        made = AnswerGroup(
+            group,
+            exercise,
+            students=tuple(sorted({student for student, _ in some})),
+            label=label,
+            named=example.kind == NAMED_GROUP,
+            at_random=bool(example.fingerprint and example.fingerprint.at_random),
+            sample=example.sample,
+            code=example.code,
+            line="" if example.kind == NAMED_GROUP else f'{group} = "..."',
+        )
+        groups.setdefault(exercise, []).append(made)
+    for made_here in groups.values():
+        made_here.sort(key=lambda one: (-len(one.students), one.group))
+    return groups
 
 
 def by_count(counts: Counter[Counted]) -> list[tuple[Counted, int]]:
@@ -149,7 +267,7 @@ class Standing:
 
     student: str
     link: str
-    points: int
+    points: float
     of: int
 
 
@@ -184,6 +302,7 @@ def class_page(graded: Sequence[Graded], contained: bool) -> str:
         students=[standing(name, files[name], results) for name, results in students.items()],
         contained=contained,
         exercises=[tally(name, rows[name]) for name in sorted(rows)],
+        groups=groups_of(graded),
         teach_again=by_count(mistakes)[:10],
         remarked=[(result, remarks) for result in graded if (remarks := remarks_of(result))],
     )

@@ -17,3 +17,8 @@ def known_mistake_in_words(name: str, explanation: str) -> str:
     return (
         f"A known mistake. {explanation}" if repeated else f"A known mistake: {name}. {explanation}"
     )
+
+
+def shortly(number: float) -> str:
+    """A number of points: "2", "2.5"."""
+    return f"{number:g}"

@@ -84,6 +84,27 @@ def test_grade_writes_a_report_and_resumes(hand_in, tmp_path, capsys):
         run("grade", tmp_path / "nowhere", "--out", tmp_path / "out2")
 
 
+@unix
+def test_grade_reads_names_of_groups_before_it_runs_anything(hand_in, tmp_path):
+    wrong = "def discriminant(a, b, c):\n    return b.sin()\n"
+    folder, names = hand_in(ada=solved(discriminant=wrong)), tmp_path / "names.txt"
+    command = ["grade", folder, "--out", tmp_path / "out", "--names", names]
+    with pytest.raises(FileNotFoundError, match="expected a file with names of groups, got"):
+        run(*command)
+    names.write_text("hello\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"names\.txt, line 1: expected QUESTION/GROUP"):
+        run(*command)
+    assert not (tmp_path / "out").exists()
+    names.write_text("", encoding="utf-8")
+    assert run(*command, "--jobs", "1") == 0
+    (group,) = json.loads((tmp_path / "out" / "groups.json").read_text(encoding="utf-8"))
+    names.write_text(group["line"].replace("...", "You take the sine."), encoding="utf-8")
+    assert run(*command, "--resume") == 0
+    for file in ("grades.csv", "class.html", "feedback/ada.html", "groups.json"):
+        assert "You take the sine." in (tmp_path / "out" / file).read_text(encoding="utf-8")
+    assert (tmp_path / "names.numbers.json").is_file()
+
+
 def test_a_picture_is_no_notebook(tmp_path):
     picture = tmp_path / "picture.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0")

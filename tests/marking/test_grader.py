@@ -14,11 +14,12 @@ from algebra import BANK
 from quadratics import COURSE, HEAD, solved
 
 from hostile import as_notebook
-from marking import intake
-from marking.grader import grade
+from marking import grader, intake
+from marking.grader import grade, grade_submission
+from marking.intake import read_submission
 from marking.report import write_report
 from marking.sandbox import parent
-from marking.sandbox.parent import Limits, walls
+from marking.sandbox.parent import Limits, prepared_sandbox, walls
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
 LIMITS = Limits(timeout=60, cell=10)
@@ -39,7 +40,8 @@ def test_right_wrong_and_unwritten_answers(hand_in, tmp_path):
     stub = "def discriminant(a, b, c):\n    ...\n"
     folder = hand_in(ada=solved(), ben=solved(discriminant=wrong), cleo=solved(discriminant=stub))
     rows = graded(folder, tmp_path / "out")
-    assert list(rows[0]) == ["student", "notebook", "exercise", "points", "of", "mistake", "remark"]
+    columns = ["student", "notebook", "exercise", "points", "of", "mistake", "remark"]
+    assert list(rows[0]) == [*columns, "group", "reason"]
     ada, ben, cleo = (by_exercise(rows, student) for student in ("ada", "ben", "cleo"))
     assert list(ada) == ["solve.discriminant", "solve.roots", "solve.by_hand"]
     assert [row["points"] for row in ada.values()] == ["2", "3", "0"]
@@ -389,3 +391,83 @@ def test_what_cannot_be_graded_is_refused(tmp_path):
     (tmp_path / "not.zip").write_text("hello")
     with pytest.raises(ValueError, match="expected a zip, got .*not.zip"):
         grade(COURSE, [tmp_path / "not.zip"], tmp_path / "out", progress=False)
+
+
+SEVENS = {
+    "ada": "def discriminant(a, b, c):\n    return 7 * a + b * b\n",
+    "ben": (
+        "def discriminant(a, b, c):  # <b>ben</b>\n"
+        "    return [7 * float(x) + float(y) ** 2 for x, y in zip(a, b)]\n"
+    ),
+    "cleo": "discriminant = lambda a, b, c: b.numpy() ** 2 + 7 * a.numpy()\n",
+}
+
+
+def test_a_group_is_named_in_a_file_and_everyone_in_it_is_told_without_running_again(
+    hand_in, tmp_path, monkeypatch
+):
+    cells = {student: solved(discriminant=source) for student, source in SEVENS.items()}
+    other = solved(discriminant="def discriminant(a, b, c):\n    return b.sin()\n")
+    folder = hand_in(**cells, dan=other, eve=solved())
+    out = tmp_path / "out"
+    before = graded(folder, out)
+    groups = {row["student"]: row["group"] for row in before if "discr" in row["exercise"]}
+    assert len({groups[student] for student in SEVENS}) == 1
+    assert len({group for group in groups.values() if group}) == 2
+    assert groups["eve"] == ""
+    page = (out / "class.html").read_text(encoding="utf-8")
+    assert "<b>ben" not in page
+    assert "return 7 * a + b * b" in page  # the shortest
+    names = tmp_path / "names.txt"
+    names.write_text(f'{groups["ada"]} = 1, "You take 7 a."\n', encoding="utf-8")
+    results = (out / "results.jsonl").read_bytes()
+
+    def never(*_args, **_options):
+        raise AssertionError("a submission is run again")
+
+    monkeypatch.setattr(grader, "grade_file", never)
+    after = graded(folder, out, resume=True, names=names)
+    assert (out / "results.jsonl").read_bytes().strip() == results.strip()
+    for student in SEVENS:
+        row = by_exercise(after, student)["solve.discriminant"]
+        assert (row["points"], row["mistake"], row["reason"]) == ("1", *["You take 7 a."] * 2)
+        feedback = (out / "feedback" / f"{student}.html").read_text(encoding="utf-8")
+        assert "<br>You take 7 a.<br>1 of 2 points</td>" in feedback
+    for student in ("dan", "eve"):
+        assert by_exercise(after, student) == by_exercise(before, student)
+    with pytest.raises(ValueError, match=r"line 1: .*000000"):
+        names.write_text('solve.discriminant/000000 = "x"', encoding="utf-8")
+        graded(folder, out, resume=True, names=names)
+
+
+HEAD_OF_TRAP = (
+    "calls = 0\ndef discriminant(a, b, c):\n    global calls\n    calls += 1\n    if calls > 4:\n"
+)
+TRAPS = {  # what an answer does once it has been judged, by four calls
+    "ends": "        import os; os._exit(0)\n",
+    "loops": "        while True: pass\n",
+    "raises": "        raise SystemExit\n",
+    "is right": "        return b * b - 4 * a * c\n",
+    "is huge": "        return [0.0] * 10**7\n",
+    "is odd": "        return (float('nan'), 'x', [[]])\n",
+    "spoils others": "        global roots; roots = None; check('solve.roots', None)\n",
+    "tells": "        a += 1; import sys; sys.stdout.write('x' * 10**6)\n",
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_what_groups_are_made_with_never_changes_a_grade(hand_in, tmp_path, trap):
+    trapped = f"{HEAD_OF_TRAP}{TRAPS[trap]}    return 7 * a\n"
+    folder = hand_in(ada=[*solved(discriminant=trapped), "by_hand = 1.0"])
+    path = folder / "ada" / "solve_quadratics.ipynb"
+    submission = read_submission(COURSE, path, "ada", path.name)
+    with prepared_sandbox(COURSE, LIMITS) as sandbox:
+        plain, compared = (
+            [
+                (row.exercise, row.points, row.summary)
+                for row in grade_submission(submission, sandbox, 0, compared=how).rows
+            ]
+            for how in (False, True)
+        )
+    assert plain == compared
+    assert [points for _, points, _ in plain] == [0, 3, 0]

@@ -3,6 +3,8 @@
 import csv
 import re
 import unicodedata
+from dataclasses import replace
+from itertools import pairwise
 from urllib.parse import unquote
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from marking import files
 from marking.files import write_atomically
 from marking.grades import Graded, Row
+from marking.groups import Fingerprint
 from marking.pages import templates
 from marking.report import class_page, feedback, feedback_files, write_report
 from marking.words import counted
@@ -19,6 +22,11 @@ ESCAPED = "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &#39;q&#39; {{ 7 * 7 
 EVIL_ROW = Row(
     EVIL, 0, 2, mistake=EVIL, remark=f"remark {EVIL}", summary=EVIL, explanation=EVIL, message=EVIL
 )
+EVIL_FORM = Fingerprint(EVIL, (), (), (), 0.1)
+EVIL_ROWS = [  # what a teacher says, and what a student's code says
+    replace(EVIL_ROW, kind="named", reason=EVIL),
+    replace(EVIL_ROW, group=EVIL, code=EVIL, sample=EVIL, reason=EVIL, fingerprint=EVIL_FORM),
+]
 EVIL_GRADED = Graded(EVIL, EVIL, "key", (EVIL_ROW,), (EVIL,))
 
 
@@ -31,6 +39,17 @@ def test_everything_is_escaped_on_every_page(tmp_path):
         assert '"x"' not in text
         assert "49" not in text
         assert text.count(ESCAPED) == times, path
+
+
+@pytest.mark.parametrize("row", EVIL_ROWS)
+def test_groups_and_reasons_are_escaped(tmp_path, row):
+    write_report(tmp_path, [replace(EVIL_GRADED, rows=(row,))], True)
+    for path in tmp_path.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert "<script" not in text
+        assert '"x"' not in text
+        assert "49" not in text
+        assert text.count(ESCAPED) >= 8
 
 
 def test_each_place_of_a_students_page():
@@ -176,7 +195,9 @@ def test_a_mistake_of_no_bank_is_a_sentence_of_its_own():
 
 def answers(right, mistaken, other):
     rows = [Row("solve.roots", 3, 3, summary="right")] * right
-    rows += [Row("solve.roots", 0, 3, mistake="the sign of b", summary="wrong")] * mistaken
+    rows += [
+        Row("solve.roots", 0, 3, mistake="the sign of b", summary="wrong", kind="known mistake")
+    ] * mistaken
     rows += [Row("solve.roots", 0, 3, summary="the result is wrong, off by up to 0.5")] * other
     return [Graded(f"s{place}", "n", f"k{place}", (row,)) for place, row in enumerate(rows)]
 
@@ -194,6 +215,31 @@ def test_the_class_page_counts_who_solved_what():
     assert "Not contained" not in page
     assert "Remarks" not in page
     assert "<b>Not contained:</b>" in class_page([], False)
+
+
+def test_what_is_known_of_an_answer_is_told_apart():
+    rows = [
+        Row("solve.roots", 3, 3),
+        Row("solve.roots", 0, 3, mistake="the sign of b", kind="known mistake"),
+        *[Row("solve.roots", 0, 3, mistake="you add", kind="changed formula")] * 2,
+        Row("solve.roots", 0, 3, mistake="twice the right one", kind="related result"),
+        Row("solve.roots", 0, 3, mistake="as in class", kind="named"),
+        Row("solve.roots", 1, 3, mistake="as in class", kind="named", reason="as in class"),
+        Row("solve.roots", 0, 3, summary="the result is wrong", kind="unexplained"),
+    ]
+    page = class_page([Graded(f"s{n}", "n", f"{n}", (row,)) for n, row in enumerate(rows)], True)
+    counts = re.findall(r'class="swatch (\w+)"></span> (.*?)</span>', page)
+    assert counts == [
+        ("solved", "1 solved"),
+        ("mistaken", "1 made a known mistake"),
+        ("named", "2 in a group that you named"),
+        ("explained", "3 explained by their numbers"),
+        ("other", "1 otherwise wrong, or not written"),
+    ]
+    assert "solve.roots: 1 of 8 solved it" in page
+    one = class_page([Graded("s", "n", "k", (rows[2],))], True)
+    assert "1 explained by its numbers" in one
+    assert "in a group that you named" not in one
 
 
 @pytest.mark.parametrize("contained", [True, False])
@@ -220,8 +266,9 @@ def test_pages_are_legible_on_a_telephone_and_with_any_colour_vision():
     assert contrast(ink, paper) >= 4.5
     assert not re.search(r"[^-]color: ", source.replace(f"color: {ink}", "", 1))  # all text is ink
     assert 'content="width=device-width' in source
-    bars = dict(re.findall(r"\.(solved|mistaken|other) \{ background: (#\w{6}) \}", source))
-    okabe_ito = {"#009E73", "#D55E00"}
-    assert {bars["solved"], bars["mistaken"]} == okabe_ito
+    parts = ("solved", "mistaken", "named", "explained", "other")
+    bars = dict(re.findall(rf"\.({'|'.join(parts)}) \{{ background: (#\w{{6}}) \}}", source))
+    assert [bars[part] for part in parts[:4]] == ["#009E73", "#D55E00", "#F0E442", "#0072B2"]
     # the neighbours in a bar differ in lightness too, which every eye sees
     assert contrast(bars["mistaken"], bars["other"]) > 2
+    assert all(contrast(bars[a], bars[b]) > 2 for a, b in pairwise(parts[1:]))
