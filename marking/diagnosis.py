@@ -27,7 +27,7 @@ from marking.outcome import (
     same,
     scale,
 )
-from marking.programs import Variant, variants
+from marking.programs import Slip, variants
 from marking.relations import relation_of, right_in_part
 from marking.words import known_mistake_in_words
 
@@ -256,7 +256,7 @@ def one_change_of(
     first = min(able, key=lambda place: sum(array.size for array in outcomes[place].value or ()))
     others = [place for place in range(len(cases)) if place != first]
 
-    def agrees(variant: Variant, place: int) -> bool:
+    def agrees(variant: Slip, place: int) -> bool:
         theirs = outcome_of(variant.function, [precise(arg) for arg in cases[place].args])
         return same(theirs, outcomes[place], exercise.tolerance)
 

@@ -33,7 +33,7 @@ FORM = 'expected QUESTION/GROUP = "words" or QUESTION/GROUP = POINTS, "words"'
 
 
 @dataclass(frozen=True)
-class Line:
+class Entry:
     """One line of the file.
 
     Args:
@@ -72,10 +72,10 @@ class Names:
     """
 
     path: Path
-    lines: tuple[Line, ...]
+    lines: tuple[Entry, ...]
     known: Mapping[str, Fingerprint]
 
-    def where(self, line: Line) -> str:
+    def where(self, line: Entry) -> str:
         """The place of a line, for messages."""
         return f"{self.path}, line {line.number}"
 
@@ -100,7 +100,7 @@ def read_names(course: Course, path: str | Path) -> Names:
     except UnicodeDecodeError as error:
         place = error.object[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}, line {place}: expected UTF-8 text, got other bytes") from None
-    lines: dict[str, Line] = {}
+    lines: dict[str, Entry] = {}
     for number, written in enumerate(text.split("\n"), 1):
         if not written.strip() or written.strip().startswith("#"):
             continue
@@ -132,7 +132,7 @@ def read_numbers(path: Path) -> dict[str, Fingerprint]:
         ) from None
 
 
-def line_from(course: Course, number: int, written: str) -> Line:
+def line_from(course: Course, number: int, written: str) -> Entry:
     """Read one line.
 
     Raises: ValueError.
@@ -147,7 +147,7 @@ def line_from(course: Course, number: int, written: str) -> Line:
     question = course.bank[name]
     if not words:
         raise ValueError(f"expected words between the quotes, got none: {written[:80]}")
-    line = Line(number, name, what, words, None if points is None else points_in(question, points))
+    line = Entry(number, name, what, words, None if points is None else points_in(question, points))
     if line.of_group and isinstance(question, Exercise):
         return line
     choices = what_there_is(question)
@@ -198,7 +198,7 @@ def with_groups(graded: Sequence[Graded], names: Names | None = None) -> list[Gr
     Raises: ValueError for a line about a group that is unknown, or two lines about one group.
     """
     fingerprints: dict[str, list[Fingerprint]] = {}
-    for row in rows_of(graded):
+    for row in rows_in(graded):
         if row.fingerprint is not None:
             fingerprints.setdefault(row.exercise, []).append(row.fingerprint)
     known = names.known if names else {}
@@ -225,7 +225,7 @@ def with_groups(graded: Sequence[Graded], names: Names | None = None) -> list[Gr
     return [replace(one, rows=tuple(map(told, one.rows))) for one in graded]
 
 
-def rows_of(graded: Iterable[Graded]) -> Iterator[Row]:
+def rows_in(graded: Iterable[Graded]) -> Iterator[Row]:
     """All grades, notebook by notebook."""
     for one in graded:
         yield from one.rows
@@ -240,13 +240,13 @@ def of_question(known: Mapping[str, Fingerprint], question: str) -> dict[str, Fi
     }
 
 
-def said_of(names: Names, groups: Mapping[str, Sequence[Group]]) -> dict[str, Line]:
+def said_of(names: Names, groups: Mapping[str, Sequence[Group]]) -> dict[str, Entry]:
     """The lines of the file, by what they are about; a line about a group, by the identifier that
     it has here. The numbers of these groups are written beside the file.
 
     Raises: ValueError.
     """
-    said: dict[str, Line] = {}
+    said: dict[str, Entry] = {}
     numbers = dict(names.known)
     for line in names.lines:
         key = line.key
@@ -268,7 +268,7 @@ def said_of(names: Names, groups: Mapping[str, Sequence[Group]]) -> dict[str, Li
     return said
 
 
-def group_of(line: Line, groups: Sequence[Group]) -> Group | None:
+def group_of(line: Entry, groups: Sequence[Group]) -> Group | None:
     """The group that a line is about: the one of this identifier, or the one that might have had
     it on another machine.
     """
@@ -279,7 +279,7 @@ def group_of(line: Line, groups: Sequence[Group]) -> Group | None:
     return near[0] if len(near) == 1 else None
 
 
-def unknown(names: Names, line: Line, groups: Mapping[str, Sequence[Group]]) -> str:
+def unknown(names: Names, line: Entry, groups: Mapping[str, Sequence[Group]]) -> str:
     """What to say about a line about a group that there is not."""
     here = [f"{line.question}/{group.identifier}" for group in groups.get(line.question, ())]
     among = f"one of {', '.join(here[:5])}" if here else "a group that was named before"
@@ -290,7 +290,7 @@ def unknown(names: Names, line: Line, groups: Mapping[str, Sequence[Group]]) -> 
     )
 
 
-def with_words(row: Row, said: Mapping[str, Line]) -> Row:
+def with_words(row: Row, said: Mapping[str, Entry]) -> Row:
     """A wrong answer's grade, with what a teacher says about it."""
     if row.points or not (row.kind or row.group):
         return row

@@ -126,11 +126,11 @@ def shown(value: Any) -> str:
 
 def error_with_line(error: BaseException) -> str:
     """An error in words, with the line of the student's code that raised it."""
-    line = own_line(error)
+    line = line_of_error(error)
     return error_in_words(error) + (f" ({line})" if line else "")
 
 
-def own_line(error: BaseException) -> str:
+def line_of_error(error: BaseException) -> str:
     """The line of the student's code that raised an error, "line 2 of f: return 1 / 0"; empty if
     there is none.
     """
@@ -226,7 +226,7 @@ def attempt_of(test: Callable[..., Any], function: Callable[..., Any], seed: int
     except INTERRUPTIONS:
         raise
     except BaseException as error:  # whatever a test raises is its verdict, SystemExit included
-        return Attempt(True, error_in_words(error), type(error).__name__, own_line(error))
+        return Attempt(True, error_in_words(error), type(error).__name__, line_of_error(error))
     return Attempt(False, returned=words)
 
 

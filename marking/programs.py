@@ -33,7 +33,7 @@ MISTAKEN = {
 
 
 @dataclass(frozen=True)
-class Variant:
+class Slip:
     """A program that differs from the right one in one thing.
 
     Args:
@@ -46,7 +46,7 @@ class Variant:
 
 
 @cache
-def variants(program: str, arguments: Sequence[str]) -> tuple[Variant, ...]:
+def variants(program: str, arguments: Sequence[str]) -> tuple[Slip, ...]:
     """The programs that are one change away, each once.
 
     Args:
@@ -60,7 +60,7 @@ def variants(program: str, arguments: Sequence[str]) -> tuple[Variant, ...]:
         text = ast.unparse(ast.fix_missing_locations(changed))
         if text not in seen:
             seen.add(text)
-            found.append(Variant(said, function_with(text, arguments)))
+            found.append(Slip(said, function_with(text, arguments)))
     return tuple(found)
 
 
