@@ -111,8 +111,8 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
     ):
         yield words, factor * right, factor
     if float(right).is_integer():
-        yield "is one more than the right one: count both ends again", right + 1, 1
-        yield "is one less than the right one: count both ends again", right - 1, 1
+        yield "is one more than the right one: count again", right + 1, 1
+        yield "is one less than the right one: count again", right - 1, 1
 
 
 def close_by(number: float, right: float) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor
 import minddpm
 from minddpm.checks import how_many
 from minddpm.grids import grid, write_picture
+from minddpm.interrupts import waiting_interrupt
 from minddpm.metrics import digit_report
 from minddpm_course.assemble import assemble_package, parts_in, rooms
 from minddpm_course.compare import import_package
@@ -220,7 +221,9 @@ def loss_figure(losses: Sequence[float], bands: Bands) -> Figure:
 
 
 def train_for(package: Any, minutes: float, *, seed: int) -> Trained:
-    """Train a fresh network with the package's own code, for about so many minutes."""
+    """Train a fresh network with the package's own code, for about so many minutes; where the cell
+    is stopped, as far as it came.
+    """
     from IPython.display import display
 
     images, _ = package.load_mnist("train")
@@ -228,12 +231,16 @@ def train_for(package: Any, minutes: float, *, seed: int) -> Trained:
     steps = package.runs.steps_within(minutes, package.UNet(), images, schedule, batch_size=BATCH)
     line = display({"text/plain": f"{steps} steps planned"}, raw=True, display_id=True)
     start = told = time.perf_counter()
-    for state in from_zero(package, steps, seed):
-        now = time.perf_counter()
-        if line is not None and (now - told > 1 or state.step == steps):
-            told = now
-            words = f"step {state.step} of {steps}, loss {state.loss:.3f}, {now - start:.0f} s"
-            line.update({"text/plain": words}, raw=True)
+    with waiting_interrupt() as stopped:
+        for state in from_zero(package, steps, seed):
+            now = time.perf_counter()
+            ends = state.step == steps or stopped()
+            if line is not None and (now - told > 1 or ends):
+                told = now
+                words = f"step {state.step} of {steps}, loss {state.loss:.3f}, {now - start:.0f} s"
+                line.update({"text/plain": words}, raw=True)
+            if ends:
+                break
     return Trained(state.average.model, state.step, time.perf_counter() - start)
 
 

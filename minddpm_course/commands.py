@@ -23,7 +23,7 @@ def run_assemble(options: argparse.Namespace, course: Course) -> int:
 
 
 def run_compare(options: argparse.Namespace, course: Course) -> int:
-    """Follow your package through all 1,000 steps, and say where it leaves the right way."""
+    """Follow your package through all 1,000 steps and say where it first leaves the library's."""
     from minddpm_course.assemble import followed
 
     found = followed(options.package)

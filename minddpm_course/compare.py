@@ -1,4 +1,4 @@
-"""Follow an assembled package beside the library, and say where it leaves the right way."""
+"""Follow an assembled package beside the library, and say where it first differs."""
 
 from __future__ import annotations
 

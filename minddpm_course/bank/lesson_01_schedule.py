@@ -104,7 +104,7 @@ linear_betas = Exercise(
         " there are T - 1 of them.",
         "PyTorch makes such numbers by itself: torch.linspace wants the first one, the last one"
         " and how many there should be, and includes both ends. Ask it for float64, as the lesson"
-        " does, since the betas will be multiplied a thousand times.",
+        " does, since a thousand factors 1 - beta will be multiplied.",
     ),
     after=(
         "T numbers have T - 1 gaps, so the amount added is (beta_end - beta_start) / (T - 1),"
@@ -242,7 +242,8 @@ by_hand = HandNumber(
     bounds=Bounds(
         lambda **values: 0,
         lambda beta_1, beta_2, beta_3: 1 - max(beta_1, beta_2, beta_3),
-        "each step leaves a share of what it finds",
+        "each step leaves only a part of what it finds, so the product is less than the smallest"
+        " 1 - beta",
     ),
 )
 

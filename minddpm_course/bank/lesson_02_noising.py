@@ -290,7 +290,7 @@ by_hand = HandNumber(
     bounds=Bounds(
         lambda **values: 0,
         lambda alpha_bar, x_0, noise: x_0 + noise,
-        "both are positive, and both factors are less than 1",
+        "pixel and noise are positive, and both of their factors lie between 0 and 1",
     ),
 )
 

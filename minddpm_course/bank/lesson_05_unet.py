@@ -150,7 +150,8 @@ timestep_embedding = Exercise(
     after=(
         "Every entry lies between -1 and 1, and near times have similar rows: the inner product"
         " of two rows depends only on the distance of their times. Fast hands tell neighbours"
-        " apart, and the slowest ones make sure that no two of the 1,000 times share a row."
+        " apart but come back to nearly the same place; slow ones tell apart times that are far"
+        " from each other."
     ),
 )
 

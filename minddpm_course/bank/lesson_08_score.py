@@ -343,9 +343,10 @@ langevin_step = Exercise(
         " with the 2 inside the root. Add both to x.",
     ),
     after=(
-        "For tiny steps, push and shake balance just where the density is the one whose score"
-        " you use: points distributed like it stay so. With half the shake's variance the samples"
-        " would come out with half of theirs. A finite step leaves an error that shrinks with it."
+        "If the points are distributed like the density whose score you use, push and shake"
+        " balance and they stay so, for tiny steps. With half the shake's variance, samples of a"
+        " Gaussian would have half its variance. A finite step leaves an error that shrinks with"
+        " it."
     ),
 )
 

@@ -285,7 +285,7 @@ times = HandNumber(
         ),
     ),
     bounds=Bounds(
-        lambda T, steps: 1, lambda T, steps: T, "the network knows the times 1 to T alone"
+        lambda T, steps: 1, lambda T, steps: T, "the network knows only the times 1 to T"
     ),
 )
 

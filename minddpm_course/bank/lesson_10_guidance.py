@@ -186,7 +186,8 @@ by_hand = HandNumber(
         lambda unconditional, conditional, scale: (
             conditional if conditional < unconditional else math.inf
         ),
-        "beyond scale 1 guidance goes past the prediction with the label",
+        "with a scale above 1 the result lies beyond the prediction with the label, seen from the"
+        " one without",
     ),
 )
 

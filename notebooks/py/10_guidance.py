@@ -620,7 +620,7 @@ assert white[8] > 1.1 * white[1], "bolder"
 # The unusual digits. Digits of one class are more alike than real ones, so the classifier would see the middle of each class and not its edges.
 # </details>
 #
-# **Exercises:** [10 · Guidance](../exercises/10_guidance.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+# **Exercises:** [10 · Guidance](../exercises/10_guidance.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Then [13 · Your DDPM](../exercises/13_your_ddpm.ipynb) makes a package of all that you wrote, and trains it.
 #
 # ## Looking back
 #

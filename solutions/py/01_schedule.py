@@ -69,7 +69,7 @@ check("01.by_hand", by_hand, student=STUDENT)
 #
 # ## 3. What is left
 #
-# Now for any number of steps. Return $\bar{\alpha}_1, \dots, \bar{\alpha}_T$. `betas` has the shape `(T,)`, and so has the result.
+# Now for any number of steps. Return $\bar{\alpha}_1, \dots, \bar{\alpha}_T$. `betas` has the shape `(T,)`, and so does the result.
 #
 # **In words.** Start with a power of 1. Step 1 takes the share $\beta_1$ of it. Step 2 takes the share $\beta_2$ of what step 1 left. Go on to step $T$, and write down what is left after each.
 #
@@ -182,12 +182,12 @@ for threshold in (0.5, 0.1, 0.01):
 #
 # Until now we tested your functions. Here you test ours. `function` stands for somebody's `alpha_bars`: it takes `betas`, shape `(T,)`, and should return `(T,)` levels. Some of those that we hand to your test are right, each written in its own way; the others have a bug. Write a test that lets the right ones pass and stops at each bug.
 #
-# A test that finds nothing wrong returns nothing. To refuse a function, `assert` what must hold: an assertion that fails raises an error. Right functions differ in the last digits, so compare with `torch.allclose` or `abs(a - b) < 1e-5`, not with `==`.
+# A test that finds nothing wrong returns nothing. To refuse a function, `assert` what must hold: an assertion that fails raises an error. Right functions differ in the last digits, so compare with `torch.allclose(a, b, atol=1e-5)` or `abs(a - b) < 1e-5`, not with `==`. Without `atol`, `allclose` refuses right results that are close to 0.
 #
-# To repeat the formula in the test helps little: whoever misreads it misreads it twice. Test what you know without it:
+# Repeating the formula in the test helps little: if you misread it once, you will misread it twice. Test what you know without it:
 #
 # - **a known value**: three betas whose levels you can work out in your head;
-# - **a special case**: which shape has the result, and what do you know of its first entry?
+# - **a special case**: what shape does the result have, and what do you know of its first entry?
 # - **a property**: cut a schedule in two. How do the levels of its second part follow from those of the part alone?
 
 

@@ -21,7 +21,7 @@ STUDENT = "Ada Lovelace"
 # %% [markdown]
 # ## 1. One step
 #
-# Return the images one step later. `x_prev` and `noise` have the shape `(b, 1, h, w)`, and so has the result; `beta_t` is a float, the same for the whole batch.
+# Return the images one step later. `x_prev` and `noise` have the shape `(b, 1, h, w)`, and so does the result; `beta_t` is a float, the same for the whole batch.
 #
 # **In words.** Draw each new pixel from a Gaussian. Its variance is $\beta_t$. Its mean is the old pixel, made smaller, so that pixels of variance 1 keep the variance 1. The draw itself is done for you: `noise` comes from the standard Gaussian.
 #
@@ -182,15 +182,15 @@ from minddpm_course import milestone
 milestone("02", forward_diffusion)
 
 # %% [markdown]
-# The same jump makes every training image in lesson 07. To keep yours in a package of your own, save this notebook and type in a terminal: `minddpm assemble --out mine`.
+# The same jump makes every training image in lesson 07. To keep yours in a package of your own, save this notebook and type in a terminal, in the folder that holds `exercises/`: `minddpm assemble --out mine`.
 #
 # ## 7. Catch the bug
 #
-# Test somebody's `forward_diffusion`. It takes `x_0` and `noise`, `(b, 1, h, w)`, and `alpha_bar_t`, `(b,)`, and returns noisy images, `(b, 1, h, w)`. Let right functions pass, and `assert` what a wrong one breaks. Take levels whose roots you know, such as 0.36 and 0.64, another for each image, and images that are not square:
+# Test somebody's `forward_diffusion`. It takes `x_0` and `noise`, `(b, 1, h, w)`, and `alpha_bar_t`, `(b,)`, and returns noisy images, `(b, 1, h, w)`. Let right functions pass, and `assert` what a wrong one breaks. Take levels whose roots you know, such as 0.36 and 0.64, a different one for each image, and images that are not square:
 #
-# - **special cases**: no noise at all, a black image (zeros), the level 1. What must come back?
-# - **a property**: what has the result for image and noise to do with the results for each alone? Let some pixels lie far outside $[-1, 1]$, or you will not see whether somebody cuts them off.
-# - **another property**: if pixels and noise have the variance 1, so has the result. It needs many pixels, and it does not see a wrong sign.
+# - **special cases**: no noise at all, a grey image (zeros), the level 1. What must come back?
+# - **a property**: how does the result for image and noise together follow from the results for each alone? Let some pixels lie far outside $[-1, 1]$, or you will not see whether somebody cuts them off.
+# - **another property**: if pixels and noise have variance 1, so does the result. This test needs many pixels, and it does not notice a wrong sign.
 
 
 # %%
@@ -201,7 +201,7 @@ def test_forward_diffusion(function):
     image, added = function(x_0, level, 0 * noise), function(0 * x_0, level, noise)
     for place, (keep, spread) in enumerate([(0.6, 0.8), (0.8, 0.6), (1.0, 0.0)]):
         assert torch.allclose(image[place], keep * x_0[place], atol=1e-5)  # no noise
-        assert torch.allclose(added[place], spread * noise[place], atol=1e-5)  # a black image
+        assert torch.allclose(added[place], spread * noise[place], atol=1e-5)  # a grey image: zeros
     assert torch.allclose(function(x_0, level, noise), image + added, atol=1e-5)
     ### END SOLUTION
 

@@ -96,6 +96,8 @@ print("beta      ", betas)
 print("beta tilde", posterior_variance(betas, levels, before))
 
 # %% [markdown]
+# Solved? Compare with the [solution](../solutions/03_posterior.ipynb), or go back to [Rebuild it](../notebooks/03_posterior.ipynb).
+#
 # ## 3. A number by hand
 
 # %%
@@ -112,6 +114,8 @@ by_hand = (1 - 0.45) / (1 - after) * 0.15
 check("03.by_hand", by_hand, student=STUDENT)
 
 # %% [markdown]
+# Solved? Compare with the [solution](../solutions/03_posterior.ipynb), or go back to [By hand](../notebooks/03_posterior.ipynb).
+#
 # ## 4. The rule behind it
 #
 # Multiply two normal densities of the same variable, and divide by the area below the product. The result is a normal density again. Return its mean and its
@@ -138,6 +142,8 @@ def product_of_gaussians(mean_1, var_1, mean_2, var_2):
 check("03.product_of_gaussians", product_of_gaussians)
 
 # %% [markdown]
+# Solved? Compare with the [solution](../solutions/03_posterior.ipynb), or go back to [The derivation](../notebooks/03_posterior.ipynb).
+#
 # ## 5. Catch the bug
 #
 # Test somebody's `posterior_coefficients`. It takes `beta_t`, `alpha_bar_t` and `alpha_bar_prev`, each `(n,)`, and returns two tensors of that shape, the coefficient of $\mathbf{x}_0$ first. They may come as a tuple, as a list, or as the two rows of one tensor: take them apart with `of_x0, of_xt = function(...)`. Let right functions pass, and `assert` what a wrong one breaks.

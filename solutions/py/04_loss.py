@@ -69,7 +69,7 @@ check("04.by_hand", by_hand, student=STUDENT)
 #
 # ## 3. How far one Gaussian is from another
 #
-# Return $\mathrm{KL}(1\,\|\,2)$ in nats. All arguments have the shape `(n,)`, and so has the result; the second and the fourth are variances.
+# Return $\mathrm{KL}(1\,\|\,2)$ in nats. All arguments have the shape `(n,)`, and so does the result; the second and the fourth are variances.
 #
 # **In words.** Draw many numbers from the first Gaussian. For each, take the logarithm of its density under the first and subtract the logarithm of its density under the second. The average of these differences is the divergence.
 #
@@ -96,7 +96,7 @@ check("04.gaussian_kl", gaussian_kl)
 #
 # ## 4. The mean, through the noise
 #
-# Return the mean of $q(\mathbf{x}_{t-1} | \mathbf{x}_t, \mathbf{x}_0)$, without being given $\mathbf{x}_0$: you have the noise of the jump instead. `x_t` and `noise` have the shape `(b, 1, h, w)`, and so has the result; `beta_t` and `alpha_bar_t` are floats.
+# Return the mean of $q(\mathbf{x}_{t-1} | \mathbf{x}_t, \mathbf{x}_0)$, without being given $\mathbf{x}_0$: you have the noise of the jump instead. `x_t` and `noise` have the shape `(b, 1, h, w)`, and so does the result; `beta_t` and `alpha_bar_t` are floats.
 #
 # **In words.** Find the clean image from $\mathbf{x}_t$ and the noise, as in the exercises of lesson 02. Mix it with $\mathbf{x}_t$ by the two coefficients of lesson 03. For those you need $\bar{\alpha}_{t-1}$: it is the number that the factor $1 - \beta_t$ turns into $\bar{\alpha}_t$.
 #
@@ -137,7 +137,7 @@ prediction = "B"
 check("04.predict", prediction)
 
 # %% [markdown]
-# Now write the weight of $\|\boldsymbol{\epsilon} - \boldsymbol{\epsilon}_\theta\|^2$ in $L_{t-1}$. All arguments have the shape `(n,)`, one entry for each of $n$ times, and so has the result; `sigma2` is $\sigma_t^2$, the variance of the learned step.
+# Now write the weight of $\|\boldsymbol{\epsilon} - \boldsymbol{\epsilon}_\theta\|^2$ in $L_{t-1}$. All arguments have the shape `(n,)`, one entry for each of $n$ times, and so does the result; `sigma2` is $\sigma_t^2$, the variance of the learned step.
 #
 # **In words.** Take one pixel, and two guesses at its noise that differ by 1. Each guess gives a mean, by exercise 4. Take two Gaussians with these means, both of the variance `sigma2`. Their divergence, by exercise 3, is the weight.
 #
@@ -181,11 +181,11 @@ from minddpm_course import milestone
 milestone("04", simple_loss)
 
 # %% [markdown]
-# The loss is largest where $t$ is small. Lesson 07 asks why. Save this notebook and type in a terminal: `minddpm assemble --out mine`. Your loss then trains in your package.
+# The loss is largest where $t$ is small. Lesson 07 asks why. Save this notebook and type in a terminal, in the folder that holds `exercises/`: `minddpm assemble --out mine`. Your loss then trains in your package.
 #
 # ## 6. Catch the bug
 #
-# Test somebody's `gaussian_kl`. It takes `mean_1`, `var_1`, `mean_2`, `var_2`, each `(n,)`, and returns the divergence of the second Gaussian from the first, in nats, `(n,)`. Let right functions pass, and `assert` what a wrong one breaks.
+# Test somebody's `gaussian_kl`. It takes `mean_1`, `var_1`, `mean_2`, `var_2`, each `(n,)`, and returns $\mathrm{KL}(1\,\|\,2)$ in nats, `(n,)`: the average is taken over the first. Let right functions pass, and `assert` what a wrong one breaks.
 #
 # - **a special case**: from a Gaussian to itself. Take several, whose variances are not 1.
 # - **another**: if the variances are equal, what remains is a fraction with the squared distance of the means. By which number is it divided?

@@ -2,7 +2,7 @@
 # # Exercises 05 · U-Net
 #
 # Lesson 05 built the network that names the noise in $\mathbf{x}_t$: an image goes down to a small map and up again, skips carry the details across, and
-# every block is told the time $t$. Here you write the three parts that are easily built wrong, put them together, and predict how the result begins.
+# every block is told the time $t$. Here you write the three parts that are easily built wrong, predict how a small network of them begins, and then write a residual block and the way through the whole network.
 #
 # Read [05 · U-Net](../notebooks/05_unet.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
 # new inputs each time, so a number copied from its message does not help.
@@ -277,7 +277,7 @@ check("05.unet_forward", unet_forward)
 #
 # - **special cases**: $t = 0$, where every angle is 0. And with $t = 1$ the angles are the frequencies themselves: for `dim = 4` these are 1 and 1/100.
 # - **a property**: a sine and its cosine, squared, sum to 1. That holds for many wrong frequencies too, so it is not enough.
-# - **a known value**: a third time, so that a shift or a swap of rows shows. An angle of some hundred is off by a few millionths in float32: allow for it.
+# - **a known value**: a third time, so that a shift or a swap of rows shows. An angle of a few hundred radians is off by some millionths in float32: allow for that.
 
 
 # %%

@@ -192,14 +192,14 @@ from minddpm_course import milestone
 milestone("06", sample, reverse_step)
 
 # %% [markdown]
-# To draw with all 1,000 steps and with everything that you have written so far, save this notebook and type in a terminal: `minddpm assemble --out mine`, then `python -m mine sample --out digits.png`.
+# To draw with all 1,000 steps and with everything that you have written so far, save this notebook and type in a terminal, in the folder that holds `exercises/`: `minddpm assemble --out mine`, then `python -m mine sample --out digits.png`.
 #
 # ## 5. Catch the bug
 #
 # Test somebody's `reverse_step`. It takes `x_t`, `predicted_noise`, an integer `t`, `betas`, `(T,)`, and `noise`; the images have the shape `(b, 1, h, w)`. It returns $\mathbf{x}_{t-1}$, in that shape, with $\sigma_t^2 = \beta_t$. Let right functions pass, and `assert` what a wrong one breaks.
 #
 # - **a round trip**: noise an image by one step, with $t = 1$. With that very noise as the prediction, the step back must return the image. And fresh noise must leave no trace there.
-# - **special cases** at a later $t$: all zero but the image, or but the fresh noise. Which factor must each have? Betas such as 0.19, 0.36 and 0.51 have handy roots: $1 - \beta_t$ is $0.9^2$, $0.8^2$, $0.7^2$.
+# - **special cases** at a later $t$: everything is zero except the image, or except the fresh noise. By which factor must each be multiplied? Betas such as 0.19, 0.36 and 0.51 have handy roots: $1 - \beta_t$ is $0.9^2$, $0.8^2$, $0.7^2$.
 # - **a known value**: the factor of the prediction at $t = 2$, worked out by hand.
 
 

@@ -2,7 +2,7 @@
 # # Exercises 07 · Training
 #
 # Lesson 07 trained the network: draw a time and noise for each image, lower the loss a little, repeat, and keep a running average of the weights. Here you write what the
-# network is shown and what it should answer, see where that task is easy, and write the average.
+# network is shown and what it should answer, see where that task is easy, then write the running average, one step of training, and the loop around the steps.
 #
 # Read [07 · Training](../notebooks/07_training.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
 # new inputs each time, so a number copied from its message does not help.
@@ -29,7 +29,7 @@ STUDENT = "Ada Lovelace"
 #
 # <details><summary>Hint</summary>
 #
-# Two mistakes raise no error in most batches: the wrong entry of <code>alpha_bars</code>, and levels along the wrong axis. To see them, take $t = T$ for one image, and as many images as an image has columns.
+# Two mistakes are easy to miss. The wrong entry of <code>alpha_bars</code> raises an error only at $t = T$. Levels along the wrong axis raise none if there are as many images as an image has columns. Try both.
 # </details>
 
 
@@ -232,7 +232,7 @@ from minddpm_course import milestone
 milestone("07", training_loop, train_step)
 
 # %% [markdown]
-# Forty steps lower the loss, but they are too few for digits. For those, save this notebook and type in a terminal: `minddpm assemble --out mine`, then `python -m mine train --minutes 15`.
+# Forty steps lower the loss, but they are too few for digits. For those, save this notebook and type in a terminal, in the folder that holds `exercises/`: `minddpm assemble --out mine`, then `python -m mine train --minutes 15`.
 #
 # ## 7. Catch the bug
 #

@@ -107,12 +107,12 @@ prediction = "B"
 check("08.predict", prediction)
 
 # %% [markdown]
-# Now write the step. `x`, `score` and `noise` have one shape, which is any; `score` is the score at `x`, and `noise` is standard normal. `step_size` is a positive number $\eta$. Return where `x` is after the step.
+# Now write the step. `x`, `score` and `noise` have one shape, which is any; `score` is the score at `x`, and `noise` is standard normal. `step_size` is a positive number $h$. Return where `x` is after the step.
 #
-# There are two conventions. Ours has the whole of $\eta$ before the score and the variance $2\eta$ for the noise. Song & Ermon (2019) write half of their step size before the score, and the whole of it as the variance. The two say the same with
+# There are two conventions. Ours has the whole of $h$ before the score and the variance $2h$ for the noise. Song & Ermon (2019) write half of their step size before the score, and the whole of it as the variance. The two say the same with
 # step sizes that differ by a factor of 2. Write ours.
 #
-# **In words.** Go uphill along the score, a share $\eta$ of it. Then shake: add noise of variance $2\eta$.
+# **In words.** Go uphill along the score, a share $h$ of it. Then shake: add noise of variance $2h$.
 #
 # <details><summary>Hint</summary>
 #

@@ -177,4 +177,4 @@ beside("10.stretch", sharpened)
 # %% [markdown]
 # The picture has the halves and the scale of exercise 2. Compare its peak with the mean that your samples had there. They differ: the noised versions of this density do not have the guided score, and the sampler follows the guided score.
 #
-# These are the last exercises of the course. [10 · Guidance](../notebooks/10_guidance.ipynb) ends with questions that you can answer without a computer.
+# These are the last functions of the course. In [13 · Your DDPM](13_your_ddpm.ipynb) you put them together into a package and train it from zero. [10 · Guidance](../notebooks/10_guidance.ipynb) ends with questions that you can answer without a computer.

@@ -19,7 +19,7 @@ STUDENT, PACKAGE = "Ada Lovelace", "../runs/solved"
 #
 # The next cell checks your notebooks in this folder, as `minddpm progress` does, and writes the package. It takes about 20 seconds. Save your notebooks first: it reads the files.
 #
-# For each room it lists what is *yours*, what is *borrowed* because it is not written yet, and what is *failing*: written, but not right, with the reason. What fails is borrowed too, so the package works in any case.
+# The package has one part for each lesson, a *room*. For each room the cell lists what is *yours*, what is *borrowed* because it is not written yet, and what is *failing*: written, but not right, with the reason. What fails is borrowed too, so the package works in any case.
 
 # %%
 mine = capstone.assemble_here(".", PACKAGE)
@@ -49,9 +49,9 @@ capstone.learn(mine.package, capstone.bands_in("../docs/diagnosis.md"), seed=3)
 # %% [markdown]
 # ## 4. Train for as long as you like
 #
-# 150 steps give broken strokes. After 15 minutes on an ordinary laptop most of what comes out can be read, and after an hour it is better still. The page [Is it a bug?](../docs/diagnosis.md#what-samples-look-like-after-some-minutes) shows what to expect when.
+# 150 steps are too few: they give pieces of strokes on grey. After 15 minutes on an ordinary laptop you see strokes and some digits, and after an hour most can be read. The page [Is it a bug?](../docs/diagnosis.md#what-samples-look-like-after-some-minutes) shows what to expect when.
 #
-# Choose a number of minutes. A few steps are timed first, then as many are planned as fit: the learning rate follows a plan, so let the cell finish.
+# Choose a number of minutes. A few steps are timed first, then as many are planned as fit: the learning rate falls to 0 at the last of them, so let the cell finish. If you stop it (the square button), the steps that were taken are kept, but the digits come out rougher than they need be.
 
 # %% tags=["nbval-ignore-output"]
 MINUTES = 15
@@ -61,9 +61,9 @@ MINUTES = 0.5
 trained = capstone.train_for(mine.package, MINUTES, seed=capstone.seed_of(STUDENT))
 
 # %% [markdown]
-# Last, a hundred digits, by your sampler, in 50 steps of DDIM. The weights come from your seed and your minutes, so nobody else has this grid.
+# Last, 250 digits by your sampler, in 50 steps of DDIM. You see the first hundred. They come from your training and a seed made of your name.
 #
-# The numbers below it say what made them, and how far they are from real digits. The Fréchet distance compares 250 of them with the training digits, as lesson 07 explains; smaller is nearer. The line below it is what as many real digits would get.
+# The lines below them say what made them, and how far they are from real digits. The Fréchet distance compares all 250 with the training digits, as lesson 07 explains; smaller is nearer. The line below it is what as many real digits would get. Digits and weights are kept in `../runs`; running the cell again overwrites them.
 
 # %% tags=["nbval-ignore-output"]
 capstone.certify(mine, trained, STUDENT, folder="../runs")

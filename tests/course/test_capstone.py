@@ -1,6 +1,7 @@
 """The last notebook: its bands are those of the page, its seed is the student's, and it runs."""
 
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_a_training_takes_the_steps_that_fit_from_the_seed(small, monkeypatch):
     assert torch.equal(*weights)
     others = torch.cat([p.flatten() for p in other.model.parameters()])
     assert not torch.equal(weights[0], others)
+
+
+def test_a_training_that_is_stopped_keeps_the_steps_it_took(small, monkeypatch):
+    monkeypatch.setattr(small.runs, "steps_within", lambda *_, **__: 1000)
+    train = small.train
+
+    def stopped_in_the_third_step(*args, **settings):
+        for state in train(*args, **settings):
+            if state.step == 3:
+                signal.raise_signal(signal.SIGINT)
+            yield state
+
+    monkeypatch.setattr(small, "train", stopped_in_the_third_step)
+    assert train_for(small, 1, seed=0).steps == 3
 
 
 def test_a_certificate_says_what_was_done_and_keeps_it(small, tmp_path, capsys):
