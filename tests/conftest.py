@@ -2,6 +2,8 @@
 beartype).
 """
 
+import signal
+
 import hypothesis
 import pytest
 import torch
@@ -21,6 +23,14 @@ hypothesis.settings.load_profile("course")
 def generator():
     """A seeded source of randomness."""
     return torch.Generator().manual_seed(2020)
+
+
+@pytest.fixture
+def heed_ctrl_c():
+    """Heed Ctrl-C, which is ignored where tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_a_training_takes_the_steps_that_fit_from_the_seed(small, monkeypatch):
     assert not torch.equal(weights[0], others)
 
 
-def test_a_training_that_is_stopped_keeps_the_steps_it_took(small, monkeypatch):
+def test_a_training_that_is_stopped_keeps_the_steps_it_took(small, monkeypatch, heed_ctrl_c):
     monkeypatch.setattr(small.runs, "steps_within", lambda *_, **__: 1000)
     train = small.train
 

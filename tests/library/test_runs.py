@@ -25,6 +25,7 @@ from minddpm.unet import UNet, UNetConfig
 CONFIG = UNetConfig(channels=(8, 8), time_dim=8, groups=4)
 SCHEDULE = linear_schedule(20)
 SETTINGS = {"steps": 6, "batch_size": 4, "every": 2, "progress": False}
+pytestmark = pytest.mark.usefixtures("heed_ctrl_c")
 
 
 def network(classes=0, seed=0):
@@ -56,14 +57,6 @@ def stop_after(monkeypatch, step):
         return whole_step(*arguments, **options)
 
     monkeypatch.setattr(training, "train_step", train_step)
-
-
-@pytest.fixture(autouse=True)
-def _heed_ctrl_c():
-    """Heed Ctrl-C, which is ignored where tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
