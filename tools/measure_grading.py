@@ -3,9 +3,9 @@ hostile ones earned.
 
 python tools/measure_grading.py --students 300 --out runs/class
 
-Each student hands in one notebook with the exercises of lessons 02 and 03, eleven questions: solved
-ones, one for each known mistake of the bank, one for each hostile notebook of the engine, a few
-that are broken, and more solved ones until the class is full.
+Each student hands in one notebook with the exercises of lessons 02 and 03, thirteen questions:
+solved ones, one for each known mistake of the bank, one for each hostile notebook of the engine, a
+few that are broken, and more solved ones until the class is full.
 """
 
 import argparse
