@@ -17,7 +17,7 @@ STUDENT, PACKAGE = "Ada Lovelace", "../runs/solved"
 # %% [markdown]
 # ## 1. Put it together
 #
-# The next cell checks your notebooks in this folder, as `minddpm progress` does, and writes the package. It takes about 20 seconds. Save your notebooks first: it reads the files.
+# The next cell checks your notebooks in this folder, as `minddpm progress` does, and writes the package. It takes about half a minute. Save your notebooks first: it reads the files.
 #
 # The package has one part for each lesson, a *room*. For each room the cell lists what is *yours*, what is *borrowed* because it is not written yet, and what is *failing*: written, but not right, with the reason. What fails is borrowed too, so the package works in any case.
 
@@ -49,7 +49,7 @@ capstone.learn(mine.package, capstone.bands_in("../docs/diagnosis.md"), seed=3)
 # %% [markdown]
 # ## 4. Train for as long as you like
 #
-# 150 steps are too few: they give pieces of strokes on grey. After 15 minutes on an ordinary laptop you see strokes and some digits, and after an hour most can be read. The page [Is it a bug?](../docs/diagnosis.md#what-samples-look-like-after-some-minutes) shows what to expect when.
+# 150 steps are too few: they give pieces of strokes on grey. In the published training few of the samples were digits after 5 minutes, about half after 20, and most after an hour. The page [Is it a bug?](../docs/diagnosis.md#what-samples-look-like-after-some-minutes) shows them.
 #
 # Choose a number of minutes. A few steps are timed first, then as many are planned as fit: the learning rate falls to 0 at the last of them, so let the cell finish. If you stop it (the square button), the steps that were taken are kept, but the digits come out rougher than they need be.
 
