@@ -20,9 +20,11 @@ IDLE = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of what a student opens of the course."""
+    """A copy of what a student opens of the course: one for each module, since notebooks are saved
+    in it and kernels outlive their page.
+    """
     folder = tmp_path_factory.mktemp("lab") / "course"
     for name in ("notebooks", "exercises", "docs"):
         shutil.copytree(ROOT / name, folder / name)
@@ -32,7 +34,7 @@ def clone(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(clone, tmp_path_factory):
     """The address of a JupyterLab that is started as by `make lab` and as the README says, in that
     copy.
