@@ -32,6 +32,7 @@ class Row:
         code: the cell of an answer that is in a group, or may be.
         sample: what it computes on a small input.
         fingerprint: what it computes.
+        counts: whether no other notebook of the student counts for this exercise instead.
     """
 
     exercise: str
@@ -49,6 +50,7 @@ class Row:
     code: str = ""
     sample: str = ""
     fingerprint: Fingerprint | None = None
+    counts: bool = True
 
     @property
     def solved(self) -> bool:
@@ -67,6 +69,7 @@ class Graded:
         rows: a grade for each question of its lessons.
         remarks: anything a teacher should know about it.
         broken: whether it could not be graded at all.
+        absent: whether the student handed in nothing.
     """
 
     student: str
@@ -75,6 +78,7 @@ class Graded:
     rows: tuple[Row, ...] = ()
     remarks: tuple[str, ...] = ()
     broken: bool = False
+    absent: bool = False
 
 
 def as_line(graded: Graded) -> str:

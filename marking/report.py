@@ -7,8 +7,9 @@ import io
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -31,19 +32,27 @@ COLUMNS = (
     "group",
     "reason",
 )
+TOTALS = ("student", "points", "of", "notebooks", "remark")
 LONGEST_NAME = 200  # bytes of a student's name in a file's; file systems allow 255 in all
+RESERVED = {  # names that Windows keeps for devices, whatever ending follows
+    *("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"),
+    *(f"{device}{number}" for device in ("COM", "LPT") for number in "0123456789¹²³"),
+}
 JOINER = "\u200d"  # makes one emoji of several
 
 
 def write_report(out: Path, graded: Sequence[Graded], contained: bool) -> None:
-    """Write grades.csv, a feedback page for each student, class.html, and groups.json."""
+    """Write grades.csv, totals.csv, a feedback page for each student, class.html, and
+    groups.json.
+    """
     write_atomically(out / "grades.csv", table(graded))
-    students = by_student(graded)
+    students = by_student(one for one in graded if not one.absent)
     for student, file in feedback_files(students).items():
         write_atomically(out / "feedback" / file, feedback(student, students[student]))
     write_atomically(out / "class.html", class_page(graded, contained))
     groups = [asdict(group) for some in groups_of(graded).values() for group in some]
     write_atomically(out / "groups.json", json.dumps(groups, indent=1) + "\n")
+    write_atomically(out / "totals.csv", totals(graded))
 
 
 def by_student(graded: Iterable[Graded]) -> dict[str, list[Graded]]:
@@ -73,7 +82,8 @@ def file_name(student: str) -> str:
     """
     kept = "".join(character if is_kept(character) else " " for character in student)
     name = "_".join(kept.split()).strip(".")
-    return name.encode()[:LONGEST_NAME].decode(errors="ignore") or "student"
+    name = name.encode()[:LONGEST_NAME].decode(errors="ignore").rstrip(".") or "student"
+    return f"_{name}" if name.partition(".")[0].upper() in RESERVED else name
 
 
 def is_kept(character: str) -> bool:
@@ -92,20 +102,52 @@ def same_file(name: str) -> str:
 
 def table(graded: Sequence[Graded]) -> str:
     """The grades as CSV."""
+    return as_csv(COLUMNS, (line for result in graded for line in lines_of(result)))
+
+
+def totals(graded: Sequence[Graded]) -> str:
+    """The points of each student in all notebooks as CSV."""
+    worth = worth_of(graded)
+    lines = []
+    for student, results in by_student(graded).items():
+        points, of = points_of(results, worth)
+        notebooks = sum(not result.absent for result in results)
+        odd = [remark for one in results if one.broken or one.absent for remark in one.remarks]
+        remark = "; ".join(dict.fromkeys(odd))
+        lines.append((student, points, of, notebooks, remark))
+    return as_csv(TOTALS, lines)
+
+
+def as_csv(titles: Sequence[str], lines: Iterable[Sequence[str | float]]) -> str:
+    """A table as CSV, in which no cell is a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for result in graded:
-        for line in lines_of(result):
-            writer.writerow([harmless(cell) for cell in line])
+    writer.writerow(titles)
+    for line in lines:
+        writer.writerow([harmless(cell) for cell in line])
     return text.getvalue()
+
+
+def worth_of(graded: Iterable[Graded]) -> dict[str, int]:
+    """What each exercise is worth that somebody handed in."""
+    return {row.exercise: row.of for result in graded for row in result.rows}
+
+
+def points_of(results: Iterable[Graded], worth: Mapping[str, int]) -> tuple[float, int]:
+    """A student's points, and what could be earned: an exercise that the student did not hand in
+    counts too.
+    """
+    rows = [row for result in results for row in result.rows if row.counts]
+    missing = worth.keys() - {row.exercise for row in rows}
+    of = sum(row.of for row in rows) + sum(worth[name] for name in missing)
+    return sum(row.points for row in rows), of
 
 
 def lines_of(result: Graded) -> Iterable[tuple[str | float, ...]]:
     """The lines of the table: one for each exercise; one with a remark if there is no exercise."""
     whole = "; ".join(result.remarks)
     if not result.rows:
-        yield result.student, result.notebook, "", 0, 0, "", whole, "", ""
+        yield result.student, result.notebook, "", 0, "", "", whole, "", ""
     for row in result.rows:
         remark = "; ".join(part for part in (row.remark, whole) if part)
         yield (
@@ -231,7 +273,7 @@ def groups_of(graded: Iterable[Graded]) -> dict[str, list[AnswerGroup]]:
     members: dict[tuple[str, str], list[tuple[str, Row]]] = {}
     for result in graded:
         for row in result.rows:
-            if row.group:
+            if row.group and row.counts:
                 members.setdefault((row.exercise, row.group), []).append((result.student, row))
     groups: dict[str, list[AnswerGroup]] = {}
     for (exercise, group), some in sorted(members.items()):
@@ -271,11 +313,15 @@ class Standing:
     of: int
 
 
-def standing(student: str, file: str, results: Sequence[Graded]) -> Standing:
-    """Add up a student's points."""
-    rows = [row for result in results for row in result.rows]
-    points = sum(row.points for row in rows)
-    return Standing(student, quote(f"feedback/{file}"), points, sum(row.of for row in rows))
+def standing(
+    student: str, file: str, results: Sequence[Graded], worth: Mapping[str, int]
+) -> Standing:
+    """Add up a student's points, of what the student handed in; where nothing of that could be
+    read, of what the class did.
+    """
+    graded = any(one.rows for one in results)
+    points, of = points_of(results, {} if graded else worth)
+    return Standing(student, quote(f"feedback/{file}"), points, of)
 
 
 def remarks_of(result: Graded) -> list[str]:
@@ -287,19 +333,25 @@ def remarks_of(result: Graded) -> list[str]:
 def class_page(graded: Sequence[Graded], contained: bool) -> str:
     """A page about the class: how many solved each exercise, and which mistakes were made."""
     rows: dict[str, list[Row]] = {}
+    absent = [result.student for result in graded if result.absent]
+    graded = [result for result in graded if not result.absent]
     for result in graded:
-        for row in result.rows:
+        for row in filter(attrgetter("counts"), result.rows):
             rows.setdefault(row.exercise, []).append(row)
     mistakes = Counter(
         (name, row.mistake) for name, answers in rows.items() for row in answers if row.mistake
     )
     students = by_student(graded)
     files = feedback_files(students)
+    worth = worth_of(graded)
     return render(
         "class.html",
         title="The class",
         notebooks=len(graded),
-        students=[standing(name, files[name], results) for name, results in students.items()],
+        students=[
+            standing(name, files[name], results, worth) for name, results in students.items()
+        ],
+        absent=absent,
         contained=contained,
         exercises=[tally(name, rows[name]) for name in sorted(rows)],
         groups=groups_of(graded),

@@ -1,0 +1,71 @@
+"""One student's several notebooks with the same exercise: which of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from marking.grades import Graded, Row
+from marking.words import counted, shortly
+
+Age = tuple[str, int, float]  # greater for a newer notebook
+BEST = "best"
+NEWEST = "newest"
+
+
+def one_attempt_each(
+    graded: Sequence[Graded], ages: Mapping[str, Age], attempts: str
+) -> list[Graded]:
+    """The grades, each exercise of a student counted once: where several notebooks hold it, the
+    others earn nothing, and remarks say so.
+
+    Args:
+        graded: all notebooks.
+        ages: how new each is, by its key.
+        attempts: BEST, the newest of equals, or NEWEST.
+
+    Raises: ValueError for another word.
+    """
+    if attempts not in (BEST, NEWEST):
+        raise ValueError(f"expected attempts to be {BEST!r} or {NEWEST!r}, got {attempts!r}")
+    places: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for number, one in enumerate(graded):
+        for place, row in enumerate(one.rows):
+            places.setdefault((one.student, row.exercise), []).append((number, place))
+    rows = [list(one.rows) for one in graded]
+
+    def worth(at: tuple[int, int]) -> tuple[bool, float, Age]:
+        one = graded[at[0]]
+        points = rows[at[0]][at[1]].points if attempts == BEST else 0.0
+        # a file that could not be read is no attempt, unless there is nothing else
+        readable = not one.broken
+        return readable, points, ages.get(one.key, ("", 0, 0.0))
+
+    for some in places.values():
+        if len(some) == 1:
+            continue
+        kept = max(some, key=worth)
+        others = [at for at in some if at != kept]
+        rows[kept[0]][kept[1]] = as_kept(rows[kept[0]][kept[1]], len(some), attempts)
+        name = graded[kept[0]].notebook
+        for number, place in others:
+            rows[number][place] = as_other(rows[number][place], name, attempts)
+    return [replace(one, rows=tuple(own)) for one, own in zip(graded, rows)]
+
+
+def as_kept(row: Row, count: int, attempts: str) -> Row:
+    """The grade that counts, with a remark that there are others."""
+    words = f"{counted(count, 'attempt')} handed in: this one counts, the {attempts}"
+    return replace(row, remark=remarks_as_one(row.remark, words))
+
+
+def as_other(row: Row, kept: str, attempts: str) -> Row:
+    """A grade that does not count, with a remark on what it would earn and which does."""
+    earned = f"{shortly(row.points)} of {counted(row.of, 'point')}"
+    words = f"not counted: {earned} here, but {kept} counts, the {attempts} attempt"
+    return replace(row, points=0, remark=remarks_as_one(row.remark, words), counts=False)
+
+
+def remarks_as_one(*remarks: str) -> str:
+    """Remarks as one."""
+    return "; ".join(filter(None, remarks))
