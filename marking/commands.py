@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from marking.attempts import BEST, NEWEST
 from marking.course import Course, missing
 from marking.grader import grade, grade_submission
 from marking.grades import Graded
@@ -109,15 +110,20 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
             seed=options.seed,
             resume=options.resume,
             names=options.names,
+            roster=options.roster,
+            attempts=options.attempts,
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped; the grades so far are in {options.out}: continue with --resume"
         ) from None
     broken = sum(result.broken for result in graded)
-    notebooks = counted(len(graded), "notebook")
-    students = counted(len({result.student for result in graded}), "student")
+    here = [result for result in graded if not result.absent]
+    notebooks = counted(len(here), "notebook")
+    students = counted(len({result.student for result in here}), "student")
     counts = f"{notebooks} of {students} graded, {broken} broken"
+    if len(here) < len(graded):
+        counts += f", {len(graded) - len(here)} of the roster handed in nothing"
     print(f"{counts}: {options.out / 'class.html'}")
     return 1 if broken else 0
 
@@ -229,6 +235,20 @@ def add_marking_commands(
         type=Path,
         metavar="FILE",
         help="what to say about groups of wrong answers, and points for them, line by line",
+    )
+
+    grader.add_argument(
+        "--roster",
+        type=Path,
+        metavar="FILE",
+        help="who is in the class: CSV with the columns id and name",
+    )
+    add_default(
+        grader,
+        "--attempts",
+        BEST,
+        "which of a student's attempts at an exercise counts",
+        choices=(BEST, NEWEST),
     )
 
     layer = command("nbgrader-course", with_course(load_course, install, run_nbgrader_course))

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,27 +19,30 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from marking.attempts import BEST, one_attempt_each
 from marking.course import Course
 from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
 from marking.grades import Graded, Row, as_line, read_results
 from marking.groups import GROUP_SECONDS, fingerprint_of
+from marking.handed_in import Handed, all_handed_in
 from marking.hunting import Answering
 from marking.intake import (
     Broken,
     Submission,
     cell_of_answer,
-    file_sha256,
-    notebooks_below,
-    read_submission,
-    student_of,
+    content_of,
+    lessons_named,
+    submission_in,
 )
 from marking.names import read_names, with_groups
 from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
+from marking.roster import read_roster
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
 
+ABSENT = "handed in nothing"
 # writes pages about the grades into a folder, and says whether submissions were contained
 ReportWriter = Callable[[Path, Sequence[Graded], bool], None]
 
@@ -255,14 +258,16 @@ def grade(
     seed: int = 0,
     resume: bool = False,
     names: str | Path | None = None,
+    roster: str | Path | None = None,
+    attempts: str = BEST,
     progress: bool = True,
 ) -> list[Graded]:
     """Grade notebooks, folders of them and zips, keeping each result at once in results.jsonl.
 
     Args:
         course: whose exercises the notebooks contain.
-        paths: notebooks, folders or zips. The folders in them, or else the beginnings of the file
-            names, name the students.
+        paths: notebooks, folders or zips. The names of folders and files in them tell whose each
+            is; see `marking.platforms`.
         out: folder for the results and the report.
         report: writes the report; none is written if None.
         jobs: how many submissions at once; as many as there are processors if None.
@@ -271,9 +276,11 @@ def grade(
         resume: do not grade again the unchanged submissions that `out` already has grades of.
         names: a file with what to say about groups of wrong answers, and points for them; see
             `marking.names`.
+        roster: a file with the names and ids of the class; see `marking.roster`.
+        attempts: which of a student's several answers to one exercise counts, "best" or "newest".
         progress: show a bar.
 
-    Returns: the grades, sorted by student and notebook.
+    Returns: the grades, sorted by student and notebook; last, who handed in nothing.
     Raises: FileNotFoundError for a path that does not exist or if there is no notebook at all;
         FileExistsError for results in `out` without `resume`; ValueError for what cannot be said
         about answers, naming the line.
@@ -283,21 +290,23 @@ def grade(
     if results.exists() and not resume:
         raise FileExistsError(f"{results} exists: resume, or choose another folder")
     said = None if names is None else read_names(course, names)
+    people = [] if roster is None else read_roster(roster)
+    one_attempt_each([], {}, attempts)  # a word that means nothing is refused before anything runs
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the processes of the submissions share the machine
     with ExitStack() as stack:
         sandbox = stack.enter_context(prepared_sandbox(course, limits))
-        files = list(notebooks_below(paths, stack, out))
-        if not files:
+        handed, absent = all_handed_in(course, paths, stack, out, people)
+        if not handed and not absent:
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
-        keys = {path: key_of(path, root, f"{seed} {limits}") for path, root in files}
+        keys = {key_of(one, f"{seed} {limits}"): one for one in handed}
         done = {graded.key for graded in read_results(results)} if resume else set()
-        wanted = [(path, root) for path, root in files if keys[path] not in done]
+        wanted = [(key, one) for key, one in keys.items() if key not in done]
         pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count() or 1))
         bar = stack.enter_context(
             tqdm(
-                total=len(files),
-                initial=len(files) - len(wanted),
+                total=len(keys),
+                initial=len(keys) - len(wanted),
                 disable=not progress,
                 unit="notebook",
             )
@@ -306,10 +315,7 @@ def grade(
         if results.stat().st_size:
             file.write("\n")  # in case the last line was cut off
         try:
-            futures = [
-                pool.submit(grade_file, path, root, sandbox, seed, keys[path])
-                for path, root in wanted
-            ]
+            futures = [pool.submit(grade_file, one, sandbox, seed, key) for key, one in wanted]
             for future in as_completed(futures):
                 file.write(as_line(future.result()))
                 file.flush()
@@ -318,30 +324,93 @@ def grade(
             pool.shutdown(wait=False, cancel_futures=True)
             sandbox.stop()  # otherwise each submission would go on until its time is up
             raise
-    now = set(keys.values())
-    latest = {graded.key: graded for graded in read_results(results) if graded.key in now}
-    in_order = sorted(latest.values(), key=lambda one: (one.student, one.notebook, one.key))
-    every = with_groups(in_order, said)
+    latest = {graded.key: graded for graded in read_results(results) if graded.key in keys}
+    # whose it is, and what is odd about that, may have changed since: others came, or a roster
+    named = [
+        replace(
+            graded,
+            student=keys[key].student,
+            notebook=keys[key].notebook,
+            remarks=tuple(dict.fromkeys([*keys[key].remarks, *graded.remarks])),
+        )
+        for key, graded in latest.items()
+    ]
+    in_order = sorted(named, key=lambda one: (one.student, one.notebook, one.key))
+    ages = {key: one.age for key, one in keys.items()}
+    every = one_attempt_each(with_groups(with_lessons(course, in_order), said), ages, attempts)
+    every += [Graded(name, "", "", remarks=(ABSENT,), absent=True) for name in sorted(absent)]
     if report is not None:
         report(out, every, sandbox.bwrap is not None)
     return every
 
 
-def key_of(path: Path, root: Path, settings: str) -> str:
+def with_lessons(course: Course, graded: Sequence[Graded]) -> list[Graded]:
+    """The grades; where the whole class handed in one lesson, what could not be read and names no
+    lesson is of that.
+    """
+    lessons = {lesson_of(row.exercise) for one in graded for row in one.rows}
+    if len(lessons) != 1:
+        return list(graded)
+    return [
+        replace(one, rows=rows_without_answers(course, lessons, one.remarks[-1]))
+        if one.broken and not one.rows
+        else one
+        for one in graded
+    ]
+
+
+def rows_without_answers(course: Course, lessons: Iterable[str], why: str) -> tuple[Row, ...]:
+    """No points for each question of the lessons, and why."""
+    summary = f"not graded: {why}"
+    return tuple(
+        Row(name, 0, question.points, summary=summary, message=f"{name}: {summary}.")
+        for name, question in course.bank.items()
+        if lesson_of(name) in lessons
+    )
+
+
+def key_of(handed: Handed, settings: str) -> str:
     """A key that changes with a submission's place, content, or settings."""
-    place = f"{settings} {path.relative_to(root)} ".encode()
-    return hashlib.sha256(place + file_sha256(path)).hexdigest()
+    likely = handed.lesson or handed.lesson_of_class
+    place = f"{settings} {likely} {handed.place} ".encode("utf-8", "surrogateescape")
+    return hashlib.sha256(place + handed.digest()).hexdigest()
 
 
-def grade_file(path: Path, root: Path, sandbox: Sandbox, seed: int, key: str) -> Graded:
-    """Grade one file; one that cannot be graded is marked as broken."""
-    student = student_of(sandbox.course, path, root)
+def grade_file(handed: Handed, sandbox: Sandbox, seed: int, key: str) -> Graded:
+    """Grade one file; one that cannot be graded is marked as broken, and earns nothing for each
+    exercise of its lesson.
+    """
+    course = sandbox.course
+    entry = handed.entry
+    likely = handed.lesson or handed.lesson_of_class
+    lessons: tuple[str, ...] = (likely,) if likely else ()
     try:
-        submission = read_submission(sandbox.course, path, student, path.name)
-    except (Broken, OSError) as reason:
-        return Graded(student, path.name, key, remarks=(str(reason),), broken=True)
-    try:
+        if handed.problem:
+            raise Broken(handed.problem)
+        submission = submission_in(
+            course,
+            entry.opened,
+            entry.size,
+            handed.student,
+            handed.notebook,
+            handed.lesson,
+            handed.lesson_of_class,
+        )
+        lessons = submission.lessons
         return grade_submission(submission, sandbox, seed, key, compared=True)
+    except (Broken, OSError) as reason:
+        fault = str(reason)
+        if not handed.problem and not handed.lesson:
+            lessons = lessons_in(course, handed) or lessons
     except Exception as error:  # a fault of ours costs this submission's grade, not the others'
         fault = f"could not be graded: {type(error).__name__}: {error}"[:300]
-        return Graded(student, path.name, key, remarks=(fault,), broken=True)
+    rows = rows_without_answers(course, set(lessons), fault)
+    return Graded(handed.student, handed.notebook, key, rows, (fault,), broken=True)
+
+
+def lessons_in(course: Course, handed: Handed) -> tuple[str, ...]:
+    """The lessons that a file names in which nothing else can be read."""
+    try:
+        return lessons_named(course, content_of(handed.entry.opened, handed.entry.size))
+    except Broken:
+        return ()

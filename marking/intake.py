@@ -1,32 +1,26 @@
-"""Find notebooks that were handed in, read them, and name their students."""
+"""Read a notebook that was handed in: its cells, its lessons, and what is odd about it."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import re
-import shutil
-import stat
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from marking.cells import names_defined
 from marking.course import Course
+from marking.exercise import lesson_of
+from marking.platforms import lesson_of_parts
 
 LARGEST = 20 * 2**20  # bytes of a notebook
 LONGEST_CELL = 4000  # characters of a cell that is shown
-UNZIPPED = 500 * 2**20  # bytes of notebooks that a zip may hold
-# what learning platforms append to a student's name
-PLATFORM = re.compile(r"_\d+_assignsubmission_file.*$|_\d{4,}.*$")
-UNREADABLE = (  # what unpacking an entry of a zip may raise
+UNREADABLE = (  # what reading a zip or an entry of it may raise
     OSError,
+    ValueError,
     zipfile.BadZipFile,
     RuntimeError,
     NotImplementedError,
@@ -63,28 +57,88 @@ def read_submission(course: Course, path: Path, student: str, notebook: str) -> 
 
     Raises: Broken for a file that is too large, is no notebook, or is one for another kernel.
     """
-    cells = code_cells(path)
+    lesson = lesson_of_parts(course, (notebook,))
+    return submission_in(course, opener(path), path.stat().st_size, student, notebook, lesson)
+
+
+def submission_in(
+    course: Course,
+    opened: Callable[[], IO[bytes]],
+    size: int,
+    student: str,
+    notebook: str,
+    lesson: str,
+    otherwise: str = "",
+) -> Submission:
+    """Read a notebook from a file that is on the disk or in a zip.
+
+    Args:
+        course: its lessons are looked for.
+        opened: opens the file.
+        size: of the file, in bytes.
+        student: whose it is.
+        notebook: its name in the report.
+        lesson: that its name tells, or nothing.
+        otherwise: its lesson where neither its name nor its code tells one.
+
+    Raises: Broken, as for `read_submission`.
+    """
+    cells = code_cells(content_of(opened, size))
     code = "\n".join(cells)
     in_code = re.findall(rf"""["']({any_of(course.lessons)})\.\w+["']""", code)
-    in_name = lesson_in(course, Path(notebook).stem)
-    lessons = sorted({*in_code, *([in_name[1]] if in_name else [])})
+    lessons = sorted({*in_code, lesson} - {""}) or [one for one in [otherwise] if one]
     # where no question is answered, no answer can have been imported
     hidden = imports(course, code) if lessons else []
     remarks = [f"imports a package that holds answers: {line}" for line in hidden]
     return Submission(student, notebook, tuple(enumerate(cells, 1)), tuple(lessons), tuple(remarks))
 
 
-def code_cells(path: Path) -> list[str]:
-    """The sources of a notebook's code cells.
+def opener(path: Path) -> Callable[[], IO[bytes]]:
+    """What opens a file of the disk to read its bytes."""
 
-    Raises: Broken, as for `read_submission`.
+    def opened() -> IO[bytes]:
+        return path.open("rb")
+
+    return opened
+
+
+def content_of(opened: Callable[[], IO[bytes]], size: int) -> bytes:
+    """The content of a file; its size is looked at before anything is read.
+
+    Raises: Broken for a file that is too large for a notebook, or that cannot be read.
     """
-    size = path.stat().st_size
     if size > LARGEST:
         most = f"a notebook may have at most {LARGEST // 2**20} MB"
         raise Broken(f"too large: {most}, this file has {size / 2**20:.0f} MB")
     try:
-        content = json.loads(path.read_bytes().decode("utf-8"))
+        with opened() as file:
+            content = file.read(LARGEST + 1)
+    except UNREADABLE as error:
+        raise Broken(f"cannot be read: {error}"[:200]) from None
+    if len(content) > LARGEST:
+        raise Broken(f"too large: a notebook may have at most {LARGEST // 2**20} MB")
+    return content
+
+
+def lessons_named(course: Course, content: bytes) -> tuple[str, ...]:
+    """The lessons whose questions are named in a file that is no readable notebook."""
+    names = re.findall(rf"""["']((?:{any_of(course.lessons)})\.\w+)\\?["']""", text_in(content))
+    return tuple(sorted({lesson_of(name) for name in names if name in course.bank}))
+
+
+def text_in(content: bytes) -> str:
+    """The text of a file, in whatever of the usual encodings it is."""
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return content.decode("utf-16" if wide else "utf-8", "replace")
+
+
+def code_cells(raw: bytes) -> list[str]:
+    """The sources of a notebook's code cells.
+
+    Raises: Broken, as for `read_submission`.
+    """
+    try:
+        content = json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError:
         raise Broken("not a notebook: its content is not UTF-8 text") from None
     except (ValueError, RecursionError) as error:
@@ -144,85 +198,3 @@ def imports(course: Course, code: str) -> list[str]:
     usual = rf"{re.escape(course.package)}[ \t]+import"
     pattern = rf"^[ \t]*(?:from[ \t]+(?!{usual})|import[ \t]+)(?:{any_of(course.hidden)})\b.*$"
     return [line.strip()[:80] for line in re.findall(pattern, code, re.MULTILINE)]
-
-
-def lesson_in(course: Course, stem: str) -> re.Match[str] | None:
-    """The lesson in a file's name, as group 1: "roots" in "ada_roots_of_equations"."""
-    pattern = rf"(?:^|.*?[_\- ])({any_of(course.lessons)})_[a-z]+"
-    return re.match(pattern, stem, re.IGNORECASE)
-
-
-def student_of(course: Course, path: Path, root: Path) -> str:
-    """The student a file belongs to: the name of its folder below the root, or else the part of its
-    own name before the lesson.
-    """
-    inner = path.relative_to(root).parts
-    if len(inner) > 1:
-        return PLATFORM.sub("", inner[0]).strip() or inner[0]
-    named = lesson_in(course, path.stem)
-    before = path.stem[: named.start(1)].rstrip("_- ") if named else path.stem
-    return PLATFORM.sub("", before).strip() or path.stem
-
-
-def file_sha256(path: Path) -> bytes:
-    """The SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def notebooks_below(
-    paths: Sequence[str | Path], stack: ExitStack, out: Path
-) -> Iterator[tuple[Path, Path]]:
-    """Each notebook in the paths but not in `out`, and the folder that was searched.
-
-    Zips are unpacked into temporary folders, which the stack removes.
-    Raises: FileNotFoundError for a path that does not exist; ValueError for a zip that cannot be
-        read.
-    """
-    for path in map(Path, paths):
-        if not path.exists():
-            raise FileNotFoundError(
-                f"expected notebooks, folders or zips, got {path}, which does not exist"
-            )
-        if path.suffix.lower() == ".zip":
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-zip-"))
-            path = unzipped(path, Path(folder))
-        if not path.is_dir():
-            yield path, path.parent
-            continue
-        for notebook in sorted(path.rglob("*.ipynb")):
-            inner = notebook.relative_to(path).parts
-            hidden = any(part.startswith((".", "__MACOSX")) for part in inner)
-            whole = notebook.is_file() and not notebook.is_symlink()
-            if whole and not hidden and not notebook.is_relative_to(out):
-                yield notebook, path
-
-
-def unzipped(path: Path, folder: Path) -> Path:
-    """Unpack the notebooks of a zip into a folder: nothing else, and nothing outside the folder.
-
-    Raises: ValueError for a file that is no zip, or one that contains too much.
-    """
-    left = UNZIPPED
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
-                if not parts or not parts[-1].lower().endswith(".ipynb"):
-                    continue
-                outside = ".." in parts or entry.filename.startswith("/")
-                if outside or stat.S_ISLNK(entry.external_attr >> 16):
-                    continue
-                left -= entry.file_size
-                if left < 0:
-                    most = f"{UNZIPPED // 2**20} MB"
-                    raise ValueError(f"{path} contains more than {most} of notebooks")
-                target = folder.joinpath(*parts)
-                # an entry that cannot be read leaves a broken file, which costs only its student
-                with contextlib.suppress(*UNREADABLE):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with target.open("wb") as copy, archive.open(entry) as source:
-                        shutil.copyfileobj(source, copy)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"expected a zip, got {path}: {error}") from error
-    return folder

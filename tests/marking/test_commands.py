@@ -251,3 +251,21 @@ def test_a_submission_that_starts_after_the_stop_does_not_run():
         sandbox.stop()
         with pytest.raises(Lost, match="grading was stopped"):
             Running(sandbox, [(1, "while True: pass")], time.monotonic() + 60)
+
+
+@unix
+def test_a_roster_and_attempts_are_options_of_grade(hand_in, tmp_path, capsys):
+    folder = hand_in(ada="{")
+    roster = tmp_path / "class.csv"
+    roster.write_text("id,name\nada,Ada Lovelace\nben,Ben\n", encoding="utf-8")
+    command = ["grade", folder, "--out", tmp_path / "out", "--roster", roster]
+    assert run(*command, "--attempts", "newest") == 1
+    shown = capsys.readouterr().out
+    assert "1 notebook of 1 student graded, 1 broken, 1 of the roster handed in nothing:" in shown
+    assert (tmp_path / "out" / "feedback" / "Ada_Lovelace.html").is_file()
+    with pytest.raises(SystemExit):
+        run(*command, "--attempts", "sum")
+    roster.write_text("Ada\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"class\.csv, line 1: expected a first line"):
+        run(*command[:2], "--out", tmp_path / "new", "--roster", roster)
+    assert not (tmp_path / "new").exists()

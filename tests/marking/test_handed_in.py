@@ -1,0 +1,332 @@
+"""Whatever was handed in leaves a line, costs only itself, and counts once for each exercise."""
+
+import csv
+import os
+import zipfile
+from contextlib import ExitStack
+from io import BytesIO
+
+import pytest
+from quadratics import COURSE, solved
+
+from hostile import as_notebook
+from marking import handed_in, intake
+from marking.attempts import one_attempt_each
+from marking.grader import grade
+from marking.grades import Graded, Row
+from marking.handed_in import all_handed_in
+from marking.report import feedback_files, write_report
+from marking.sandbox.parent import Limits
+
+unix = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
+SOLVE = "solve_quadratics.ipynb"
+EMPTY = as_notebook([])
+RIGHT = as_notebook(solved())
+WRONG = as_notebook(solved(discriminant="def discriminant(a, b, c):\n    return a\n"))
+LIMITS = Limits(timeout=60, cell=10)
+
+
+def write(folder, files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def zipped(files):
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def listed(*paths, out, roster=()):
+    with ExitStack() as stack:
+        handed, _ = all_handed_in(COURSE, paths, stack, out, roster)
+        for one in handed:
+            one.digest()
+    return {(one.student, one.notebook): one for one in handed}
+
+
+def graded(paths, out, **options):
+    every = grade(COURSE, paths, out, report=write_report, limits=LIMITS, progress=False, **options)
+    tables = []
+    for name in ("grades.csv", "totals.csv"):
+        with (out / name).open(newline="", encoding="utf-8") as file:
+            tables.append(list(csv.DictReader(file)))
+    return every, *tables
+
+
+LINES = {  # what is handed in, under which name it leaves a line, and what is said of it
+    "loud": ({"ada/SOLVE_QUADRATICS.IPYNB": EMPTY}, "SOLVE_QUADRATICS.IPYNB", ""),
+    "text": ({f"ada/{SOLVE}.txt": EMPTY}, f"{SOLVE}.txt", "its name ends in .ipynb.txt"),
+    "json": ({"ada/solve_quadratics.json": EMPTY}, "solve_quadratics.json", "ends in .json"),
+    "zip in a folder": ({"ada/a.zip": zipped({SOLVE: EMPTY})}, SOLVE, ""),
+    "zip in a zip": ({"ada/a.zip": zipped({"b.zip": zipped({SOLVE: EMPTY})})}, SOLVE, ""),
+    "loud zip": ({"ada/A.ZIP": zipped({SOLVE: EMPTY})}, SOLVE, ""),
+    "no zip": ({"ada/a.zip": b"no"}, "a.zip", "a zip that cannot be opened"),
+    "zip of nothing": ({"ada/a.zip": zipped({})}, "a.zip/", "an empty zip"),
+    "zip of words": ({"ada/a.zip": zipped({"a.pdf": "x"})}, "a.pdf", "no notebook was handed in"),
+    "hidden": ({f"ada/.{SOLVE}": EMPTY}, f".{SOLVE}", ""),
+    "hidden folder": ({f"ada/.work/{SOLVE}": EMPTY}, SOLVE, ""),
+    "program": ({"ada/solve.py": "x = 1"}, "solve.py", "no notebook was handed in, but solve.py"),
+    "nothing but a checkpoint": (
+        {"ada/.ipynb_checkpoints/solve_quadratics-checkpoint.ipynb": EMPTY, "ada/a.txt": ""},
+        "a.txt",
+        "no notebook was handed in, but a.txt",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LINES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_whatever_was_handed_in_leaves_a_line(tmp_path, kind, packed):
+    files, name, words = LINES[kind]
+    folder = write(tmp_path / "in", {**files, f"ben/{SOLVE}": EMPTY})
+    if packed:
+        folder = tmp_path / "class.zip"
+        folder.write_bytes(zipped({**files, f"ben/{SOLVE}": EMPTY}))
+    found = listed(folder, out=tmp_path)
+    assert set(found) == {("ada", name), ("ben", SOLVE)}
+    assert words in " ".join([found["ada", name].problem, *found["ada", name].remarks])
+    assert found["ada", name].problem == "" or words
+
+
+def test_an_empty_folder_leaves_a_line(tmp_path):
+    folder = write(tmp_path / "in", {f"ben/{SOLVE}": EMPTY})
+    (folder / "ada").mkdir()
+    assert listed(folder, out=tmp_path)["ada", "ada/"].problem == "an empty folder"
+    path = tmp_path / "class.zip"
+    path.write_bytes(zipped({"ada/": "", f"ben/{SOLVE}": EMPTY}))
+    assert listed(path, out=tmp_path)["ada", "ada/"].problem == "an empty folder"
+    # but nothing is said of one beside a notebook
+    (folder / "ben" / "figures").mkdir()
+    assert len(listed(folder, out=tmp_path)) == 2
+
+
+def test_what_systems_and_platforms_put_beside_is_nobodys(tmp_path):
+    files = {
+        f"ada/{SOLVE}": EMPTY,
+        f"ada/.ipynb_checkpoints/{SOLVE}": EMPTY,
+        f"__MACOSX/ada/._{SOLVE}": "x",
+        "ada/.DS_Store": "x",
+        "ada/settings.json": "{}",
+        "grades.csv": "x",
+        "README.md": "x",
+    }
+    assert set(listed(write(tmp_path / "in", files), out=tmp_path)) == {("ada", SOLVE)}
+
+
+def test_links_are_not_followed(tmp_path):
+    secret = write(tmp_path / "secret", {SOLVE: EMPTY})
+    folder = write(tmp_path / "in", {f"ben/{SOLVE}": EMPTY, "ada/a.txt": "", "cleo/a.txt": ""})
+    (folder / "ada" / SOLVE).symlink_to(secret / SOLVE)
+    (folder / "cleo" / "work").symlink_to(secret)
+    found = listed(folder, out=tmp_path)
+    for key in (("ada", SOLVE), ("cleo", "work")):
+        assert found[key].problem == "not read: it is a link to another file"
+
+
+def test_a_sparse_file_is_judged_by_its_size_before_it_is_read(tmp_path):
+    folder = write(tmp_path / "in", {f"ben/{SOLVE}": EMPTY, f"ada/{SOLVE}": ""})
+    with (folder / "ada" / SOLVE).open("wb") as file:
+        file.truncate(2**40)
+    with ExitStack() as stack:
+        handed, _ = all_handed_in(COURSE, [folder], stack, tmp_path)
+        (huge,) = [one for one in handed if one.student == "ada"]
+
+        def never():
+            raise AssertionError("it is read")
+
+        assert huge.digest()
+        with pytest.raises(intake.Broken, match="too large: .* this file has 1048576 MB"):
+            intake.content_of(never, huge.entry.size)
+
+
+def test_zips_in_zips_end_and_cost_only_their_student(tmp_path, monkeypatch):
+    nested = zipped({SOLVE: EMPTY})
+    for _ in range(5):
+        nested = zipped({"inner.zip": nested})
+    many = zipped({f"{number}.txt": "" for number in range(20)})
+    monkeypatch.setattr(handed_in, "MOST_FILES", 10)
+    path = tmp_path / "class.zip"
+    path.write_bytes(zipped({"ada/a.zip": nested, "cleo/a.zip": many, f"ben/{SOLVE}": EMPTY}))
+    found = listed(path, out=tmp_path)
+    assert found["ada", "inner.zip"].problem == "not opened: it lies in 3 other zips"
+    assert "it has 20 files, expected at most 10" in found["cleo", "a.zip"].problem
+    assert found["ben", SOLVE].problem == ""
+    monkeypatch.setattr(handed_in, "PER_SUBMISSION", 100)
+    assert (
+        "too large: a zip may have at most" in listed(path, out=tmp_path)["cleo", "a.zip"].problem
+    )
+
+
+def test_several_folders_zips_and_files_can_be_named(tmp_path):
+    write(tmp_path, {f"in/ada/{SOLVE}": EMPTY, f"in/ben/{SOLVE}": EMPTY})
+    (tmp_path / "cleo.zip").write_bytes(zipped({SOLVE: EMPTY}))
+    (tmp_path / "dan.zip").write_bytes(zipped({SOLVE: EMPTY}))
+    folders = [tmp_path / "in" / "ada", tmp_path / "in" / "ben"]
+    zips = [tmp_path / "cleo.zip", tmp_path / "dan.zip"]
+    found = listed(*folders, *zips, out=tmp_path / "out")
+    assert {student for student, _ in found} == {"ada", "ben", "cleo", "dan"}
+    files = [folder / SOLVE for folder in folders]
+    assert {student for student, _ in listed(*files, out=tmp_path)} == {"ada", "ben"}
+
+
+def test_the_folder_of_the_report_is_left_out(tmp_path):
+    folder = write(tmp_path, {f"in/ada/{SOLVE}": EMPTY, f"in/out/{SOLVE}": EMPTY}) / "in"
+    assert set(listed(folder, out=folder / "out")) == {("ada", SOLVE)}
+
+
+THAI = "ก" * 81  # 243 bytes
+
+
+@unix
+def test_a_class_of_everything_is_graded(tmp_path):
+    folder = write(
+        tmp_path / "in",
+        {
+            f"{THAI}/{SOLVE}": RIGHT,
+            "loud/SOLVE_QUADRATICS.IPYNB": RIGHT,
+            f"text/{SOLVE}.txt": RIGHT,
+            "zip/a.zip": zipped({"b.zip": zipped({SOLVE: RIGHT})}),
+            f"hidden/.{SOLVE}": RIGHT,
+            "CON/homework.ipynb": RIGHT,
+            "pdf/answers.pdf": "x",
+            "torn/homework.ipynb": RIGHT[:-9],
+            "lost/homework.ipynb": "{",
+        },
+    )
+    (folder / "empty").mkdir()
+    _, rows, totals = graded([folder], tmp_path / "out")
+    total = {one["student"]: (one["points"], one["of"]) for one in totals}
+    for student in (THAI, "loud", "text", "zip", "hidden", "CON"):
+        assert total[student] == ("5", "6"), student
+    for student in ("pdf", "torn", "lost", "empty"):
+        assert total[student] == ("0", "6"), student
+        own = [row for row in rows if row["student"] == student]
+        assert [row["of"] for row in own] == ["2", "3", "1"], student
+        assert all(row["remark"] for row in own)
+    assert len(list((tmp_path / "out" / "feedback").iterdir())) == 10
+
+
+@unix
+def test_attempts_are_never_added_up(tmp_path):
+    folder = write(
+        tmp_path / "in",
+        {
+            f"ada/{SOLVE}": RIGHT,
+            "ada/solve_quadratics-Copy1.ipynb": WRONG,
+            "ben/attempt 1/solve_quadratics.ipynb": WRONG,
+            "ben/attempt 2/solve_quadratics.ipynb": "{",
+            f"ben_{SOLVE}": "x",  # another Ben: nothing says that it is the same
+        },
+    )
+    _, rows, totals = graded([folder], tmp_path / "out")
+    assert {one["student"]: one["points"] for one in totals}["ada"] == "5"
+    ada = [row for row in rows if row["student"] == "ada"]
+    assert len(ada) == 6
+    assert sum(float(row["points"]) for row in ada) == 5
+    first = next(row for row in ada if row["notebook"] == SOLVE)
+    assert first["remark"].startswith("2 attempts handed in: this one counts, the best")
+    _, rows, totals = graded([folder], tmp_path / "out", resume=True, attempts="newest")
+    points = {one["student"]: one["points"] for one in totals}
+    assert points["ada"] == "3"
+    first = next(row for row in rows if row["notebook"] == SOLVE and row["points"] == "0")
+    assert "not counted: 2 of 2 points here, but solve_quadratics-Copy1.ipynb" in first["remark"]
+    assert sum(points[name] == "3" for name in points) == 2  # a file that is torn is no attempt
+
+
+def test_the_best_and_the_newest_are_chosen_for_each_exercise():
+    def notebook(key, *points, broken=False):
+        rows = tuple(Row(f"q{place}", one, 4) for place, one in enumerate(points))
+        return Graded("ada", f"{key}.ipynb", key, rows, broken=broken)
+
+    every = [notebook("a", 4, 0), notebook("b", 0, 3), notebook("c", 0, 0, broken=True)]
+    ages = {"a": ("", 0, 5.0), "b": ("", 1, 1.0), "c": ("", 2, 9.0)}
+
+    def points(attempts):
+        chosen = one_attempt_each(every, ages, attempts)
+        return [[row.points for row in one.rows if row.counts] for one in chosen]
+
+    assert points("best") == [[4], [3], []]
+    assert points("newest") == [[], [0, 3], []]
+    with pytest.raises(ValueError, match="expected attempts to be 'best' or 'newest', got 'sum'"):
+        one_attempt_each(every, ages, "sum")
+    alone = one_attempt_each(every[2:], ages, "newest")
+    assert alone == every[2:]
+
+
+def test_who_arrives_later_changes_names_without_running_again(tmp_path):
+    folder = write(tmp_path / "in", {f"Ada_11_assignsubmission_file_/{SOLVE}": "{"})
+    every, *_ = graded([folder], tmp_path / "out")
+    assert [one.student for one in every] == ["Ada"]
+    write(folder, {f"Ada_12_assignsubmission_file_/{SOLVE}": "{"})
+    every, *_ = graded([folder], tmp_path / "out", resume=True)
+    assert [one.student for one in every] == ["Ada_11", "Ada_12"]
+
+
+def test_pages_have_names_that_every_system_takes():
+    names = ["CON", "con", "nul.txt", "COM1", "a.", "a", "A", "...", "ก" * 81, "é" * 200, "a/b"]
+    files = feedback_files(names)
+    assert len({file.casefold() for file in files.values()}) == len(names)
+    for file in files.values():
+        stem = file.removesuffix(".html")
+        assert stem.partition(".")[0].upper() not in {"CON", "NUL", "COM1"}
+        assert not stem.endswith((".", " "))
+        assert len(file.encode()) < 240  # with what is added while it is written
+
+
+def test_a_line_without_exercise_is_not_of_0_points(tmp_path):
+    write_report(tmp_path, [Graded("ada", "n", "k", remarks=("odd",), broken=True)], True)
+    with (tmp_path / "grades.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["points"], row["of"], row["remark"]) == ("0", "", "odd")
+
+
+@unix
+def test_a_notebook_under_another_name_is_of_the_lesson_of_the_class(tmp_path):
+    unchecked = [cell for cell in solved() if not cell.startswith("check(")]
+    files = {
+        f"ada/{SOLVE}": RIGHT,
+        "ben/homework.ipynb": as_notebook(unchecked),
+        "ada/notes.ipynb": as_notebook(["x = 1"]),
+    }
+    _, rows, totals = graded([write(tmp_path / "in", files)], tmp_path / "out")
+    assert [(one["student"], one["points"], one["of"]) for one in totals] == [
+        ("ada", "5", "6"),
+        ("ben", "5", "6"),
+    ]
+    (notes,) = [row for row in rows if row["notebook"] == "notes.ipynb"]
+    assert notes["remark"] == "it contains no exercise of this course"
+    assert not [row for row in rows if "attempt" in row["remark"]]
+
+
+def test_a_zip_in_a_zip_that_was_blown_up_is_not_unpacked(tmp_path):
+    path = tmp_path / "class.zip"
+    bomb = b"\0" * (8 * 2**20) + zipped({SOLVE: EMPTY})
+    path.write_bytes(zipped({"ada/a.zip": bomb, f"ben/{SOLVE}": EMPTY}))
+    found = listed(path, out=tmp_path)
+    assert "far larger than its content" in found["ada", "a.zip"].problem
+    assert found["ben", SOLVE].problem == ""
+
+
+@unix
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root opens all")
+def test_a_folder_that_cannot_be_opened_leaves_a_line(tmp_path):
+    folder = write(tmp_path / "in", {f"ada/{SOLVE}": EMPTY, f"ben/{SOLVE}": EMPTY})
+    (folder / "ada").chmod(0)
+    assert "cannot be opened" in listed(folder, out=tmp_path)["ada", "ada/"].problem
+    (folder / "ada").chmod(0o700)
+
+
+def test_the_time_that_a_platform_adds_is_no_lesson(tmp_path):
+    """Blackboard's seconds before the name of a file look like the number of a lesson."""
+    name = "Lesson_ada_attempt_2026-11-03-10-11-12_work.ipynb"
+    (found,) = listed(write(tmp_path / "in", {name: EMPTY}), out=tmp_path).values()
+    assert (found.student, found.placed.file, found.lesson) == ("ada", "work.ipynb", "")
+    solve = name.replace("work", "solve_quadratics")
+    (found,) = listed(write(tmp_path / "in2", {solve: EMPTY}), out=tmp_path).values()
+    assert found.lesson == "solve"
