@@ -43,7 +43,7 @@ COPY = re.compile(  # what Jupyter, browsers and people add to the name of anoth
 COPY_OF = re.compile(r"^(?:copy|kopie|copie|copia) (?:of|von|de|di) ", re.IGNORECASE)
 COPY_BEFORE = re.compile(r"(?:^| - )(?:copy|kopie|copie|copia) (?:of|von|de|di)$", re.IGNORECASE)
 ATTEMPT = re.compile(
-    r"(?:attempt|version|submission|try|versuch|copy|old|new|final|backup|v)?[-_ #]*\d*"
+    r"(?:attempt|version|submission|try|versuch|copy|old|new|final|draft|backup|v)?[-_ #]*\d*"
     r"|\d{4}-\d\d-\d\d.*",
     re.IGNORECASE,
 )
@@ -235,7 +235,9 @@ class Reader:
         """Whether a file lies beside the students', and is nobody's."""
         if is_notebook(name) or name_in_file(self.course, name):
             return False
-        return name.lower().endswith(ABOUT_THE_CLASS) or name == TIMESTAMP or is_system(name)
+        low = name.lower()
+        about = low.endswith(ABOUT_THE_CLASS) or low.startswith(("readme", "license"))
+        return about or name == TIMESTAMP or is_system(name)
 
     def subfolders(self, places: Sequence[int], depth: int) -> dict[str, list[Parts]]:
         """The folders at a depth, each with its paths."""
@@ -308,9 +310,13 @@ class Reader:
         return len(set(subjects)) < len(subjects)
 
     def has_owners(self, places: Sequence[int], depth: int) -> bool:
-        """Whether the names of the notebooks at a depth name several students."""
-        names = self.notebooks(places, depth)
-        return len({same_text(name_in_file(self.course, name)) for name in names} - {""}) > 1
+        """Whether the names of notebooks of one lesson at a depth name several students."""
+        owners: dict[str, set[str]] = {}
+        for name in self.notebooks(places, depth):
+            owner = same_text(name_in_file(self.course, name))
+            if owner and not ATTEMPT.fullmatch(owner):
+                owners.setdefault(self.subject((name,)), set()).add(owner)
+        return any(len(some) > 1 for some in owners.values())
 
     def has_folders(self, places: Sequence[int], depth: int) -> bool:
         """Whether there are folders at a depth that are more than assignments and attempts."""

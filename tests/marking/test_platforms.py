@@ -293,3 +293,17 @@ def test_the_teachers_page_has_an_example_of_each_platform():
         texts = {"submission_metadata.yml": METADATA} if "metadata" in example else {}
         found = students(path, *texts, texts=texts)
         assert found[0] == student, kind
+
+
+def test_a_student_may_write_any_words_before_the_lesson():
+    parabola = "graph_parabolas.ipynb"
+    for mine in (f"ada_{SOLVE}", f"final_{SOLVE}"):
+        for other in (f"my_{parabola}", f"draft_{SOLVE}"):
+            paths = [f"ada/{mine}", f"ada/{other}", f"ben/{SOLVE}"]
+            assert students(*paths) == ["ada", "ada", "ben"]
+
+
+def test_what_is_about_the_class_is_nobodys():
+    about = ["README.txt", "grades.csv", "notes.md", "timestamp.txt", "index.html", "LICENSE"]
+    assert students(*about, f"ada/{SOLVE}", f"ben_{SOLVE}") == ["ada", "ben"]
+    assert students("ada.docx", "solve_quadratics.pdf", f"ben_{SOLVE}")[2] == "ben"
