@@ -1,11 +1,10 @@
-"""The step before bubblewrap, in a process of its own: join no keyring, and mount what bubblewrap
-mounts too slowly or without a limit. Then become bubblewrap.
+"""The step before bubblewrap, in a process of its own: leave the keyring, and mount a folder whose
+number of files is limited, which bubblewrap cannot do. Then become bubblewrap.
 
-python launch.py FOLDER OPTIONS PLAN COMMAND...
+python launch.py FOLDER OPTIONS COMMAND...
 
-FOLDER gets a file system in memory with the mount OPTIONS; PLAN is a file with pairs of paths, the
-first of each to be seen at the second. Nobody else sees these mounts. Where FOLDER is empty, nothing
-is mounted.
+FOLDER gets a file system in memory with the mount OPTIONS, which nobody else sees. Where it is
+empty, nothing is mounted.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import sys
 from pathlib import Path
 
 NEW_USERS, NEW_MOUNTS = 0x10000000, 0x00020000
-BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18
+RECURSIVE, PRIVATE = 1 << 14, 1 << 18
 NO_SETUID, NO_DEVICES, NO_PROGRAMS = 2, 4, 8
 KEYCTL = {"x86_64": 250, "aarch64": 219}
 JOIN_SESSION_KEYRING = 1
@@ -55,22 +54,15 @@ def own_mounts() -> None:
     succeed(libc.mount(None, b"/", None, RECURSIVE | PRIVATE, None), "mount /")
 
 
-def mount_all(folder: str, options: str, plan: str) -> None:
-    """Mount what the plan says, and the folder."""
-    flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS
-    succeed(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options.encode()), folder)
-    paths = Path(plan).read_bytes().split(b"\0")
-    for source, place in zip(paths[::2], paths[1::2]):
-        succeed(libc.mount(source, place, None, BIND | RECURSIVE, None), os.fsdecode(source))
-
-
 def main() -> None:
     """Do what the words on the command line say."""
-    folder, options, plan, *command = sys.argv[1:]
+    folder, options, *command = sys.argv[1:]
     leave_keyring()
     if folder:
         own_mounts()
-        mount_all(folder, options, plan)
+        flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS
+        done = libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options.encode())
+        succeed(done, f"mount {folder}")
     os.execv(command[0], command)
 
 

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,7 @@ def view_for(hidden: Sequence[str]) -> View:
     whole = [*libraries(), *sorted(standard), *libraries_of_python(), *interpreter()]
     whole += [path for path in DATA if Path(path).exists()]
     packages = {folder: names for folder, names in packages_seen(hidden) if folder not in standard}
+    whole += links_out_of(packages)
     for folder in whole:  # what lies in these is seen only as packages
         for found in folders_of_packages(Path(folder)):
             packages.setdefault(str(found), ())
@@ -106,6 +107,15 @@ def folders_of_packages(folder: Path) -> Iterator[Path]:
     for name in FOLDERS_OF_PACKAGES:
         for pattern in (name, f"python*/{name}"):
             yield from filter(Path.is_dir, folder.glob(pattern))
+
+
+def links_out_of(packages: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Where packages lie that are only linked to from their folder."""
+    for folder, names in packages.items():
+        for name in names:
+            path = Path(folder, name)
+            if path.is_symlink() and path.resolve().parent != Path(folder).resolve():
+                yield str(path.resolve())
 
 
 def packages_seen(hidden: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:

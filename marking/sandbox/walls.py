@@ -55,7 +55,7 @@ class Walls:
             passed: what `filter_to_pass` gives.
         """
         options = f"size={disk * 2**20},nr_inodes={disk * FILES_IN_A_MEGABYTE},mode=755"
-        mounted = [home, options, str(self.folder / "plan")] if self.own_mounts else ["", "", ""]
+        mounted = [home, options] if self.own_mounts else ["", ""]
         command = [*PYTHON, "-S", str(LAUNCH), *mounted, self.bwrap]
         command += ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
         command += ["--disable-userns"] if self.no_namespaces else []
@@ -76,8 +76,7 @@ class Walls:
         yield from ("--proc", "/proc")
         for name in sorted(os.listdir("/proc")):
             if name not in PROC and not name.isdecimal():
-                kind = "empty" if os.path.isdir(f"/proc/{name}") else "nothing"
-                yield from ("--ro-bind", str(self.folder / kind), f"/proc/{name}")
+                yield from self.cover(f"/proc/{name}")
 
     def readable(self) -> Iterator[str]:
         """Options for all that can be read."""
@@ -85,14 +84,32 @@ class Walls:
             yield from ("--symlink", target, link)
         for path in self.view.whole:
             yield from ("--ro-bind", path, path)
-        for number, (path, names) in enumerate(self.view.packages.items()):
-            stage = self.folder / "stage" / str(number)
-            yield from ("--ro-bind", str(stage), path)
-            if not self.own_mounts:
-                for name in names:
-                    yield from ("--ro-bind", f"{path}/{name}", f"{path}/{name}")
+        for path, seen in self.view.packages.items():
+            yield from self.packages(path, seen)
         yield from ("--ro-bind", str(self.folder / "passwd"), "/etc/passwd")
         yield from ("--ro-bind", str(self.folder / "room"), "/room")
+
+    def packages(self, folder: str, seen: Sequence[str]) -> Iterator[str]:
+        """Options for a folder of packages: what is seen in it, or all but what is not, whichever
+        is less to mount.
+        """
+        covered = sorted(set(os.listdir(folder)).difference(seen))
+        if len(covered) < len(seen):
+            yield from ("--ro-bind", folder, folder)
+            for name in covered:
+                path = f"{folder}/{name}"
+                if not os.path.islink(path):  # where that leads is seen or not as any other place
+                    yield from self.cover(path)
+        else:
+            yield from ("--tmpfs", folder)
+            for name in seen:
+                yield from ("--ro-bind", f"{folder}/{name}", f"{folder}/{name}")
+            yield from ("--remount-ro", folder)
+
+    def cover(self, path: str) -> Iterator[str]:
+        """Options that leave an empty folder, or an empty file, in place of one."""
+        kind = "empty" if os.path.isdir(path) else "nothing"
+        yield from ("--ro-bind", str(self.folder / kind), path)
 
 
 def devices() -> Iterator[str]:
@@ -119,15 +136,6 @@ def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
     (folder / "empty").mkdir()
     (folder / "nothing").touch()
     (folder / "passwd").write_text(USERS, encoding="utf-8")
-    plan = []
-    for number, (path, names) in enumerate(view.packages.items()):
-        stage = folder / "stage" / str(number)
-        stage.mkdir(parents=True)
-        for name in names:
-            place = stage / name
-            place.mkdir() if os.path.isdir(f"{path}/{name}") else place.touch()
-            plan += [f"{path}/{name}", str(place)]
-    (folder / "plan").write_bytes(b"\0".join(map(os.fsencode, plan)))
     write_confinement(folder / "room", view)
     filtered = seccomp.program() is not None
     said = ""
