@@ -27,6 +27,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
+from confine import confine
+
+confine(Path(__file__).parent)  # before anything else is imported, torch included
+# ruff: noqa: E402
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
     Made,
@@ -41,7 +45,7 @@ from outcome import (
     shown,
     source_text,
 )
-from wire import receive, remote_function, send, unpack
+from wire import LIMIT, receive, remote_function, send, unpack
 
 sys.path.pop(0)
 
@@ -372,9 +376,11 @@ def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any
 def serve() -> None:
     """Receive the cells, run them, then answer until the grader hangs up."""
     channel = socket.socket(fileno=int(sys.argv[1]))
-    order, _ = receive(channel, FOREVER)
+    order, _ = receive(channel, FOREVER, words=LIMIT)
     for limit, value in order["limits"].items():
-        with contextlib.suppress(ValueError, OSError):  # not every system has every limit
+        with contextlib.suppress(
+            ValueError, OSError, AttributeError
+        ):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
     workspace = Workspace(order["seconds"], order["hidden"])
     line = Line(channel, workspace)
