@@ -42,21 +42,9 @@ def written_together() -> Iterator[Callable[[Path, str], None]]:
         yield write
         for part, path in parts.items():
             part.replace(path)
-        for folder in {path.parent for path in parts.values()}:
-            sync_folder(folder)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder outlast a loss of power, where the system can do that."""
-    with contextlib.suppress(OSError):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
 
 
 def remove_parts(folder: Path) -> None:

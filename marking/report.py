@@ -15,7 +15,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from marking.diagnosis import KNOWN, OFF_BY
-from marking.files import write_atomically
+from marking.files import written_together
 from marking.grades import NAMED_GROUP, Graded, Row
 from marking.groups import WHERE, in_general
 from marking.pages import render
@@ -45,14 +45,15 @@ def write_report(out: Path, graded: Sequence[Graded], contained: bool) -> None:
     """Write grades.csv, totals.csv, a feedback page for each student, class.html, and
     groups.json.
     """
-    write_atomically(out / "grades.csv", table(graded))
-    students = by_student(one for one in graded if not one.absent)
-    for student, file in feedback_files(students).items():
-        write_atomically(out / "feedback" / file, feedback(student, students[student]))
-    write_atomically(out / "class.html", class_page(graded, contained))
-    groups = [asdict(group) for some in groups_of(graded).values() for group in some]
-    write_atomically(out / "groups.json", json.dumps(groups, indent=1) + "\n")
-    write_atomically(out / "totals.csv", totals(graded))
+    with written_together() as write:
+        write(out / "grades.csv", table(graded))
+        students = by_student(one for one in graded if not one.absent)
+        for student, file in feedback_files(students).items():
+            write(out / "feedback" / file, feedback(student, students[student]))
+        write(out / "class.html", class_page(graded, contained))
+        groups = [asdict(group) for some in groups_of(graded).values() for group in some]
+        write(out / "groups.json", json.dumps(groups, indent=1) + "\n")
+        write(out / "totals.csv", totals(graded))
 
 
 def by_student(graded: Iterable[Graded]) -> dict[str, list[Graded]]:
