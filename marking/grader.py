@@ -43,7 +43,8 @@ from marking.report_folder import cannot_write, make_report_folder, remove_lefto
 from marking.results import NAME as RESULTS
 from marking.results import OVERLOADED, Results, report_failed, secret_of
 from marking.roster import read_roster
-from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
+from marking.sandbox.bare import Bare, NotContained, give_room, guarded, prepared, refusal
+from marking.sandbox.parent import Limits, Lost, Running, Sandbox, hidden_places, prepared_sandbox
 from marking.sandbox.wire import pack
 
 ABSENT = "handed in nothing"
@@ -265,6 +266,8 @@ def grade(
     roster: str | Path | None = None,
     attempts: str = BEST,
     progress: bool = True,
+    trust: bool = True,
+    bare: Bare | None = None,
 ) -> list[Graded]:
     """Grade notebooks, folders of them and zips, keeping each result at once in results.jsonl.
 
@@ -283,22 +286,32 @@ def grade(
         roster: a file with the names and ids of the class; see `marking.roster`.
         attempts: which of a student's several answers to one exercise counts, "best" or "newest".
         progress: show a bar.
+        trust: run submissions where bubblewrap cannot contain them, too.
+        bare: what keeps them from grades there; what the system has if None.
 
     Returns: the grades, sorted by student and notebook; last, who handed in nothing.
     Raises: FileNotFoundError for a path that does not exist or if there is no notebook at all;
         FileExistsError for results in `out` without `resume`; ValueError for what cannot be said
         about answers, naming the line; OSError where nothing can be written in `out`, or another
-        grader works there; Stopped where the machine cannot go on, which loses nothing.
+        grader works there; NotContained where there is no bubblewrap and no trust; Stopped where
+        the machine cannot go on, which loses nothing.
     """
     out = Path(out)
     said = None if names is None else read_names(course, names)
     people = [] if roster is None else read_roster(roster)
     one_attempt_each([], {}, attempts)  # a word that means nothing is refused before anything runs
-    make_report_folder(out, list(map(Path, paths)))
     torch.set_num_threads(1)  # the processes of the submissions share the machine
     with ExitStack() as stack:
-        hold(out, stack, resume)
         sandbox = stack.enter_context(prepared_sandbox(course, limits))
+        if sandbox.bwrap is None and not trust:
+            raise NotContained(refusal())
+        make_report_folder(out, list(map(Path, paths)))
+        hold(out, stack, resume)
+        if sandbox.bwrap is None:
+            bare = bare or prepared(hidden_places(course))
+            sandbox = replace(sandbox, bare=bare)
+            give_room(sandbox.room)
+            stack.enter_context(guarded(out, bare))
         handed, absent = all_handed_in(course, paths, stack, out, people)
         if not handed and not absent:
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")

@@ -1,4 +1,4 @@
-"""One grader at a time in the folder of a report: a file there is locked, and names who holds it."""
+"""One grader at a time in the folder of a report: a file there is locked, and names its holder."""
 
 from __future__ import annotations
 

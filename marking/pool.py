@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ def in_parallel(
     items: Iterable[Item],
     threads: int,
     stop: Callable[[], None],
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results as soon as each is ready; no result is kept once it is handed on.
 
     Args:

@@ -18,12 +18,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from marking.course import Course
 from marking.outcome import Array
 from marking.sandbox import seccomp, wire
+from marking.sandbox.bare import Bare
 
 HERE = Path(__file__).parent
 # all that a submission may see of the engine
@@ -85,12 +87,14 @@ class Sandbox:
         limits: how much each may use.
         room: a folder with the few files of the engine that a submission's process needs.
         bwrap: the path of bubblewrap; None where a submission cannot be contained.
+        bare: what else keeps it from grades; None for code of one's own.
     """
 
     course: Course
     limits: Limits
     room: Path
     bwrap: str | None
+    bare: Bare | None = None
     running: weakref.WeakSet[Running] = field(default_factory=weakref.WeakSet)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -137,6 +141,11 @@ def locations(packages: Sequence[str]) -> Iterator[Path]:
         spec = importlib.util.find_spec(package)
         if spec is not None:
             yield from map(Path, spec.submodule_search_locations or [spec.origin or ""])
+
+
+def hidden_places(course: Course) -> list[str]:
+    """The files and folders that hold a course's answers, as far as they are installed."""
+    return [str(location) for location in locations(course.hidden)]
 
 
 def walls(bwrap: str, room: Path, disk: int, hidden: Sequence[str]) -> list[str]:
@@ -193,6 +202,7 @@ class Running:
         self.deadline = deadline
         self.course = sandbox.course
         self.limits = sandbox.limits
+        self.bare = sandbox.bare
         self.attempts: list[str] = []
         self.folder = tempfile.TemporaryDirectory(
             prefix="marking-submission-", ignore_cleanup_errors=True
@@ -275,6 +285,8 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if self.bare is not None:
+            self.bare.ended(self.process)
         self.folder.cleanup()
 
 
@@ -294,7 +306,10 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
         command = [*wall, *filtered, *python, "/room/child.py", str(theirs.fileno())]
     else:
         command = [*python, str(sandbox.room / "child.py"), str(theirs.fileno())]
-    process = subprocess.Popen(
+    popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    if sandbox.bare is not None:
+        popen = partial(sandbox.bare.popen, room=str(sandbox.room), folder=folder)
+    process = popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
