@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -40,8 +41,15 @@ from marking.names import read_names, with_groups
 from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
 from marking.pool import in_parallel
 from marking.report_folder import cannot_write, make_report_folder, remove_leftovers
+from marking.results import (
+    CHANGED_MEANWHILE,
+    OVERLOADED,
+    Results,
+    changed_before,
+    report_failed,
+    secret_of,
+)
 from marking.results import NAME as RESULTS
-from marking.results import OVERLOADED, Results, report_failed, secret_of
 from marking.roster import read_roster
 from marking.sandbox.bare import Bare, NotContained, give_room, guarded, prepared, refusal
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, hidden_places, prepared_sandbox
@@ -318,6 +326,8 @@ def grade(
         secret = secret_of(seed)
         keys = {key_of(one, f"{secret.hex()} {limits}"): one for one in handed}
         results = stack.enter_context(opened_results(out, secret, keys))
+        if results.refused:
+            warnings.warn(f"{results.path} {changed_before(results.refused)}", stacklevel=2)
         wanted = [(key, one) for key, one in keys.items() if key not in results.known]
         bar = stack.enter_context(
             tqdm(
@@ -338,8 +348,11 @@ def grade(
                 for graded in run:
                     results.append(graded)
                     bar.update()
+                restored = results.restore()
             except OSError as reason:
                 raise results.stopped(reason, len(keys)) from reason
+        if restored:
+            warnings.warn(f"{results.path} {CHANGED_MEANWHILE}", stacklevel=2)
         # whose it is, and what is odd about that, may have changed since: others came, or a roster
         named = [
             replace(

@@ -13,13 +13,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from marking.files import write_atomically
 from marking.grades import SEAL, Graded, graded_from, records_in
+from marking.words import counted
 
 NAME = "results.jsonl"
 # what a system says where there is no room, for the disk, the user or the file
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # what it says where it can run nothing more; none of this is a student's fault
 OVERLOADED = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+CHANGED_MEANWHILE = (
+    "was changed by something else while submissions ran: it is written again from memory"
+)
 
 
 class Stopped(OSError):
@@ -71,6 +77,7 @@ class Results:
         self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self.size = self.cut_off()
+            self.content = content_of(self.path)
             for graded in self.kept(wanted):
                 self.known[graded.key] = graded
             if new:
@@ -127,7 +134,23 @@ class Results:
                 os.ftruncate(self.file, self.size)
             raise
         self.size += len(line)
+        self.content.update(line)
         self.known[graded.key] = graded
+
+    def restore(self) -> bool:
+        """Write the file again if someone else has changed it since it was opened.
+
+        Returns: whether that was so.
+        """
+        try:
+            if content_of(self.path).digest() == self.content.digest():
+                return False
+        except FileNotFoundError:
+            pass
+        lines = (sealed(graded, self.secret).decode() for graded in self.known.values())
+        write_atomically(self.path, "".join(lines))
+        self.path.chmod(0o600)
+        return True
 
     def stopped(self, reason: OSError, total: int) -> Stopped:
         """Why grading cannot go on, what is kept, and how to continue."""
@@ -145,6 +168,12 @@ def sync_names(folder: Path) -> None:
             os.close(file)
 
 
+def content_of(path: Path) -> hashlib._Hash:
+    """The checksum of a file, to continue."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256")
+
+
 def cause_of(error: OSError) -> str:
     """What went wrong, in words."""
     if error.errno in NO_ROOM:
@@ -156,6 +185,11 @@ def cause_of(error: OSError) -> str:
 def way_out(error: OSError) -> str:
     """What to do about it."""
     return "make room" if error.errno in NO_ROOM else "mend that"
+
+
+def changed_before(count: int) -> str:
+    """That the file holds what this grader has not written, for a warning."""
+    return f"has {counted(count, 'result')} that no grader with this seed wrote: graded again"
 
 
 def report_failed(reason: OSError, results: Path, total: int) -> Stopped:

@@ -179,13 +179,14 @@ class Bare:
             held.append("All that it starts is ended with it, and it cannot end the grader.")
         elif sys.platform == "linux":
             held.append("Programs that it leaves behind are ended with it.")
-        if sys.platform == "linux":
-            held.append("It cannot read the memory of the grader.")
+        mine = self.users is None and not self.landlock
+        if sys.platform == "linux" and not (mine and os.geteuid() == 0):
+            held.append("It cannot read the memory and the environment of the grader.")
         if self.seatbelt:
             held.append("It cannot use the network.")
         held.append(
-            "Each line of results.jsonl is signed with a key made from the seed: --resume grades"
-            " again what someone has changed."
+            "Each line of results.jsonl is signed with a key made from the seed: who does not know"
+            " the seed cannot forge one, and --resume grades again what was changed."
         )
         return tuple(held)
 

@@ -44,8 +44,8 @@ def importable(*extras: str) -> set[str]:
     return {IMPORTED_AS.get(name, name) for name in names}
 
 
-# huggingface_hub and landlock are used where they are installed; marking's child process runs beside
-# its own files
+# huggingface_hub and landlock are used where they are installed; marking's child process runs
+# beside its own files
 MAY_IMPORT = {
     "minddpm": importable() | {"huggingface_hub", "minddpm"},
     "marking": importable("course") | {"marking", "wire", "cells", "outcome", "landlock"},
