@@ -49,7 +49,7 @@ def changed_files(out: Path) -> list[str]:
 
 def is_inside(out: Path, name: str) -> bool:
     """Whether a name that anyone may have written leads to a file of the folder."""
-    return (out / name).resolve().is_relative_to(out.resolve())
+    return "\0" not in name and (out / name).resolve().is_relative_to(out.resolve())
 
 
 def keep_changed(out: Path) -> list[str]:

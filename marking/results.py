@@ -23,6 +23,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # what it says where it can run nothing more; none of this is a student's fault
 OVERLOADED = (*NO_ROOM, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
+AGAIN = "go on with resume=True"  # which a command line calls --resume
 CHANGED_MEANWHILE = (
     "was changed by something else while submissions ran: it is written again from memory"
 )
@@ -155,7 +156,7 @@ class Results:
     def stopped(self, reason: OSError, total: int) -> Stopped:
         """Why grading cannot go on, what is kept, and how to continue."""
         kept = f"{len(self.known)} of {total} notebooks are graded and kept in {self.path}"
-        return Stopped(f"{cause_of(reason)}: {kept}; {way_out(reason)}, and resume")
+        return Stopped(f"{cause_of(reason)}: {kept}; {way_out(reason)}, and {AGAIN}")
 
 
 def sync_names(folder: Path) -> None:
@@ -197,5 +198,5 @@ def report_failed(reason: OSError, results: Path, total: int) -> Stopped:
     return Stopped(
         f"{cause_of(reason)}: the report was not written, and the earlier one, if any, is as it"
         f" was; all {total} notebooks are graded and kept in {results}; {way_out(reason)}, and"
-        " resume"
+        f" {AGAIN}"
     )

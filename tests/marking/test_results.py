@@ -55,7 +55,16 @@ def test_a_line_that_was_cut_off_anywhere_costs_only_itself(written, monkeypatch
         assert sorted(lines) == ["a", "b", "c"]
 
 
-ODD = (b"\0" * 500, b"\xff\xfe", b"123", b"null", b"[" * 100_000, b'{"key": 1}', b'{"rows": 1}', b"")
+ODD = (
+    b"\0" * 500,
+    b"\xff\xfe",
+    b"123",
+    b"null",
+    b"[" * 100_000,
+    b'{"key": 1}',
+    b'{"rows": 1}',
+    b"",
+)
 
 
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
@@ -117,7 +126,7 @@ def test_where_there_is_no_room_no_half_line_stays(tmp_path, room):
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         words = str(results.stopped(full.value, 3))
         assert words.startswith("there is no room to write: 1 of 3 notebooks are graded and kept")
-        assert words.endswith("make room, and resume")
+        assert words.endswith("make room, and go on with resume=True")
         assert results.path.stat().st_size == size
         results.append(CLASS["b"])
     assert kept(tmp_path) == {key: CLASS[key] for key in "ab"}

@@ -40,6 +40,8 @@ from marking import grader
 from marking.grades import Graded, Row
 def quickly(handed, sandbox, seed, key):
     time.sleep(float(os.environ.get("TAKES", "0.02")))
+    while not os.path.exists(os.environ.get("UNTIL", "/")):
+        time.sleep(0.02)
     points = int(hashlib.sha256(handed.student.encode()).hexdigest(), 16) % 4
     row = Row("solve.roots", points, 3, summary="x" * 2000)
     return Graded(handed.student, handed.notebook, key, (row,))
@@ -62,6 +64,12 @@ def quick_grader(folder, out, *options, **environment):
     )
 
 
+def ended(process):
+    """The exit code of a grader, and what it said beside its results."""
+    _, told = process.communicate(timeout=120)
+    return process.returncode, told
+
+
 def class_of(folder, count):
     for number in range(count):
         (folder / f"student {number}").mkdir(parents=True)
@@ -82,12 +90,12 @@ def files_of(out):
 def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_doubled(tmp_path):
     folder = class_of(tmp_path / "in", 60)
     whole, out = tmp_path / "whole", tmp_path / "out"
-    done = quick_grader(folder, whole, "--jobs", "2")
-    assert done.wait(120) == 0, done.communicate()
+    code, told = ended(quick_grader(folder, whole, "--jobs", "2"))
+    assert code == 0, told
     moments = random.Random(12)
     results = out / "results.jsonl"
     kept = 0
-    for signal_ in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) * 2:
+    for signal_ in (9, signal.SIGTERM, 9, signal.SIGINT, signal.SIGHUP):
         process = quick_grader(folder, out, "--jobs", "2", "--resume")
         deadline = time.monotonic() + 60
         aim = kept + moments.randint(1, 6)
@@ -106,8 +114,8 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_doubled(tmp_path):
     with results.open("ab") as file:
         file.write(b'{"student": "half a line, as after a loss of power')
     (out / "grades.csv.4.part").write_text("half a table")
-    done = quick_grader(folder, out, "--jobs", "2", "--resume")
-    assert done.wait(120) == 0, done.communicate()
+    code, told = ended(quick_grader(folder, out, "--jobs", "2", "--resume"))
+    assert code == 0, told
     assert files_of(out) == files_of(whole)
     keys = [json.loads(line)["key"] for line in results.read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 60
@@ -115,15 +123,17 @@ def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_doubled(tmp_path):
 
 def test_two_graders_on_one_folder_do_not_double_a_class(tmp_path):
     folder, out = class_of(tmp_path / "in", 40), tmp_path / "out"
-    first = quick_grader(folder, out, "--jobs", "2", "--resume", TAKES="0.3")
+    go = tmp_path / "go"
+    first = quick_grader(folder, out, "--jobs", "2", "--resume", UNTIL=str(go))
     deadline = time.monotonic() + 60
     while not (out / "results.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    second = quick_grader(folder, out, "--jobs", "2", "--resume")
-    _, told = second.communicate(timeout=120)
-    assert second.returncode == 1
+    code, told = ended(quick_grader(folder, out, "--jobs", "2", "--resume"))
+    assert code == 1
     assert f"another grader is at work in {out} (process {first.pid} on " in told
-    assert first.wait(120) == 0, first.communicate()
+    go.write_text("")
+    code, told = ended(first)
+    assert code == 0, told
     assert len((out / "results.jsonl").read_text().splitlines()) == 40
 
 
@@ -160,7 +170,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path, small_disk, monkeypatch):
     assert 0 < kept < 40
     assert str(told.value) == (
         f"the disk is full: {kept} of 40 notebooks are graded and kept in {out / 'results.jsonl'};"
-        " make room, and resume"
+        " make room, and go on with resume=True"
     )
     filler.write_bytes(b"x" * 20_000)
     with pytest.raises(Stopped, match="the report was not written, and the earlier one, if any"):
@@ -328,26 +338,26 @@ def answering(channel, delay):
 
 def test_an_answer_at_the_last_millisecond_is_heard_or_too_late():
     """Never an error, and never the answer to something else."""
-    seen = set()
+    heard, late = 0, []
     for number in range(60):
         ours, theirs = socket.socketpair()
         running = Running.__new__(Running)
         running.__dict__.update(
             channel=ours, limits=Limits(timeout=1), attempts=[], deadline=time.monotonic() + 0.05
         )
-        late = 0.045 + number % 20 * 0.0005
-        other = threading.Thread(target=answering, args=(theirs, late))
+        delay = 0.045 + number % 20 * 0.0005
+        other = threading.Thread(target=answering, args=(theirs, delay))
         other.start()
         try:
             reply, _ = running.exchange({"ask": number})
             assert reply["value"] == number
-            seen.add("heard")
+            heard += 1
         except Lost as reason:
-            assert str(reason) == "it took over 1 s in total"
-            seen.add("late")
+            late.append(str(reason))
         other.join()
         ours.close()
-    assert seen == {"heard", "late"}
+    assert heard > 0
+    assert set(late) == {"it took over 1 s in total"}
 
 
 def test_a_reply_that_was_waited_for_in_vain_answers_nothing_later():
