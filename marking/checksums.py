@@ -10,8 +10,8 @@ from pathlib import Path
 
 from marking.files import write_atomically
 
-NAME = "checksums.txt"  # in the format of sha256sum
-LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+CHECKSUMS = "checksums.txt"  # in the format of sha256sum
+CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def write_checksums(out: Path, files: Iterable[str]) -> str:
@@ -21,7 +21,7 @@ def write_checksums(out: Path, files: Iterable[str]) -> str:
     """
     pages = sorted(path.relative_to(out).as_posix() for path in out.glob("feedback/*.html"))
     lines = [f"{checksum_of(out / name)}  {name}\n" for name in [*files, *pages]]
-    write_atomically(out / NAME, "".join(lines))
+    write_atomically(out / CHECKSUMS, "".join(lines))
     return hashlib.sha256("".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
 
 
@@ -36,10 +36,10 @@ def changed_files(out: Path) -> list[str]:
     their checksums.
     """
     try:
-        text = (out / NAME).read_text(encoding="utf-8", errors="replace")
+        text = (out / CHECKSUMS).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    known = [match.groups() for match in map(LINE.fullmatch, text.splitlines()) if match]
+    known = [match.groups() for match in map(CHECKSUM_LINE.fullmatch, text.splitlines()) if match]
     return [
         name
         for checksum, name in known

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from marking.attempts import BEST, NEWEST
-from marking.checksums import NAME as CHECKSUMS
-from marking.checksums import keep_changed, write_checksums
+from marking.checksums import CHECKSUMS, keep_changed, write_checksums
 from marking.course import Course, missing
 from marking.grader import grade, grade_submission
 from marking.grades import Graded

@@ -44,12 +44,12 @@ from marking.report_folder import cannot_write, make_report_folder, remove_lefto
 from marking.results import (
     CHANGED_MEANWHILE,
     OVERLOADED,
+    RESULTS,
     Results,
     changed_before,
     report_failed,
     secret_of,
 )
-from marking.results import NAME as RESULTS
 from marking.roster import read_roster
 from marking.sandbox.bare import Bare, NotContained, give_room, guarded, prepared, refusal
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, hidden_places, prepared_sandbox

@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-NAME = ".grading.lock"
+LOCK = ".grading.lock"
 BEAT = 3.0  # seconds between two signs of life
-WATCHED = 10.0  # seconds without one after which a grader on another machine counts as gone
-LONGEST = 1000  # bytes of the file
+PATIENCE = 10.0  # seconds without one after which a grader on another machine counts as gone
+LONGEST_RECORD = 1000  # bytes of the file
 # what a folder answers that cannot be locked, as some network folders cannot
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises: Held; OSError where the file cannot be written.
     """
-    path = folder / NAME
+    path = folder / LOCK
     file, sure = opened(path)
     me = {
         "pid": os.getpid(),
@@ -47,8 +47,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         other = holder(file)
         if other and not (sure and other.get("host") == me["host"]) and beats(path, other):
-            raise Held(in_words(folder, other))
-        write(file, {**me, "beat": 0})
+            raise Held(held_by(folder, other))
+        write_record(file, {**me, "beat": 0})
     except BaseException:
         os.close(file)
         raise
@@ -84,7 +84,7 @@ def opened(path: Path) -> tuple[int, bool]:
             other = holder(file)
             os.close(file)
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise Held(in_words(path.parent, other)) from None
+                raise Held(held_by(path.parent, other)) from None
             raise
         if is_still(path, file):
             return file, True
@@ -102,13 +102,13 @@ def is_still(path: Path, file: int) -> bool:
 def holder(file: int) -> dict[str, Any]:
     """Who wrote the file; nothing where nobody has, or where it was cut off."""
     try:
-        record = json.loads(os.pread(file, LONGEST, 0))
+        record = json.loads(os.pread(file, LONGEST_RECORD, 0))
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}
 
 
-def write(file: int, record: dict[str, Any]) -> None:
+def write_record(file: int, record: dict[str, Any]) -> None:
     """Write into the file in place, which takes no more room, and hand it to the disk."""
     content = json.dumps(record).ljust(200).encode() + b"\n"
     os.pwrite(file, content, 0)
@@ -122,14 +122,14 @@ def beat(path: Path, file: int, me: dict[str, Any], stop: threading.Event) -> No
     while not stop.wait(BEAT):
         count += 1
         with contextlib.suppress(OSError):  # grading itself will say that the disk is gone
-            write(file, {**me, "beat": count})
+            write_record(file, {**me, "beat": count})
 
 
 def beats(path: Path, seen: dict[str, Any]) -> bool:
     """Whether somebody goes on to write into the file."""
-    end = time.monotonic() + WATCHED
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        time.sleep(min(BEAT / 2, WATCHED / 4))
+        time.sleep(min(BEAT / 2, PATIENCE / 4))
         # opened anew, so that a network folder asks its server
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -140,7 +140,7 @@ def beats(path: Path, seen: dict[str, Any]) -> bool:
     return False
 
 
-def in_words(folder: Path, other: dict[str, Any]) -> str:
+def held_by(folder: Path, other: dict[str, Any]) -> str:
     """Who has the folder, for a message."""
     who = "another process"
     if {"pid", "host", "since"} <= other.keys():

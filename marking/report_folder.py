@@ -8,7 +8,7 @@ from pathlib import Path
 
 from marking.files import remove_parts
 from marking.lock import Held
-from marking.results import NAME, cause_of
+from marking.results import RESULTS, cause_of
 
 ELSEWHERE = "choose another folder"
 
@@ -67,7 +67,7 @@ def refuse_foreign_report(out: Path, files: Iterable[str]) -> None:
 
     Raises: FileExistsError.
     """
-    if (out / NAME).exists():
+    if (out / RESULTS).exists():
         return
     for name in files:
         if os.path.lexists(out / name):

@@ -17,7 +17,7 @@ from marking.files import write_atomically
 from marking.grades import SEAL, Graded, graded_from, records_in
 from marking.words import counted
 
-NAME = "results.jsonl"
+RESULTS = "results.jsonl"
 # what a system says where there is no room, for the disk, the user or the file
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # what it says where it can run nothing more; none of this is a student's fault
@@ -69,7 +69,7 @@ class Results:
     """
 
     def __init__(self, folder: Path, secret: bytes, wanted: Container[str]) -> None:
-        self.path = folder / NAME
+        self.path = folder / RESULTS
         self.secret = secret
         self.known: dict[str, Graded] = {}
         self.refused = 0
@@ -78,7 +78,7 @@ class Results:
         self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self.size = self.cut_off()
-            self.content = content_of(self.path)
+            self.content = checksum_so_far(self.path)
             for graded in self.kept(wanted):
                 self.known[graded.key] = graded
             if new:
@@ -144,7 +144,7 @@ class Results:
         Returns: whether that was so.
         """
         try:
-            if content_of(self.path).digest() == self.content.digest():
+            if checksum_so_far(self.path).digest() == self.content.digest():
                 return False
         except FileNotFoundError:
             pass
@@ -169,7 +169,7 @@ def sync_names(folder: Path) -> None:
             os.close(file)
 
 
-def content_of(path: Path) -> hashlib._Hash:
+def checksum_so_far(path: Path) -> hashlib._Hash:
     """The checksum of a file, to continue."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256")

@@ -28,7 +28,7 @@ LAUNCHER = Path(__file__).with_name("landlocked.py")
 SUBREAPER, NOT_DUMPABLE = 36, 4  # of Linux's prctl
 USERS = range(61184, 65520)  # the ids that Linux leaves to services which come and go
 # what Python and torch read that is in none of its folders
-READ = (
+SYSTEM_READ = (
     "/usr",
     "/bin",
     "/sbin",
@@ -48,7 +48,7 @@ READ = (
     "/dev/zero",
 )
 WRITTEN = ("/dev/null",)
-INSTALL = "install it (apt install bubblewrap, dnf install bubblewrap)"
+HOW_TO_INSTALL = "install it (apt install bubblewrap, dnf install bubblewrap)"
 NOT_DEFENDED = (
     "a submission could read and change your files, grades and the course's answers included, use"
     " the network, and start programs that outlive it"
@@ -65,7 +65,7 @@ def why_no_bubblewrap() -> str:
         return "bubblewrap runs on Linux only: grade on a Linux machine, or in a virtual one"
     path = shutil.which("bwrap")
     if path is None:
-        return f"bubblewrap is not installed: {INSTALL}"
+        return f"bubblewrap is not installed: {HOW_TO_INSTALL}"
     trial = subprocess.run(
         [path, "--unshare-all", "--ro-bind", "/", "/", "true"], capture_output=True, text=True
     )
@@ -364,7 +364,7 @@ def readable(hidden: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]
     ones among others.
     """
     prefixes = (sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"))
-    roots = [path for path in READ if os.path.exists(path)]
+    roots = [path for path in SYSTEM_READ if os.path.exists(path)]
     for root in [*prefixes, *map(os.path.realpath, prefixes)]:
         if not any(Path(root).is_relative_to(known) for known in roots):
             roots.append(root)
@@ -401,17 +401,21 @@ def profile_for(room: str, folder: str, places: Mapping[str, Sequence[str]] | No
             "(allow default)",
             "(deny network*)",
             "(deny file-write*)",
-            *(f"(allow file-write* {below(path)})" for path in both(folder)),
+            *(f"(allow file-write* {below(path)})" for path in with_real_path(folder)),
             '(allow file-write* (literal "/dev/null"))',
             '(deny file-read-data (subpath "/Users") (subpath "/Volumes") (subpath "/private"))',
-            *(f"(allow file-read-data {below(path)})" for one in inside for path in both(one)),
+            *(
+                f"(allow file-read-data {below(path)})"
+                for one in inside
+                for path in with_real_path(one)
+            ),
             "(deny signal (target others))",
             "(deny mach-task-name)",
         ]
     )
 
 
-def both(path: str) -> list[str]:
+def with_real_path(path: str) -> list[str]:
     """A path as it is written, and where it leads: a Mac's /tmp is a link."""
     return list(dict.fromkeys([path, os.path.realpath(path)]))
 

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import sys
 from pathlib import Path
 
 from landlock import FSAccess, Ruleset
 
-READ = FSAccess.READ_FILE | FSAccess.EXECUTE
-LIST = FSAccess.READ_DIR
+MAY_READ = FSAccess.READ_FILE | FSAccess.EXECUTE
+MAY_LIST = FSAccess.READ_DIR
 
 
 def restrict(places: dict[str, list[str]]) -> None:
@@ -25,14 +24,16 @@ def restrict(places: dict[str, list[str]]) -> None:
     rules = Ruleset()
     files = FSAccess.all_file()
     for path in places["list"]:
-        rules.allow(path, rules=LIST)
+        rules.allow(path, rules=MAY_LIST)
     for path in places["read"]:
-        rules.allow(path, rules=READ | LIST if os.path.isdir(path) else READ)
+        rules.allow(path, rules=MAY_READ | MAY_LIST if os.path.isdir(path) else MAY_READ)
     for path in places["write"]:
         rules.allow(path, rules=rules.restrict_rules if os.path.isdir(path) else files)
     rules.apply()
 
 
 if __name__ == "__main__":
-    restrict(json.loads(sys.argv.pop(1)))
-    runpy.run_path(str(Path(__file__).with_name("child.py")), run_name="__main__")
+    places, *rest = sys.argv[1:]
+    restrict(json.loads(places))
+    child = str(Path(__file__).with_name("child.py"))
+    os.execv(sys.executable, [sys.executable, "-I", "-B", child, *rest])

@@ -15,7 +15,7 @@ import pytest
 fcntl = pytest.importorskip("fcntl", reason="submissions run on Linux and macOS")
 
 from marking import lock  # noqa: E402
-from marking.lock import NAME, Held, locked  # noqa: E402
+from marking.lock import LOCK, Held, locked  # noqa: E402
 
 ELSEWHERE = {"pid": 7, "host": "another-machine", "since": "2026-11-27 10:00:00+00:00", "beat": 3}
 
@@ -24,7 +24,7 @@ ELSEWHERE = {"pid": 7, "host": "another-machine", "since": "2026-11-27 10:00:00+
 def impatient(monkeypatch):
     """Signs of life in a second, not in ten."""
     monkeypatch.setattr(lock, "BEAT", 0.1)
-    monkeypatch.setattr(lock, "WATCHED", 1.0)
+    monkeypatch.setattr(lock, "PATIENCE", 1.0)
 
 
 @pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP])
@@ -75,7 +75,7 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_over_at_once(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     started = time.monotonic()
-    assert (tmp_path / NAME).exists()
+    assert (tmp_path / LOCK).exists()
     with locked(tmp_path):
         pass
     assert time.monotonic() - started < 2
@@ -108,7 +108,7 @@ def test_a_grader_on_another_machine_is_seen_by_its_signs_of_life(
     """A network folder may keep locks for each machine alone, or none."""
     if kind == "no locks":
         monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(37, "none")))
-    path, stop = tmp_path / NAME, threading.Event()
+    path, stop = tmp_path / LOCK, threading.Event()
     path.write_text(json.dumps(ELSEWHERE))
     other = threading.Thread(target=beating, args=(path, stop))
     other.start()
@@ -134,7 +134,7 @@ def test_where_there_are_no_locks_graders_of_one_machine_see_each_other(tmp_path
 
 @pytest.mark.parametrize("content", ["", '{"pid": 1', "null", "[]", "\0" * 200, "\udcff"])
 def test_a_lock_that_was_not_written_to_its_end_is_no_ones(tmp_path, content):
-    (tmp_path / NAME).write_text(content, errors="surrogateescape")
+    (tmp_path / LOCK).write_text(content, errors="surrogateescape")
     with locked(tmp_path):
         pass
 
@@ -142,7 +142,7 @@ def test_a_lock_that_was_not_written_to_its_end_is_no_ones(tmp_path, content):
 def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("whole")
-    (tmp_path / NAME).symlink_to(victim)
+    (tmp_path / LOCK).symlink_to(victim)
     with pytest.raises(OSError, match="symbolic links"):
         with locked(tmp_path):
             pass
@@ -152,6 +152,6 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
 def test_only_its_holder_removes_it(tmp_path):
     """Somebody has moved it away: another grader may have come since."""
     with locked(tmp_path):
-        (tmp_path / NAME).rename(tmp_path / "moved")
-        (tmp_path / NAME).write_text("another's")
-    assert (tmp_path / NAME).read_text() == "another's"
+        (tmp_path / LOCK).rename(tmp_path / "moved")
+        (tmp_path / LOCK).write_text("another's")
+    assert (tmp_path / LOCK).read_text() == "another's"
