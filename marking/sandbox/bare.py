@@ -394,7 +394,7 @@ def profile_for(room: str, folder: str, places: Mapping[str, Sequence[str]] | No
     """
     if places is None:
         places = {"read": readable(())[0]}
-    inside = (room, folder, *places["read"])
+    inside = [path for one in (room, folder, *places["read"]) for path in with_real_path(one)]
     return "\n".join(
         [
             "(version 1)",

@@ -35,5 +35,5 @@ def restrict(places: dict[str, list[str]]) -> None:
 if __name__ == "__main__":
     places, *rest = sys.argv[1:]
     restrict(json.loads(places))
-    child = str(Path(__file__).with_name("child.py"))
-    os.execv(sys.executable, [sys.executable, "-I", "-B", child, *rest])
+    script = str(Path(__file__).with_name("child.py"))
+    os.execv(sys.executable, [sys.executable, "-I", "-B", script, *rest])
