@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import getpass
 import secrets
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from marking.attempts import BEST, NEWEST
+from marking.checksums import CHECKSUMS, keep_changed, write_checksums
 from marking.course import Course, missing
 from marking.grader import grade, grade_submission
 from marking.grades import Graded
@@ -19,9 +25,13 @@ from marking.intake import Broken, read_submission
 from marking.nbgrader_course import lay_out_course
 from marking.notebook import question_named
 from marking.pages import templates
-from marking.report import write_report
-from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
+from marking.report import FILES, write_report
+from marking.report_folder import refuse_foreign_report
+from marking.sandbox.bare import Bare, prepared
+from marking.sandbox.parent import Limits, bubblewrap, hidden_places, prepared_sandbox
 from marking.words import counted
+
+LONGEST_SEED = 100  # digits
 
 
 def graded_here(course: Course, path: Path) -> Graded:
@@ -93,26 +103,30 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
 
 def run_grade(options: argparse.Namespace, course: Course) -> int:
     """Grade a class: notebooks, folders of them, or zips as a learning platform exports them."""
-    if bubblewrap() is None:
-        print(
-            "warning: bubblewrap is not installed; submissions can read files of this machine",
-            file=sys.stderr,
-        )
     templates()  # so that a missing package shows now, not when everything is graded
+    refuse_foreign_report(options.out, FILES)
+    seed = options.seed if options.seed_file is None else read_seed(options.seed_file)
+    bare = None
+    if options.trust_submissions and bubblewrap() is None:
+        bare = prepared(hidden_places(course))
+        print(f"warning: not contained. {' '.join(bare.open)}", file=sys.stderr)
     try:
-        graded = grade(
-            course,
-            options.submissions,
-            options.out,
-            report=write_report,
-            jobs=options.jobs,
-            limits=Limits(timeout=options.timeout, memory=options.memory),
-            seed=options.seed,
-            resume=options.resume,
-            names=options.names,
-            roster=options.roster,
-            attempts=options.attempts,
-        )
+        with ended_in_order():
+            graded = grade(
+                course,
+                options.submissions,
+                options.out,
+                report=partial(report_with_checksums, bare=bare),
+                jobs=options.jobs,
+                limits=Limits(timeout=options.timeout, memory=options.memory),
+                seed=seed,
+                resume=options.resume,
+                names=options.names,
+                roster=options.roster,
+                attempts=options.attempts,
+                trust=options.trust_submissions,
+                bare=bare,
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"stopped; the grades so far are in {options.out}: continue with --resume"
@@ -126,6 +140,70 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
         counts += f", {len(graded) - len(here)} of the roster handed in nothing"
     print(f"{counts}: {options.out / 'class.html'}")
     return 1 if broken else 0
+
+
+def report_with_checksums(
+    out: Path, graded: Sequence[Graded], contained: bool, *, bare: Bare | None
+) -> None:
+    """Write the report, and checksums by which a later change is noticed."""
+    kept = keep_changed(out)
+    if kept:
+        print(
+            f"warning: changed since it was written, and kept: {', '.join(kept)}", file=sys.stderr
+        )
+    held, left_open = ((), ()) if bare is None else (bare.held, bare.open)
+    write_report(out, graded, contained, held=held, left_open=left_open)
+    checksum = write_checksums(out, FILES)
+    if not contained:
+        print(f"to notice later changes, keep this checksum of {out / CHECKSUMS}: {checksum}")
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """End as after Ctrl-C where the system asks to end, or the terminal closes."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only it hears of signals
+        yield
+        return
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
+    # what is ignored on purpose, as under nohup, stays so
+    heard = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, old in heard.items():
+            signal.signal(number, old)
+
+
+def read_seed(path: Path) -> int:
+    """The seed in a file; "-" reads it from the terminal, unseen, or from a pipe.
+
+    Raises: OSError where the file cannot be read; ValueError for anything but one whole number.
+    """
+    if str(path) == "-":
+        at_terminal = sys.stdin.isatty()
+        text = getpass.getpass("seed: ") if at_terminal else sys.stdin.readline()
+    elif path.is_file():
+        with path.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(LONGEST_SEED + 2)
+    else:
+        raise FileNotFoundError(
+            f"expected a file with the seed, got {path}, which {what_instead(path)}"
+        )
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_SEED):
+        # without the text: it may be half the seed, or another secret
+        raise ValueError(
+            f"expected one whole number of at most {LONGEST_SEED} digits as the seed, got something"
+            f" else in {path}"
+        )
+    return int(text)
 
 
 def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:
@@ -151,7 +229,7 @@ def whole_number(least: int) -> Callable[[str], int]:
 
 
 def add_default(
-    parser: argparse.ArgumentParser, name: str, value: Any, meaning: str, **kind: Any
+    parser: argparse._ActionsContainer, name: str, value: Any, meaning: str, **kind: Any
 ) -> None:
     """Add an option whose help names its default."""
     parser.add_argument(name, default=value, help=f"{meaning} (default: %(default)s)", **kind)
@@ -222,12 +300,19 @@ def add_marking_commands(
     add_default(
         grader, "--memory", Limits.memory, "megabytes for each submission", type=whole_number(256)
     )
+    seeds = grader.add_mutually_exclusive_group()
     add_default(
-        grader,
+        seeds,
         "--seed",
         0,
-        "seed for the inputs; keep it secret to keep them secret",
+        "seed for the inputs, which other programs of this machine can read",
         type=whole_number(0),
+    )
+    seeds.add_argument(
+        "--seed-file",
+        type=Path,
+        metavar="FILE",
+        help="a file with the seed, which keeps the inputs secret; - asks for it",
     )
     grader.add_argument("--resume", action="store_true", help="continue with the grades in --out")
     grader.add_argument(
@@ -249,6 +334,12 @@ def add_marking_commands(
         BEST,
         "which of a student's attempts at an exercise counts",
         choices=(BEST, NEWEST),
+    )
+
+    grader.add_argument(
+        "--trust-submissions",
+        action="store_true",
+        help="run them without bubblewrap too: only where you trust everyone who handed in",
     )
 
     layer = command("nbgrader-course", with_course(load_course, install, run_nbgrader_course))

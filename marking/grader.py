@@ -8,9 +8,9 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Container, Iterable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from marking.course import Course
 from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
-from marking.grades import Graded, Row, as_line, read_results
+from marking.grades import Graded, Row
 from marking.groups import GROUP_SECONDS, fingerprint_of
 from marking.handed_in import Handed, all_handed_in
 from marking.hunting import Answering
@@ -36,10 +36,23 @@ from marking.intake import (
     lessons_named,
     submission_in,
 )
+from marking.lock import locked
 from marking.names import read_names, with_groups
 from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
+from marking.pool import in_parallel
+from marking.report_folder import cannot_write, make_report_folder, remove_leftovers
+from marking.results import (
+    CHANGED_MEANWHILE,
+    OVERLOADED,
+    RESULTS,
+    Results,
+    changed_before,
+    report_failed,
+    secret_of,
+)
 from marking.roster import read_roster
-from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
+from marking.sandbox.bare import Bare, NotContained, give_room, guarded, prepared, refusal
+from marking.sandbox.parent import Limits, Lost, Running, Sandbox, hidden_places, prepared_sandbox
 from marking.sandbox.wire import pack
 
 ABSENT = "handed in nothing"
@@ -261,6 +274,8 @@ def grade(
     roster: str | Path | None = None,
     attempts: str = BEST,
     progress: bool = True,
+    trust: bool = True,
+    bare: Bare | None = None,
 ) -> list[Graded]:
     """Grade notebooks, folders of them and zips, keeping each result at once in results.jsonl.
 
@@ -279,30 +294,41 @@ def grade(
         roster: a file with the names and ids of the class; see `marking.roster`.
         attempts: which of a student's several answers to one exercise counts, "best" or "newest".
         progress: show a bar.
+        trust: run submissions where bubblewrap cannot contain them, too.
+        bare: what keeps them from grades there; what the system has if None.
 
     Returns: the grades, sorted by student and notebook; last, who handed in nothing.
     Raises: FileNotFoundError for a path that does not exist or if there is no notebook at all;
         FileExistsError for results in `out` without `resume`; ValueError for what cannot be said
-        about answers, naming the line.
+        about answers, naming the line; OSError where nothing can be written in `out`, or another
+        grader works there; NotContained where there is no bubblewrap and no trust; Stopped where
+        the machine cannot go on, which loses nothing.
     """
     out = Path(out)
-    results = out / "results.jsonl"
-    if results.exists() and not resume:
-        raise FileExistsError(f"{results} exists: resume, or choose another folder")
     said = None if names is None else read_names(course, names)
     people = [] if roster is None else read_roster(roster)
     one_attempt_each([], {}, attempts)  # a word that means nothing is refused before anything runs
-    out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # the processes of the submissions share the machine
     with ExitStack() as stack:
         sandbox = stack.enter_context(prepared_sandbox(course, limits))
+        if sandbox.bwrap is None and not trust:
+            raise NotContained(refusal())
+        make_report_folder(out, list(map(Path, paths)))
+        hold(out, stack, resume)
+        if sandbox.bwrap is None:
+            bare = bare or prepared(hidden_places(course))
+            sandbox = replace(sandbox, bare=bare)
+            give_room(sandbox.room)
+            stack.enter_context(guarded(out, bare))
         handed, absent = all_handed_in(course, paths, stack, out, people)
         if not handed and not absent:
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
-        keys = {key_of(one, f"{seed} {limits}"): one for one in handed}
-        done = {graded.key for graded in read_results(results)} if resume else set()
-        wanted = [(key, one) for key, one in keys.items() if key not in done]
-        pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count() or 1))
+        secret = secret_of(seed)
+        keys = {key_of(one, f"{secret.hex()} {limits}"): one for one in handed}
+        results = stack.enter_context(opened_results(out, secret, keys))
+        if results.refused:
+            warnings.warn(f"{results.path} {changed_before(results.refused)}", stacklevel=2)
+        wanted = [(key, one) for key, one in keys.items() if key not in results.known]
         bar = stack.enter_context(
             tqdm(
                 total=len(keys),
@@ -311,37 +337,69 @@ def grade(
                 unit="notebook",
             )
         )
-        file = stack.enter_context(results.open("a", encoding="utf-8"))
-        if results.stat().st_size:
-            file.write("\n")  # in case the last line was cut off
-        try:
-            futures = [pool.submit(grade_file, one, sandbox, seed, key) for key, one in wanted]
-            for future in as_completed(futures):
-                file.write(as_line(future.result()))
-                file.flush()
-                bar.update()
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            sandbox.stop()  # otherwise each submission would go on until its time is up
-            raise
-    latest = {graded.key: graded for graded in read_results(results) if graded.key in keys}
-    # whose it is, and what is odd about that, may have changed since: others came, or a roster
-    named = [
-        replace(
-            graded,
-            student=keys[key].student,
-            notebook=keys[key].notebook,
-            remarks=tuple(dict.fromkeys([*keys[key].remarks, *graded.remarks])),
+        run = in_parallel(
+            lambda item: grade_file(item[1], sandbox, seed, item[0]),
+            wanted,
+            jobs or os.cpu_count() or 1,
+            sandbox.stop,  # otherwise each submission would go on until its time is up
         )
-        for key, graded in latest.items()
-    ]
-    in_order = sorted(named, key=lambda one: (one.student, one.notebook, one.key))
-    ages = {key: one.age for key, one in keys.items()}
-    every = one_attempt_each(with_groups(with_lessons(course, in_order), said), ages, attempts)
-    every += [Graded(name, "", "", remarks=(ABSENT,), absent=True) for name in sorted(absent)]
-    if report is not None:
-        report(out, every, sandbox.bwrap is not None)
+        with closing(run):
+            try:
+                for graded in run:
+                    results.append(graded)
+                    bar.update()
+                restored = results.restore()
+            except OSError as reason:
+                raise results.stopped(reason, len(keys)) from reason
+        if restored:
+            warnings.warn(f"{results.path} {CHANGED_MEANWHILE}", stacklevel=2)
+        # whose it is, and what is odd about that, may have changed since: others came, or a roster
+        named = [
+            replace(
+                graded,
+                student=keys[key].student,
+                notebook=keys[key].notebook,
+                remarks=tuple(dict.fromkeys([*keys[key].remarks, *graded.remarks])),
+            )
+            for key, graded in results.known.items()
+        ]
+        in_order = sorted(named, key=lambda one: (one.student, one.notebook, one.key))
+        ages = {key: one.age for key, one in keys.items()}
+        every = one_attempt_each(with_groups(with_lessons(course, in_order), said), ages, attempts)
+        every += [Graded(name, "", "", remarks=(ABSENT,), absent=True) for name in sorted(absent)]
+        if report is not None:
+            try:
+                report(out, every, sandbox.bwrap is not None)
+            except OSError as reason:
+                raise report_failed(reason, results.path, len(keys)) from reason
     return every
+
+
+def hold(out: Path, stack: ExitStack, resume: bool) -> None:
+    """Keep other graders out of a report's folder for as long as the stack lasts.
+
+    Raises: FileExistsError for results there without `resume`; Held where another grader works
+        there; OSError where nothing can be written.
+    """
+    try:
+        stack.enter_context(locked(out))
+        remove_leftovers(out)
+    except OSError as error:
+        raise cannot_write(out, error) from None
+    results = out / RESULTS
+    if results.exists() and not resume:
+        raise FileExistsError(f"{results} exists: resume, or choose another folder")
+
+
+def opened_results(out: Path, secret: bytes, wanted: Container[str]) -> Results:
+    """The results file of a folder.
+
+    Raises: OSError where it cannot be written.
+    """
+    try:
+        return Results(out, secret, wanted)
+    except OSError as error:
+        raise cannot_write(out, error) from None
 
 
 def with_lessons(course: Course, graded: Sequence[Graded]) -> list[Graded]:
@@ -399,6 +457,8 @@ def grade_file(handed: Handed, sandbox: Sandbox, seed: int, key: str) -> Graded:
         lessons = submission.lessons
         return grade_submission(submission, sandbox, seed, key, compared=True)
     except (Broken, OSError) as reason:
+        if isinstance(reason, OSError) and reason.errno in OVERLOADED:
+            raise  # a fault of the machine, which costs nobody anything
         fault = str(reason)
         if not handed.problem and not handed.lesson:
             lessons = lessons_in(course, handed) or lessons

@@ -10,6 +10,7 @@ from typing import Any
 
 from marking.groups import Fingerprint, fingerprint_from
 
+SEAL = "seal"  # what a line of the results is signed with, as a field of it
 NAMED_GROUP = "named"  # how it is known what an answer does: its group was named by the teacher
 
 
@@ -88,20 +89,40 @@ def as_line(graded: Graded) -> str:
 
 def read_results(path: Path) -> Iterator[Graded]:
     """The grades in a results file, if it exists; a last line that was cut off is left out."""
+    for record in records_in(path):
+        graded = graded_from(record)
+        if graded is not None:
+            yield graded
+
+
+def records_in(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a results file, one after another; those that no grader has written to their end
+    are left out.
+    """
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for line in file:
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            rows = tuple(map(row_from, record.pop("rows")))
-            remarks = tuple(record.pop("remarks"))
-            yield Graded(**record, rows=rows, remarks=remarks)
+            if isinstance(record, dict):
+                yield record
+
+
+def graded_from(record: dict[str, Any]) -> Graded | None:
+    """The grades that a line holds; None where another version wrote it, or something else did."""
+    try:
+        rows = tuple(map(row_from, record["rows"]))
+        remarks = tuple(record["remarks"])
+        rest = {name: record[name] for name in record.keys() - {"rows", "remarks", SEAL}}
+        return Graded(**rest, rows=rows, remarks=remarks)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def row_from(record: dict[str, Any]) -> Row:
     """A grade that was written as JSON."""
-    made = record.pop("fingerprint", None)
-    return Row(**record, fingerprint=fingerprint_from(made) if made else None)
+    made = record.get("fingerprint")
+    return Row(**{**record, "fingerprint": fingerprint_from(made) if made else None})

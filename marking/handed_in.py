@@ -33,6 +33,7 @@ from marking.platforms import (
     one_key_each,
     placed_in,
 )
+from marking.report_folder import same_folder
 from marking.roster import Person, matched
 
 PER_SUBMISSION = 500 * 2**20  # bytes of notebooks, or of a zip, that one student may hand in
@@ -318,9 +319,7 @@ def in_folder(root: Path, stack: ExitStack, out: Path) -> Iterator[HandedFile]:
     for above, folders, files in os.walk(root, onerror=closed.append):
         here = Path(above)
         folders[:] = sorted(
-            name
-            for name in folders
-            if not is_system(name) and (here / name).absolute() != out.absolute()
+            name for name in folders if not is_system(name) and not same_folder(here / name, out)
         )
         parts = here.relative_to(root).parts
         links = [name for name in folders if (here / name).is_symlink()]

@@ -15,12 +15,13 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from marking.diagnosis import KNOWN, OFF_BY
-from marking.files import write_atomically
+from marking.files import written_together
 from marking.grades import NAMED_GROUP, Graded, Row
 from marking.groups import WHERE, in_general
 from marking.pages import render
 
 Counted = TypeVar("Counted", str, tuple[str, str])
+FILES = ("grades.csv", "class.html", "groups.json", "totals.csv")  # beside the pages of feedback
 COLUMNS = (
     "student",
     "notebook",
@@ -41,18 +42,33 @@ RESERVED = {  # names that Windows keeps for devices, whatever ending follows
 JOINER = "\u200d"  # makes one emoji of several
 
 
-def write_report(out: Path, graded: Sequence[Graded], contained: bool) -> None:
+def write_report(
+    out: Path,
+    graded: Sequence[Graded],
+    contained: bool,
+    *,
+    held: Sequence[str] = (),
+    left_open: Sequence[str] = (),
+) -> None:
     """Write grades.csv, totals.csv, a feedback page for each student, class.html, and
-    groups.json.
+    groups.json: all of them, or none.
+
+    Args:
+        out: the folder.
+        graded: the class.
+        contained: whether submissions ran in bubblewrap.
+        held: where they did not, what they could not do, as sentences.
+        left_open: what they could do.
     """
-    write_atomically(out / "grades.csv", table(graded))
-    students = by_student(one for one in graded if not one.absent)
-    for student, file in feedback_files(students).items():
-        write_atomically(out / "feedback" / file, feedback(student, students[student]))
-    write_atomically(out / "class.html", class_page(graded, contained))
-    groups = [asdict(group) for some in groups_of(graded).values() for group in some]
-    write_atomically(out / "groups.json", json.dumps(groups, indent=1) + "\n")
-    write_atomically(out / "totals.csv", totals(graded))
+    with written_together() as write:
+        write(out / "grades.csv", table(graded))
+        students = by_student(one for one in graded if not one.absent)
+        for student, file in feedback_files(students).items():
+            write(out / "feedback" / file, feedback(student, students[student]))
+        write(out / "class.html", class_page(graded, contained, held, left_open))
+        groups = [asdict(group) for some in groups_of(graded).values() for group in some]
+        write(out / "groups.json", json.dumps(groups, indent=1) + "\n")
+        write(out / "totals.csv", totals(graded))
 
 
 def by_student(graded: Iterable[Graded]) -> dict[str, list[Graded]]:
@@ -330,7 +346,12 @@ def remarks_of(result: Graded) -> list[str]:
     return [*result.remarks, *single]
 
 
-def class_page(graded: Sequence[Graded], contained: bool) -> str:
+def class_page(
+    graded: Sequence[Graded],
+    contained: bool,
+    held: Sequence[str] = (),
+    left_open: Sequence[str] = (),
+) -> str:
     """A page about the class: how many solved each exercise, and which mistakes were made."""
     rows: dict[str, list[Row]] = {}
     absent = [result.student for result in graded if result.absent]
@@ -353,6 +374,8 @@ def class_page(graded: Sequence[Graded], contained: bool) -> str:
         ],
         absent=absent,
         contained=contained,
+        held=held,
+        left_open=left_open,
         exercises=[tally(name, rows[name]) for name in sorted(rows)],
         groups=groups_of(graded),
         teach_again=by_count(mistakes)[:10],

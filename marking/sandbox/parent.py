@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -16,12 +17,14 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from marking.course import Course
 from marking.outcome import Array
 from marking.sandbox import wire
+from marking.sandbox.bare import Bare
 from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls, write_confinement
 
 HERE = Path(__file__).parent
@@ -83,6 +86,7 @@ class Sandbox:
         room: a folder with the few files of the engine that a submission's process needs.
         bwrap: the path of bubblewrap; None where a submission cannot be contained.
         walls: what is built with it.
+        bare: what else keeps it from grades; None for code of one's own.
     """
 
     course: Course
@@ -90,6 +94,7 @@ class Sandbox:
     room: Path
     bwrap: str | None
     walls: Walls | None = None
+    bare: Bare | None = None
     running: weakref.WeakSet[Running] = field(default_factory=weakref.WeakSet)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -138,6 +143,19 @@ def bubblewrap() -> str | None:
     return path if subprocess.run(trial, capture_output=True).returncode == 0 else None
 
 
+def locations(packages: Sequence[str]) -> Iterator[Path]:
+    """The folders of installed packages, or the files of those that are single modules."""
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is not None:
+            yield from map(Path, spec.submodule_search_locations or [spec.origin or ""])
+
+
+def hidden_places(course: Course) -> list[str]:
+    """The files and folders that hold a course's answers, as far as they are installed."""
+    return [str(location) for location in locations(course.hidden)]
+
+
 def clean_environment(home: str) -> dict[str, str]:
     """The whole environment of a submission."""
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
@@ -168,6 +186,7 @@ class Running:
         self.deadline = deadline
         self.course = sandbox.course
         self.limits = sandbox.limits
+        self.bare = sandbox.bare
         self.attempts: list[str] = []
         self.folder = tempfile.TemporaryDirectory(
             prefix="marking-submission-", ignore_cleanup_errors=True
@@ -250,6 +269,8 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if self.bare is not None:
+            self.bare.ended(self.process)
         self.folder.cleanup()
 
 
@@ -260,21 +281,23 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
     """
     ours, theirs = socket.socketpair()
     number = str(theirs.fileno())
-    environment = clean_environment(folder)
     walls = sandbox.walls
+    popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+    if sandbox.bare is not None:
+        popen = partial(sandbox.bare.popen, room=str(sandbox.room), folder=folder)
     with theirs, filter_to_pass(walls is not None and walls.filtered) as passed:
         command = [*PYTHON, str(sandbox.room / "child.py"), number]
         if walls is not None:
             inside = clean_environment("/tmp")
             wall = walls.command(sandbox.limits.disk, folder, inside, passed)
             command = [*wall, *PYTHON, "/room/child.py", number]
-        process = subprocess.Popen(
+        process = popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=folder,
-            env=environment,
+            env=clean_environment(folder),
             pass_fds=[theirs.fileno(), *passed],
             start_new_session=True,
         )

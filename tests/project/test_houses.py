@@ -44,10 +44,11 @@ def importable(*extras: str) -> set[str]:
     return {IMPORTED_AS.get(name, name) for name in names}
 
 
-# huggingface_hub is used where it is installed; marking's child process runs beside its own files
+# huggingface_hub and landlock are used where they are installed; marking's child process runs
+# beside its own files
 MAY_IMPORT = {
     "minddpm": importable() | {"huggingface_hub", "minddpm"},
-    "marking": importable("course") | {"marking", "wire", "cells", "outcome"},
+    "marking": importable("course") | {"marking", "wire", "cells", "outcome", "landlock"},
     "minddpm_course": importable("course", "classroom") | set(PACKAGES),
 }
 
