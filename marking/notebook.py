@@ -40,6 +40,7 @@ from marking.outcome import (
     limited,
     outcome_of,
     shown,
+    slow_in_words,
     source_text,
 )
 from marking.pages import render
@@ -307,8 +308,7 @@ def attempt_here(
         with remote_function(arguments, answering) as function, limited(SECONDS):
             attempt = attempt_of(test, function, seed)
     except Slow:
-        slow = f"it took over {SECONDS} s; look for a loop that does not end"
-        return Attempt(True, slow, "Slow")
+        return Attempt(True, slow_in_words(SECONDS), "Slow")
     return replace(attempt, calls=answering.calls)
 
 
@@ -329,8 +329,7 @@ def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
         with limited(SECONDS):
             return outcome_of(function, args, describe=error_with_line)
     except Slow:
-        slow = f"it took over {SECONDS} s; look for a loop that does not end"
-        return Outcome(None, error=slow, error_name="Slow")
+        return Outcome(None, error=slow_in_words(SECONDS), error_name="Slow")
 
 
 WATCHED: dict[int, Definitions] = {}  # by the identity of the shell

@@ -124,6 +124,11 @@ def shown(value: Any) -> str:
         return f"an object of type {type(value).__name__}"
 
 
+def slow_in_words(seconds: float) -> str:
+    """What is said of a call that was interrupted."""
+    return f"it took over {seconds} s; look for a loop that does not end"
+
+
 def error_with_line(error: BaseException) -> str:
     """An error in words, with the line of the student's code that raised it."""
     line = line_of_error(error)
