@@ -356,7 +356,13 @@ class Child:
         self.running.limits = Limits()
         self.running.attempts = []
         self.running.course = COURSE
-        threading.Thread(target=self.talk, args=(reply,), daemon=True).start()
+        self.thread = threading.Thread(target=self.talk, args=(reply,))
+        self.thread.start()
+
+    def close(self):
+        self.running.channel.close()
+        self.thread.join()
+        self.theirs.close()
 
     def talk(self, reply):
         try:
@@ -428,7 +434,7 @@ def test_whatever_is_replied_is_a_verdict_or_costs_the_process(reply, shapes, dt
         assert not verdict.passed
         assert verdict.message
         assert isinstance(remark, str)
-    child.running.channel.close()
+    child.close()
 
 
 def test_solved_notebooks_have_no_remark(hand_in, tmp_path):
