@@ -38,7 +38,7 @@ from marking.intake import (
     submission_in,
 )
 from marking.names import read_names, with_groups
-from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
+from marking.outcome import LONGEST_SOURCE, LONGEST_TOLD, Attempt, Outcome
 from marking.roster import read_roster
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
@@ -310,7 +310,7 @@ def called(question: Question, running: Running, place: int, args: Sequence[Any]
 def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Outcome:
     """The outcome that a reply describes, whatever else it says."""
     if "error" in reply:
-        error = str(reply["error"])[:500]
+        error = str(reply["error"])[:LONGEST_TOLD]
         return Outcome(None, error=error, error_name=str(reply.get("error_name", ""))[:100])
     if not results:
         return Outcome(None, error="its process sent no numbers", error_name="TypeError")

@@ -42,6 +42,7 @@ from absent import (
 )
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
+    NO_FUNCTION,
     Made,
     NotNumbers,
     Slow,
@@ -49,6 +50,7 @@ from outcome import (
     error_in_words,
     error_with_line,
     limited,
+    no_function_in_words,
     number_of,
     outcome_of,
     shown,
@@ -411,23 +413,24 @@ class Line:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
 
 
-def why_uncallable(function: Any, why_old: str) -> dict[str, Any]:
+def why_uncallable(request: dict[str, Any], one: HandedIn) -> dict[str, Any]:
     """Why an answer cannot be called, as a reply; empty if it can."""
+    function = one.answer
     if function is None or function is ...:
         name = "NotImplementedError"
         return {"error": f"{name}: there is no answer", "error_name": name}
-    if why_old:
-        return {"error": why_old, "error_name": DID_NOT_RUN}
     if not callable(function):
-        words = f"expected the function itself, got {shown(function)}"
-        return {"error": words, "error_name": "TypeError"}
+        words = no_function_in_words(request["name"], request["variable"], function)
+        return {"error": words, "error_name": NO_FUNCTION}
+    if one.why_old:
+        return {"error": one.why_old, "error_name": DID_NOT_RUN}
     return {}
 
 
 def answer_test(workspace: Workspace, request: dict[str, Any], line: Line) -> dict[str, Any]:
     """Let a test judge a function that the grader calls, and describe what it did."""
     one = workspace.find(request["name"], request["variable"], request["place"])
-    why_not = why_uncallable(one.answer, one.why_old)
+    why_not = why_uncallable(request, one)
     if why_not:
         return why_not
     workspace.enter(request["name"], request["place"], one)
@@ -449,7 +452,7 @@ def answer_call(
 ) -> tuple[dict[str, Any], list[Any]]:
     """Call the function of an exercise, and describe the outcome."""
     one = workspace.find(request["name"], request["variable"], request["place"])
-    why_not = why_uncallable(one.answer, one.why_old)
+    why_not = why_uncallable(request, one)
     if why_not:
         return why_not, []
     workspace.enter(request["name"], request["place"], one)
@@ -461,9 +464,9 @@ def answer_call(
     except KeyboardInterrupt as error:
         return {"error": type(error).__name__, "error_name": type(error).__name__}, []
     if outcome.value is None:
-        return {"error": outcome.error[:500], "error_name": outcome.error_name}, []
-    values = [array.astype(float if array.dtype.kind == "f" else int) for array in outcome.value]
-    return {"several": outcome.several, "changed": list(outcome.changed)}, values
+        return {"error": outcome.error, "error_name": outcome.error_name}, []
+    told = {"several": outcome.several, "changed": list(outcome.changed)}
+    return told, list(outcome.value)
 
 
 def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,18 @@ import torch
 from torch import Tensor
 
 LIMIT = 64 * 2**20  # bytes of one message
-DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
+DTYPES = (
+    "float32",
+    "float64",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "float16",
+    "uint16",
+    "uint32",
+)
 MOST_DIMENSIONS = 8  # dimensions of an array
 MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
 MOST_TOGETHER = 2**25  # numbers that may arise where its arguments are broadcast
