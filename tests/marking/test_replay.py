@@ -19,9 +19,11 @@ from hostile import as_notebook
 from marking import checks
 from marking.attempts import BEST, NEWEST
 from marking.checks import Judged, counting, most_checks
+from marking.course import Course
 from marking.engine import Verdict
 from marking.exercise import Choice
 from marking.grader import Judging, grade, judge_answer
+from marking.intake import imports
 from marking.sandbox import wire
 from marking.sandbox.parent import Limits, Lost, Running
 
@@ -441,3 +443,38 @@ def test_solved_notebooks_have_no_remark(hand_in, tmp_path):
     results = grade(COURSE, [hand_in(ada=solved())], tmp_path / "out", progress=False)
     assert [row.remark for row in results[0].rows if row.points] == ["", ""]
     assert results[0].remarks == ()
+
+
+IMPORTS = {  # what a cell holds, and which of its lines are remarked
+    "import algebra": ["import algebra"],
+    "import math, algebra.parts as x": ["import math, algebra.parts as x"],
+    "if True:\n    from algebra import roots": ["from algebra import roots"],
+    "def f():\n    import algebra as x; return x": ["import algebra as x; return x"],
+    "%matplotlib inline\nfrom marking.engine import judge": ["from marking.engine import judge"],
+    "def f(:\nimport algebra": ["import algebra"],
+    "from quadratics import ask, check": [],
+    "from quadratics import *": [],
+    "from quadratics import (ask,\n    check)": [],
+    "from quadratics.bank import BANK": ["from quadratics.bank import BANK"],
+    "from quadratics import _bank": ["from quadratics import _bank"],
+    "text = '''\nimport algebra\n'''": [],
+    "# import algebra": [],
+    "import algebraic, math": [],
+    "from .algebra import x": [],
+    "algebra = 3\nimport math": [],
+}
+
+
+@pytest.mark.parametrize("cell", IMPORTS)
+def test_only_an_import_of_answers_is_remarked(cell):
+    assert imports(COURSE, ["x = 1", cell]) == IMPORTS[cell]
+
+
+def test_what_a_package_offers_is_read_from_it():
+    assert {"ask", "beside", "check", "hint"} <= COURSE.offered.keys()
+    assert not COURSE.offered["check"]
+    assert Course("x", "json", BANK, COURSE.stretches, str).offered == {
+        **dict.fromkeys(["dump", "dumps", "load", "loads", "JSONDecoder", "JSONEncoder"], False),
+        "JSONDecodeError": True,
+    }
+    assert "check" in Course("x", "no_such_package", BANK, COURSE.stretches, str).offered
