@@ -1,9 +1,12 @@
-"""One student's several notebooks with the same exercise: which of them counts."""
+"""One student's several attempts at the same exercise, in several notebooks or in one: which of
+them counts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from marking.grades import Graded, Row
 from marking.words import counted, shortly
@@ -34,12 +37,12 @@ def one_attempt_each(
             places.setdefault((one.student, row.exercise), []).append((number, place))
     rows = [list(one.rows) for one in graded]
 
-    def worth(at: tuple[int, int]) -> tuple[bool, float, Age]:
+    def worth(at: tuple[int, int]) -> tuple[bool, tuple[float, Any]]:
         one = graded[at[0]]
-        points = rows[at[0]][at[1]].points if attempts == BEST else 0.0
         # a file that could not be read is no attempt, unless there is nothing else
         readable = not one.broken
-        return readable, points, ages.get(one.key, ("", 0, 0.0))
+        age = ages.get(one.key, ("", 0, 0.0))
+        return readable, worth_of(rows[at[0]][at[1]].points, age, attempts)
 
     for some in places.values():
         if len(some) == 1:
@@ -51,6 +54,17 @@ def one_attempt_each(
         for number, place in others:
             rows[number][place] = as_other(rows[number][place], name, attempts)
     return [replace(one, rows=tuple(own)) for one, own in zip(graded, rows)]
+
+
+def worth_of(points: float, age: Any, attempts: str) -> tuple[float, Any]:
+    """How much an attempt is worth beside others: the one that is worth most counts.
+
+    Args:
+        points: what it earns.
+        age: greater for a newer one.
+        attempts: BEST, the newest of equals, or NEWEST.
+    """
+    return points if attempts == BEST else 0.0, age
 
 
 def as_kept(row: Row, count: int, attempts: str) -> Row:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ from marking.exercise import BugHunt, Question, Stretch, function_of, lesson_of
 from marking.grades import Row
 from marking.validation import validate
 
+USUAL = ("ask", "beside", "check", "hint")  # what the package of any course offers
 ENGINE = "marking"  # this package, which no submission may see
 
 
@@ -74,6 +77,24 @@ class Course:
     def hidden(self) -> tuple[str, ...]:
         """The packages that a submission cannot use while it is graded."""
         return tuple(dict.fromkeys([ENGINE, self.package, *self.answers]))
+
+    @functools.cached_property
+    def offered(self) -> Mapping[str, bool]:
+        """The names that notebooks can import from the package, each with whether it is an error to
+        catch.
+        """
+        try:
+            package = importlib.import_module(self.package)
+        except ImportError:  # the engine is tried on a course of which there is no package
+            return dict.fromkeys(USUAL, False)
+        public = [name for name in vars(package) if not name.startswith("_")]
+        names = getattr(package, "__all__", public)
+        values = {name: getattr(package, name, None) for name in names}
+        return {
+            name: isinstance(value, type) and issubclass(value, Exception)
+            for name, value in values.items()
+            if callable(value)
+        }
 
     @property
     def lessons(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from marking.exercise import (
 )
 from marking.hunting import Findings, RunTest, hunt
 from marking.outcome import (
+    NO_FUNCTION,
     Attempt,
     NotNumbers,
     Outcome,
@@ -59,7 +60,7 @@ HURRY = 5  # seconds after which a wrong answer is not called again for a smalle
 NOT_WRITTEN = "not written yet"  # a function
 NOT_ANSWERED = "not answered yet"  # a number or a prediction
 UNEXPLAINED = "unexplained"  # of a wrong answer, where nothing can be told
-ENDED = ("Slow", DID_NOT_RUN)  # the names of errors after which no other call is made
+ENDED = ("Slow", DID_NOT_RUN, NO_FUNCTION)  # the names of errors after which no other call is made
 
 
 @dataclass(frozen=True)

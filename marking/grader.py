@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from marking.attempts import BEST, one_attempt_each
+from marking.checks import Judged, counting, most_checks
 from marking.course import Course
 from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
@@ -38,7 +39,7 @@ from marking.intake import (
 )
 from marking.lock import locked
 from marking.names import read_names, with_groups
-from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
+from marking.outcome import LONGEST_SOURCE, LONGEST_TOLD, Attempt, Outcome
 from marking.pool import in_parallel
 from marking.report_folder import cannot_write, make_report_folder, remove_leftovers
 from marking.results import (
@@ -56,15 +57,22 @@ from marking.sandbox.parent import Limits, Lost, Running, Sandbox, hidden_places
 from marking.sandbox.wire import pack
 
 ABSENT = "handed in nothing"
+BY_NAME = -1  # in place of a check, for an answer that was never checked
 # writes pages about the grades into a folder, and says whether submissions were contained
 ReportWriter = Callable[[Path, Sequence[Graded], bool], None]
 
 
 def grade_submission(
-    submission: Submission, sandbox: Sandbox, seed: int, key: str = "", *, compared: bool = False
+    submission: Submission,
+    sandbox: Sandbox,
+    seed: int,
+    key: str = "",
+    *,
+    compared: bool = False,
+    attempts: str = BEST,
 ) -> Graded:
-    """Run one submission and judge each of its answers; if they are to be compared with others',
-    keep what the wrong ones compute that are no known mistake.
+    """Run one submission and judge each of its answers, at the place of its check; if they are to
+    be compared with others', keep what the wrong ones compute that are no known mistake.
     """
     course = sandbox.course
     questions = [
@@ -73,34 +81,126 @@ def grade_submission(
     remarks = list(submission.remarks)
     if not questions:
         remarks.append("it contains no exercise of this course")
+    judging = Judging(sandbox, submission, questions, seed)
+    running = judging.run()
+    places = []
     rows = []
-    deadline = time.monotonic() + sandbox.limits.timeout
-    running = None
-    lost = ""  # once the cells cannot be run, nothing more is tried
     for question in questions:
-        try:
-            if lost:
-                raise Lost(lost)
-            if running is None:  # at first, and after an answer that ended its process
-                try:
-                    running = Running(sandbox, submission.cells, deadline)
-                except Lost as reason:
-                    lost = str(reason)
-                    raise
-                remarks += running.errors
-            verdict, remark = judge_answer(question, running, seed, submission.student)
-        except Lost as reason:
-            remark = str(reason)
-            message = f"{question.name}: {remark}."
-            verdict = Verdict(False, message, summary=f"not graded: {remark}")
-            close(running, remarks)
-            running = None
-        rows.append(row_of(question, verdict, remark))
+        place, one = judging.counting(question, attempts)
+        places.append(place)
+        rows.append(row_of(question, one.verdict, one.remark))
+    remarks += judging.remarks
     if compared and running is not None:
-        rows = with_fingerprints(rows, submission, running)
+        rows = with_fingerprints(rows, places, submission, running)
     close(running, remarks)
     once = tuple(dict.fromkeys(remarks))
     return Graded(submission.student, submission.notebook, key, tuple(rows), once)
+
+
+class Judging:
+    """Judges the answers of one submission while its cells run, and in the end by name what was
+    never checked.
+
+    Args:
+        sandbox: where it runs.
+        submission: whose answers are judged.
+        questions: of its lessons.
+        seed: of the inputs.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, submission: Submission, questions: Sequence[Question], seed: int
+    ) -> None:
+        self.sandbox = sandbox
+        self.submission = submission
+        self.questions = {question.name: question for question in questions}
+        self.seed = seed
+        self.judged: dict[str, dict[int, Judged]] = {name: {} for name in self.questions}
+        self.told: set[tuple[str, int]] = set()  # the checks that this process has come to
+        self.now: tuple[str, int] | None = None  # what is being judged
+        self.lost = ""  # why the rest cannot be judged
+        self.remarks: list[str] = []
+
+    def run(self) -> Running | None:
+        """Run the submission, and again after an answer that ended its process: what is judged by
+        then stays as it is.
+
+        Returns: the process, ready for calls; None where there is none any more.
+        """
+        most = dict.fromkeys(self.sandbox.course.bank, 0)
+        most |= {name: most_checks(question) for name, question in self.questions.items()}
+        deadline = time.monotonic() + self.sandbox.limits.timeout
+        while self.questions:
+            running = None
+            self.told.clear()
+            try:
+                running = Running(
+                    self.sandbox, self.submission.cells, deadline, most, self.at_check
+                )
+                self.remarks += running.errors
+                for name, judged in self.judged.items():
+                    if not judged:
+                        self.judge(running, name, BY_NAME)
+            except Lost as reason:
+                close(running, self.remarks)
+                if self.now is None:
+                    self.lost = str(reason)
+                    return None
+                name, place = self.now
+                self.judged[name][place] = not_graded(self.questions[name], str(reason))
+                self.now = None
+            else:
+                return running
+        return None
+
+    def at_check(self, running: Running, name: Any, place: Any) -> None:
+        """Judge the answer that a submission says it has come to the check of, unless that is
+        judged already.
+
+        Raises: Lost for a check that cannot be; and where the process does not answer.
+        """
+        question = self.questions.get(name) if isinstance(name, str) else None
+        possible = type(place) is int and question is not None
+        if not possible or not 0 <= place <= most_checks(self.questions[name]):
+            raise Lost("its process told of a check that cannot be")
+        if (name, place) in self.told:
+            raise Lost("its process told of a check twice")
+        self.told.add((name, place))
+        if place not in self.judged[name]:
+            self.judge(running, name, place)
+
+    def judge(self, running: Running, name: str, place: int) -> None:
+        """Judge an answer, at a check or by name.
+
+        Raises: Lost where the process does not answer.
+        """
+        self.now = name, place
+        question = self.questions[name]
+        try:
+            student = self.submission.student
+            found = Judged(*judge_answer(question, running, self.seed, student, place))
+        except Lost:
+            self.remarks += [f"tried to {attempt}" for attempt in running.attempts]
+            raise
+        except Exception as error:  # a fault of ours costs this answer, not the others
+            found = not_graded(question, f"{type(error).__name__}: {error}"[:300])
+        self.judged[name][place] = found
+        self.now = None
+
+    def counting(self, question: Question, attempts: str) -> tuple[int, Judged]:
+        """Which check of a question counts, and what became of it; BY_NAME for none."""
+        judged = self.judged[question.name]
+        if not judged:
+            return BY_NAME, not_graded(question, self.lost)
+        if BY_NAME in judged:
+            return BY_NAME, judged[BY_NAME]
+        return counting(judged, question, attempts)
+
+
+def not_graded(question: Question, why: str) -> Judged:
+    """What becomes of an answer that cannot be judged."""
+    message = f"{question.name}: {why}."
+    return Judged(Verdict(False, message, summary=f"not graded: {why}"), why)
 
 
 def row_of(question: Question, verdict: Verdict, remark: str) -> Row:
@@ -119,25 +219,27 @@ def row_of(question: Question, verdict: Verdict, remark: str) -> Row:
     )
 
 
-def with_fingerprints(rows: list[Row], submission: Submission, running: Running) -> list[Row]:
+def with_fingerprints(
+    rows: list[Row], places: Sequence[int], submission: Submission, running: Running
+) -> list[Row]:
     """The grades, the wrong answers without a known mistake with what they compute. This comes
     after all grades are final: no answer earns or loses anything by it.
     """
     done = list(rows)
     deadline = running.deadline
-    for place, row in enumerate(rows):
+    for number, (row, place) in enumerate(zip(rows, places)):
         question = running.course.bank[row.exercise]
         if not isinstance(question, Exercise) or row.kind in ("", KNOWN):
             continue
         running.deadline = min(deadline, time.monotonic() + GROUP_SECONDS)
         try:
-            found = fingerprint_of(question, partial(outcome_in, running, question))
+            found = fingerprint_of(question, partial(called, question, running, place))
         except Lost:  # nothing more can be asked of its process
             break
         variable = running.course.variable_of(row.exercise)
         code = cell_of_answer(submission.cells, row.exercise, variable)
         if found is not None:
-            done[place] = replace(row, code=code, sample=found[1], fingerprint=found[0])
+            done[number] = replace(row, code=code, sample=found[1], fingerprint=found[0])
     return done
 
 
@@ -149,33 +251,39 @@ def close(running: Running | None, remarks: list[str]) -> None:
 
 
 def judge_answer(
-    question: Question, running: Running, seed: int, student: str
+    question: Question, running: Running, seed: int, student: str, place: int = BY_NAME
 ) -> tuple[Verdict, str]:
     """Judge one answer by calling it in the submission's process.
+
+    Args:
+        question: which is answered.
+        running: the submission's process.
+        seed: of the inputs.
+        student: whose submission it is.
+        place: which check of the question has the answer; BY_NAME for the function or variable of
+            that name.
 
     Returns: the verdict, and a remark, which may be empty.
     Raises: Lost where the process does not answer.
     """
-    digest = hashlib.sha256(f"{seed} {question.name}".encode()).digest()
+    again = f" {place}" if place > 0 else ""  # another check draws other inputs
+    digest = hashlib.sha256(f"{seed} {question.name}{again}".encode()).digest()
     own_seed = int.from_bytes(digest[:4], "big")
-    handed: list[bool] = []
 
     def call(args: Sequence[Any]) -> Outcome:
-        reply, outcome = called(question, running, args)
-        handed.append(bool(reply.get("handed", True)))
-        return outcome
+        return called(question, running, place, args)
 
     def run_test(answering: Answering, test_seed: int) -> Attempt:
         assert isinstance(question, BugHunt)
         names = list(question.exercise.arguments)
         reply = running.converse(
-            request_for(question, running, "test", arguments=names, seed=test_seed), answering
+            request_for(question, running, place, "test", arguments=names, seed=test_seed),
+            answering,
         )
-        handed.append(bool(reply.get("handed", True)))
         return attempt_from(reply, answering.calls)
 
     def source() -> str:
-        reply, _ = running.exchange(request_for(question, running, "source"))
+        reply, _ = running.exchange(request_for(question, running, place, "source"))
         return str(reply.get("source", ""))[:LONGEST_SOURCE]
 
     if isinstance(question, Exercise):
@@ -183,51 +291,50 @@ def judge_answer(
     elif isinstance(question, BugHunt):
         verdict = judge(question, run_test, own_seed)
     else:
-        reply, _ = running.exchange(request_for(question, running, "value"))
-        handed.append(bool(reply.get("handed", True)))
+        reply, _ = running.exchange(request_for(question, running, place, "value"))
         name = str(reply.get("student", ""))[:200]
         verdict = judge(question, reply.get("value"), own_seed, name)
         if isinstance(question, HandNumber) and verdict.passed and not akin(name, student):
             return verdict, f"the numbers belong to {name!r}"
-    if verdict.summary in (NOT_WRITTEN, NOT_ANSWERED) or all(handed):
+    if verdict.summary in (NOT_WRITTEN, NOT_ANSWERED) or place != BY_NAME:
         return verdict, ""
     return verdict, "not passed to check: found by its name"
 
 
-def request_for(question: Question, running: Running, kind: str, **more: Any) -> dict[str, Any]:
-    """A request about the answer to a question."""
+def request_for(
+    question: Question, running: Running, place: int, kind: str, **more: Any
+) -> dict[str, Any]:
+    """A request about the answer to a question, at one of its checks or BY_NAME."""
     variable = running.course.variable_of(question.name)
-    return {"kind": kind, "name": question.name, "variable": variable, **more}
+    return {"kind": kind, "name": question.name, "variable": variable, "place": place, **more}
 
 
-def called(
-    question: Question, running: Running, args: Sequence[Any]
-) -> tuple[dict[str, Any], Outcome]:
-    """Call an answer in the submission's process.
+def called(question: Question, running: Running, place: int, args: Sequence[Any]) -> Outcome:
+    """The outcome of a call of an answer in the submission's process.
 
-    Returns: the reply, and the outcome that it describes.
     Raises: Lost where the process does not answer.
     """
     values, arrays = pack(args)
-    reply, results = running.exchange(request_for(question, running, "call", args=values), arrays)
-    return reply, outcome_from(reply, results, len(args))
-
-
-def outcome_in(running: Running, question: Exercise, args: Sequence[Any]) -> Outcome:
-    """The outcome of a call in the submission's process."""
-    return called(question, running, args)[1]
+    request = request_for(question, running, place, "call", args=values)
+    reply, results = running.exchange(request, arrays)
+    return outcome_from(reply, results, len(args))
 
 
 def outcome_from(reply: dict[str, Any], results: Sequence[Any], args: int) -> Outcome:
     """The outcome that a reply describes, whatever else it says."""
     if "error" in reply:
-        error = str(reply["error"])[:500]
+        error = str(reply["error"])[:LONGEST_TOLD]
         return Outcome(None, error=error, error_name=str(reply.get("error_name", ""))[:100])
+    if not results:
+        return Outcome(None, error="its process sent no numbers", error_name="TypeError")
     changed = reply.get("changed")
-    places = (
-        [place for place in changed if place in range(args)] if isinstance(changed, list) else []
-    )
-    return Outcome(tuple(results), bool(reply.get("several")), changed=tuple(places))
+    places = [
+        place
+        for place in (changed if isinstance(changed, list) else [])
+        if type(place) is int and 0 <= place < args
+    ]
+    several = bool(reply.get("several")) or len(results) > 1
+    return Outcome(tuple(results), several, changed=tuple(places))
 
 
 def attempt_from(reply: dict[str, Any], calls: int) -> Attempt:
@@ -292,7 +399,8 @@ def grade(
         names: a file with what to say about groups of wrong answers, and points for them; see
             `marking.names`.
         roster: a file with the names and ids of the class; see `marking.roster`.
-        attempts: which of a student's several answers to one exercise counts, "best" or "newest".
+        attempts: which of a student's several answers to one exercise counts, in several notebooks
+            or in one: "best" or "newest".
         progress: show a bar.
         trust: run submissions where bubblewrap cannot contain them, too.
         bare: what keeps them from grades there; what the system has if None.
@@ -324,7 +432,7 @@ def grade(
         if not handed and not absent:
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
         secret = secret_of(seed)
-        keys = {key_of(one, f"{secret.hex()} {limits}"): one for one in handed}
+        keys = {key_of(one, f"{secret.hex()} {limits} {attempts}"): one for one in handed}
         results = stack.enter_context(opened_results(out, secret, keys))
         if results.refused:
             warnings.warn(f"{results.path} {changed_before(results.refused)}", stacklevel=2)
@@ -338,7 +446,7 @@ def grade(
             )
         )
         run = in_parallel(
-            lambda item: grade_file(item[1], sandbox, seed, item[0]),
+            lambda item: grade_file(item[1], sandbox, seed, item[0], attempts),
             wanted,
             jobs or os.cpu_count() or 1,
             sandbox.stop,  # otherwise each submission would go on until its time is up
@@ -434,7 +542,9 @@ def key_of(handed: Handed, settings: str) -> str:
     return hashlib.sha256(place + handed.digest()).hexdigest()
 
 
-def grade_file(handed: Handed, sandbox: Sandbox, seed: int, key: str) -> Graded:
+def grade_file(
+    handed: Handed, sandbox: Sandbox, seed: int, key: str, attempts: str = BEST
+) -> Graded:
     """Grade one file; one that cannot be graded is marked as broken, and earns nothing for each
     exercise of its lesson.
     """
@@ -455,7 +565,7 @@ def grade_file(handed: Handed, sandbox: Sandbox, seed: int, key: str) -> Graded:
             handed.lesson_of_class,
         )
         lessons = submission.lessons
-        return grade_submission(submission, sandbox, seed, key, compared=True)
+        return grade_submission(submission, sandbox, seed, key, compared=True, attempts=attempts)
     except (Broken, OSError) as reason:
         if isinstance(reason, OSError) and reason.errno in OVERLOADED:
             raise  # a fault of the machine, which costs nobody anything

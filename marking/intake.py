@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import zipfile
@@ -88,7 +89,7 @@ def submission_in(
     in_code = re.findall(rf"""["']({any_of(course.lessons)})\.\w+["']""", code)
     lessons = sorted({*in_code, lesson} - {""}) or [one for one in [otherwise] if one]
     # where no question is answered, no answer can have been imported
-    hidden = imports(course, code) if lessons else []
+    hidden = imports(course, cells) if lessons else []
     remarks = [f"imports a package that holds answers: {line}" for line in hidden]
     return Submission(student, notebook, tuple(enumerate(cells, 1)), tuple(lessons), tuple(remarks))
 
@@ -193,8 +194,37 @@ def any_of(words: Iterable[str]) -> str:
     return "|".join(map(re.escape, words)) or "(?!)"
 
 
-def imports(course: Course, code: str) -> list[str]:
-    """The lines that import from a hidden package anything but what every exercise imports."""
+def imports(course: Course, cells: Iterable[str]) -> list[str]:
+    """The lines that import from a hidden package anything but what its exercises import; comments
+    and text import nothing.
+    """
+    # of a cell that Python cannot read
     usual = rf"{re.escape(course.package)}[ \t]+import"
-    pattern = rf"^[ \t]*(?:from[ \t]+(?!{usual})|import[ \t]+)(?:{any_of(course.hidden)})\b.*$"
-    return [line.strip()[:80] for line in re.findall(pattern, code, re.MULTILINE)]
+    line = rf"^[ \t]*(?:from[ \t]+(?!{usual})|import[ \t]+)(?:{any_of(course.hidden)})\b.*$"
+    found: list[str] = []
+    for cell in cells:
+        if not re.search(rf"\b(?:{any_of(course.hidden)})\b", cell) or "import" not in cell:
+            continue
+        try:
+            tree = ast.parse(re.sub(r"^[ \t]*[%!].*$", "", cell, flags=re.MULTILINE))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            found += re.findall(line, cell, re.MULTILINE)
+        else:
+            lines = cell.split("\n")
+            found += [
+                lines[node.lineno - 1]
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Import | ast.ImportFrom) and is_hidden(course, node)
+            ]
+    return [one.strip()[:80] for one in found]
+
+
+def is_hidden(course: Course, node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether an import is of a hidden package, and not one that exercises make."""
+    if isinstance(node, ast.Import):
+        return any(alias.name.partition(".")[0] in course.hidden for alias in node.names)
+    module = "" if node.level else node.module or ""
+    offered = module == course.package and all(
+        alias.name in course.offered or alias.name == "*" for alias in node.names
+    )
+    return module.partition(".")[0] in course.hidden and not offered

@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from marking.cells import DID_NOT_RUN, Definitions
 from marking.course import Course, missing
 from marking.diagnosis import RIGHT
-from marking.engine import NOT_ANSWERED, NOT_WRITTEN, SECONDS, Verdict, judge
+from marking.engine import NOT_ANSWERED, NOT_WRITTEN, SECONDS, Verdict, judge, unwritten
 from marking.exercise import (
     BugHunt,
     Choice,
@@ -38,8 +38,9 @@ from marking.outcome import (
     error_with_line,
     in_the_form_of,
     limited,
+    no_function_in_words,
     outcome_of,
-    shown,
+    slow_in_words,
     source_text,
 )
 from marking.pages import render
@@ -145,11 +146,11 @@ class Tutor:
         question = self.question(name)
         answer = (answer, *more) if more else answer
         if isinstance(question, Exercise | BugHunt):
+            if answer is None or answer is ...:
+                raise CheckFailed(name, unwritten(question))
             if not callable(answer):
-                example = f"check({name!r}, {self.course().variable_of(name)})"
-                raise NoFunction(
-                    f"{name} expects the function itself, as in {example}, got {shown(answer)}"
-                )
+                variable = self.course().variable_of(name)
+                raise NoFunction(f"{name}: {no_function_in_words(name, variable, answer)}.")
             fresh = secrets.randbits(32) if seed is None else seed
             if isinstance(question, Exercise):
                 verdict = judge(
@@ -307,8 +308,7 @@ def attempt_here(
         with remote_function(arguments, answering) as function, limited(SECONDS):
             attempt = attempt_of(test, function, seed)
     except Slow:
-        slow = f"it took over {SECONDS} s; look for a loop that does not end"
-        return Attempt(True, slow, "Slow")
+        return Attempt(True, slow_in_words(SECONDS), "Slow")
     return replace(attempt, calls=answering.calls)
 
 
@@ -329,8 +329,7 @@ def call_here(function: Callable[..., Any], args: Sequence[Any]) -> Outcome:
         with limited(SECONDS):
             return outcome_of(function, args, describe=error_with_line)
     except Slow:
-        slow = f"it took over {SECONDS} s; look for a loop that does not end"
-        return Outcome(None, error=slow, error_name="Slow")
+        return Outcome(None, error=slow_in_words(SECONDS), error_name="Slow")
 
 
 WATCHED: dict[int, Definitions] = {}  # by the identity of the shell

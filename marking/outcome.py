@@ -31,7 +31,10 @@ SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where size
 MOST = 2**20  # numbers in a result
 MOST_ARRAYS = 2**12
 DEEPEST = 8  # dimensions of a result
+ROUNDED = 4  # steps of its precision that a whole number may be off: a running sum is
 LONGEST = 500  # characters of an error
+LONGEST_TOLD = 800  # and of an error with its line
+NO_FUNCTION = "NoFunction"  # in place of an error's name, for an answer that cannot be called
 LONGEST_SOURCE = 20_000  # characters of a function
 
 
@@ -124,10 +127,26 @@ def shown(value: Any) -> str:
         return f"an object of type {type(value).__name__}"
 
 
+def slow_in_words(seconds: float) -> str:
+    """What is said of a call that was interrupted."""
+    return f"it took over {seconds} s; look for a loop that does not end"
+
+
+def no_function_in_words(name: str, variable: str, answer: Any) -> str:
+    """What is said of an answer that should be a function.
+
+    Args:
+        name: the question.
+        variable: what its answer is called.
+        answer: what was handed in.
+    """
+    return f"expected the function itself, as in check({name!r}, {variable}), got {shown(answer)}"
+
+
 def error_with_line(error: BaseException) -> str:
     """An error in words, with the line of the student's code that raised it."""
     line = line_of_error(error)
-    return error_in_words(error) + (f" ({line})" if line else "")
+    return (error_in_words(error) + (f" ({line})" if line else ""))[:LONGEST_TOLD]
 
 
 def line_of_error(error: BaseException) -> str:
@@ -504,8 +523,11 @@ def formed_like(want: Array, have: Array, tolerance: float) -> Array:
         return have
     if want.dtype.kind == "f":
         return have.astype(float) if agree(want, have, tolerance) else have
-    whole = np.isfinite(have) & (np.abs(have) < 2**53)
-    return have.astype(int) if whole.all() and (have == np.floor(have)).all() else have
+    if not (np.isfinite(have) & (np.abs(have) < 2**53)).all():
+        return have
+    whole = np.round(have)
+    allowed = ROUNDED * np.finfo(have.dtype).eps * np.maximum(np.abs(whole), 1)
+    return whole.astype(int) if (np.abs(have - whole) <= allowed).all() else have
 
 
 def scale(values: Array) -> float:

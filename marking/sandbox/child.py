@@ -1,8 +1,9 @@
 """Run one submission's cells and answer calls of its functions. Started by the sandbox; decides
 nothing.
 
-It sees of the engine only this file, cells.py, outcome.py and wire.py. Where a submission imports
-the course's package, it gets a stand-in that keeps whatever is handed to `check`.
+It sees of the engine only this file, those beside it in its folder, cells.py and outcome.py. Where
+a submission imports the course's package, it gets a stand-in: its `check` tells the grader, answers
+what it asks, and then lets the cell go on, whatever the grader thinks of the answer.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import __future__
 
 import ast
 import asyncio
+import builtins
 import contextlib
 import importlib.abc
 import inspect
@@ -20,9 +22,11 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +35,18 @@ from confine import confine
 
 confine(Path(__file__).parent)  # before anything else is imported, torch included
 # ruff: noqa: E402
+from absent import (
+    HELPER,
+    Absent,
+    NotInstalled,
+    careful,
+    names_bound,
+    what_to_bind,
+    why_absent,
+)
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
+    NO_FUNCTION,
     Made,
     NotNumbers,
     Slow,
@@ -40,44 +54,82 @@ from outcome import (
     error_in_words,
     error_with_line,
     limited,
+    no_function_in_words,
     number_of,
     outcome_of,
     shown,
+    slow_in_words,
     source_text,
+)
+from shell import (
+    Results,
+    ZMQInteractiveShell,
+    ends_with_semicolon,
+    ignore,
+    install,
+    without_magics,
 )
 from wire import LIMIT, receive, remote_function, send, unpack
 
 sys.path.pop(0)
 
 FOREVER = time.monotonic() + 10**9
-TIMING = ("time", "capture", "prun")  # magics that run Python, and keep what it defines
 FLAGS = tuple(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
-MAGIC = re.compile(r"^[ \t]*[%!?]|\?[ \t]*$|=[ \t]*[%!]", re.MULTILINE)
+
+
+@dataclass
+class HandedIn:
+    """What was handed to a check, or found by its name.
+
+    Args:
+        answer: the function, number or letter.
+        student: the name that came with it.
+        scope: what the answer could see.
+        why_old: why it is not what its cell says; empty if it is.
+    """
+
+    answer: Any
+    student: str
+    scope: Mapping[str, Any]
+    why_old: str
 
 
 class Workspace:
-    """What the cells of a notebook define, and what they hand in."""
+    """What the cells of a notebook define, and what they hand in.
 
-    def __init__(self, seconds: int, hidden: Sequence[str] = ()) -> None:
+    Args:
+        seconds: of one cell, and of one call.
+        hidden: packages that a submission cannot import.
+        most: the names of all questions, each with how many checks of it are told at once.
+    """
+
+    def __init__(
+        self, seconds: int, hidden: Sequence[str] = (), most: Mapping[str, int] | None = None
+    ) -> None:
         self.seconds = seconds
         self.hidden = hidden
-        self.handed: dict[str, Any] = {}
-        self.students: dict[str, str] = {}
+        self.most = most or {}
+        self.line: Line | None = None
+        self.lock = threading.Lock()
+        self.handed: dict[str, list[HandedIn]] = {}
+        self.later: dict[tuple[str, int], None] = {}  # checks to tell of when all cells have run
+        self.telling = False
         self.attempts: list[str] = []
         self.errors: list[str] = []
         self.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main  # where annotations and pickles look names up
         self.namespace = main.__dict__
-        self.namespace.update(get_ipython=lambda: Shell(self), display=ignore)
+        self.results = Results(self.namespace)
+        install(ZMQInteractiveShell(self.namespace, self.results, self.execute, self.run_inside))
+        vars(builtins)[HELPER] = self.import_failed
         self.definitions = Definitions(self.namespace)
         self.cell = ""
+        self.missed = ""  # what the cell needs of a package that is absent
         # later cells may define helpers of the same names: an answer is called with those it had
-        self.scopes: dict[str, dict[str, Any]] = {}
         self.defined: dict[str, tuple[Any, dict[str, Any]]] = {}
-        self.entered: str | None = None
-        self.final: dict[str, Any] = {}
-        self.old: dict[str, str] = {}
+        self.entered: tuple[str, int] | None = None
+        self.final: dict[str, Any] | None = None  # what all cells together have defined
 
     def check(
         self,
@@ -87,12 +139,40 @@ class Workspace:
         student: str = "",
         seed: int | None = None,
     ) -> None:
-        """Stand in for `check`: keep the answer."""
+        """Stand in for `check`: let the answer be judged, here and now. After too many checks of a
+        question, and in a thread, the answer is kept for the end.
+        """
+        if not isinstance(name, str) or name not in self.most:
+            raise ValueError(f"expected the name of an exercise, got {shown(name)}")
+        in_thread = threading.current_thread() is not threading.main_thread()
+        most = self.most[name]
+        if not most or (self.telling and not in_thread):  # an answer that checks while it is judged
+            return
         answer = (answer, *more) if more else answer
-        self.handed[str(name)] = answer
-        self.students[str(name)] = str(student)
-        self.scopes[str(name)] = dict(self.namespace)
-        self.old[str(name)] = self.definitions.why_old(answer)
+        student = str(student) or str(self.namespace.get("STUDENT", ""))
+        why_old = self.definitions.why_old(answer)
+        one = HandedIn(answer, student, dict(self.namespace), why_old)
+        with self.lock:
+            some = self.handed.setdefault(name, [])
+            del some[most:]
+            some.append(one)
+            place = len(some) - 1
+            if in_thread or place == most:
+                self.later[name, place] = None
+                return
+        self.tell(name, place)
+
+    def tell(self, name: str, place: int) -> None:
+        """Tell the grader of a check, and do what it asks until it wants the cells to go on."""
+        assert self.line is not None
+        self.telling = True
+        try:
+            with clock_stopped():
+                converse(self, self.line, {"checked": name, "place": place})
+        except EOFError:  # nobody is there any more
+            os._exit(0)
+        finally:
+            self.telling = False
 
     def attempted(self, action: str) -> None:
         """Keep a forbidden action that was tried."""
@@ -104,54 +184,123 @@ class Workspace:
         for number, source in cells:
             self.run(number, source)
         self.final = dict(self.namespace)
+        while self.later:
+            name, place = next(iter(self.later))
+            del self.later[name, place]
+            self.tell(name, place)
 
     def run(self, number: int, source: str) -> None:
         """Run one cell; an error ends the cell, not the submission."""
         self.cell = f"<cell {number}>"
+        self.missed = ""
         self.definitions.begin(source)
+        self.results.begin(source)
         error = ""
         try:
             with limited(self.seconds):
-                self.execute(source)
+                value = self.execute(source)
+                if not ends_with_semicolon(source):
+                    self.results.keep(value)
         except Slow:
             error = f"it took over {self.seconds} s"
             self.errors.append(f"cell {number} took over {self.seconds} s")
         except BaseException as reason:
             error = error_in_words(reason)
             self.errors.append(f"cell {number}: {error}"[:300])
-        self.definitions.end(error)
+        self.definitions.end(error or self.missed)
         self.keep_scope()
 
-    def execute(self, source: str) -> None:
-        """Run a source as the cell that is now running, or a part of it."""
+    def run_inside(self, source: str, *_: Any, **_options: Any) -> Any:
+        """Run a source as a cell inside the one that is now running, as `run_cell` of Jupyter."""
+        self.definitions.begin(source)
+        value, error = None, None
+        try:
+            value = self.execute(source)
+        except Exception as reason:
+            error = reason
+        self.definitions.end(error_in_words(error) if error else "")
+        return types.SimpleNamespace(
+            result=value,
+            success=error is None,
+            error_in_exec=error,
+            error_before_exec=None,
+            raise_error=ignore,
+        )
+
+    def execute(self, source: str, *, before: str = "", apart: bool = False) -> Any:
+        """Run a source as the cell that is now running, or a part of it, and return the value of
+        its last line.
+
+        Args:
+            source: the cell.
+            before: statements to run first.
+            apart: run it in a function of its own: what it defines is gone afterwards.
+        """
         text = without_magics(source)
         # where inspect finds it: TorchScript, for one, compiles from the source
         linecache.cache[self.cell] = (len(text), None, text.splitlines(True), self.cell)
-        tree: Any = compile(text, self.cell, "exec", self.flags | ast.PyCF_ONLY_AST, True)
-        if any(name in text for name in self.hidden):
-            tree.body = [part for statement in tree.body for part in self.parted(statement)]
-        code = compile(tree, self.cell, "exec", self.flags, True)
-        for flag in FLAGS:  # an import from __future__ holds for the cells that follow
-            self.flags |= code.co_flags & flag
-        value = eval(code, self.namespace)
-        if inspect.iscoroutine(value):
-            asyncio.run(value)
+        tree = self.parsed(text)
+        if apart:
+            return self.execute_apart([*self.parsed(before).body, *tree.body])
+        value = None
+        for statement in careful(tree).body:
+            value = self.execute_one(statement)
+        return value
 
-    def parted(self, statement: ast.stmt) -> list[ast.stmt]:
-        """A statement; one that imports from a hidden package may fail without ending its cell."""
-        if isinstance(statement, ast.Import):
-            parts: list[ast.stmt] = [ast.Import([alias]) for alias in statement.names]
-            names = [alias.name for alias in statement.names]
-        elif isinstance(statement, ast.ImportFrom) and not statement.level:
-            parts = [statement]
-            names = [statement.module or ""]
+    def parsed(self, text: str) -> ast.Module:
+        """A source as a tree."""
+        tree = compile(text, self.cell, "exec", self.flags | ast.PyCF_ONLY_AST, True)
+        assert isinstance(tree, ast.Module)
+        return tree
+
+    def execute_one(self, statement: ast.stmt) -> Any:
+        """Run one statement and return its value, None if it has none; one that uses what could not
+        be imported costs only what it defines.
+        """
+        whole: Any
+        if isinstance(statement, ast.Expr):
+            whole, mode = ast.Expression(statement.value), "eval"
         else:
-            return [statement]
-        if not any(name.partition(".")[0] in self.hidden for name in names):
-            return [statement]
-        caught = ast.ExceptHandler(ast.Name("ImportError", ast.Load()), None, [ast.Pass()])
-        tried = [ast.Try([part], [caught], [], []) for part in parts]
-        return [ast.fix_missing_locations(ast.copy_location(one, statement)) for one in tried]
+            whole, mode = ast.Module([statement], []), "exec"
+        code = compile(whole, self.cell, mode, self.flags, True)
+        for flag in FLAGS:  # an import from __future__ holds for what follows
+            self.flags |= code.co_flags & flag
+        try:
+            value = eval(code, self.namespace)
+            if code.co_flags & inspect.CO_COROUTINE:  # it awaits something
+                value = asyncio.run(value)
+        except NotInstalled as error:
+            self.note(str(error), error_in_words(error))
+            bound = dict.fromkeys(names_bound(statement), Absent(str(error)))
+            self.namespace.update(bound)
+            return None
+        return value
+
+    def execute_apart(self, body: list[ast.stmt]) -> None:
+        """Run statements in a function of their own."""
+        tree = ast.parse("def inner(): pass")
+        (function,) = tree.body
+        assert isinstance(function, ast.FunctionDef)
+        function.body = body or function.body
+        code = compile(ast.fix_missing_locations(tree), self.cell, "exec", self.flags, True)
+        found: dict[str, Any] = {}
+        exec(code, self.namespace, found)
+        found["inner"]()
+
+    def import_failed(self, module: str, names: Sequence[str]) -> None:
+        """Let a cell go on after an import that failed: what it should define is absent."""
+        why = why_absent(sys.exc_info()[1], module)
+        if module.partition(".")[0] not in self.hidden:
+            self.note(why)
+        for name in names:
+            self.namespace[name] = what_to_bind(name, module, why)
+
+    def note(self, why: str, error: str = "") -> None:
+        """Keep that a package is absent, and the error of what uses it."""
+        remark = f"{self.cell.strip('<>')}: {why}"[:300]
+        if remark not in self.errors:
+            self.errors.append(remark)
+        self.missed = self.missed or error
 
     def keep_scope(self) -> None:
         """Keep what a function could see when its cell ended, for one that is never checked."""
@@ -164,73 +313,38 @@ class Workspace:
         scope = dict(self.namespace) if new else {}
         self.defined.update((name, (value, scope)) for name, value in new.items())
 
-    def enter(self, name: str, variable: str) -> None:
-        """Give an answer back the helpers and constants it had; what came later stays in reach."""
-        if self.entered == name:
-            return
-        self.entered = name
+    def find(self, name: str, variable: str, place: int) -> HandedIn:
+        """The answer to a question: what was handed to one of its checks, or below 0 what stands
+        under the name of its function or variable in the end.
+        """
+        if place >= 0:
+            return self.handed[name][place]
+        final = self.final or {}
+        answer = final.get(variable)
         _, scope = self.defined.get(variable, (None, {}))
+        why_old = self.definitions.why_old(answer)
+        return HandedIn(answer, str(final.get("STUDENT", "")), scope, why_old)
+
+    def enter(self, name: str, place: int, one: HandedIn) -> None:
+        """Once all cells have run, give an answer back the helpers and constants it had; what came
+        later stays in reach.
+        """
+        if self.final is None or self.entered == (name, place):
+            return
+        self.entered = name, place
         self.namespace.clear()
         self.namespace.update(self.final)
-        self.namespace.update(self.scopes.get(name, scope))
-
-    def find(self, name: str, variable: str) -> tuple[Any, bool]:
-        """The answer to a question, and whether it was handed to `check`; if not, it is looked up
-        by the name of its function or variable.
-        """
-        if name in self.handed:
-            return self.handed[name], True
-        return self.final.get(variable), False
-
-    def why_old(self, name: str, answer: Any, handed: bool) -> str:
-        """Why an answer that was found is not what its cell says; empty if it is."""
-        return self.old[name] if handed else self.definitions.why_old(answer)
+        self.namespace.update(one.scope)
 
 
-class Shell:
-    """Stands in for IPython: runs what magics time or capture, and ignores all other magics."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-
-    def run_cell_magic(self, name: str, line: str, body: str) -> None:
-        """Run what stands below %%time or %%capture; write a file for %%writefile."""
-        words = [word for word in line.split() if not word.startswith("-")]
-        if name in TIMING:
-            self.workspace.execute(f"\n{body}")
-        if name == "capture":
-            shown_nothing = types.SimpleNamespace(stdout="", stderr="", outputs=[], show=ignore)
-            self.workspace.namespace.update(dict.fromkeys(words[:1], shown_nothing))
-        if name in ("writefile", "file") and words:
-            Path(words[0]).write_text(body, encoding="utf-8")
-
-    def run_line_magic(self, name: str, line: str, *_: Any) -> None:
-        """Run what stands behind %time."""
-        if name in TIMING:
-            self.workspace.execute(re.sub(r"^(?:-\S+[ \t]+)*", "", line))
-
-    def getoutput(self, *_: Any) -> list[str]:
-        """The output of a command that is not run."""
-        return []
-
-    def __getattr__(self, name: str) -> Any:
-        return ignore
-
-
-def without_magics(source: str) -> str:
-    """A cell as plain Python: IPython's magics become calls."""
-    if not MAGIC.search(source):
-        return source
-    from IPython.core.inputtransformer2 import TransformerManager
-
+@contextlib.contextmanager
+def clock_stopped() -> Iterator[None]:
+    """Do not count meanwhile what the cell takes."""
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
     try:
-        return TransformerManager().transform_cell(source)
-    except Exception:  # it will fail when it is run, with its own message
-        return source
-
-
-def ignore(*_args: Any, **_options: Any) -> None:
-    """Accept anything, and do nothing."""
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def report_reads(workspace: Workspace, hidden: Sequence[str], files: Sequence[str]) -> None:
@@ -261,15 +375,16 @@ class Blocker(importlib.abc.MetaPathFinder):
             raise ImportError(f"{name} is not available while a submission is graded")
 
 
-def stand_in(workspace: Workspace, package: str) -> types.ModuleType:
-    """A module in place of the course's package: what exercises import, and nothing behind it."""
+def stand_in(workspace: Workspace, package: str, offered: Mapping[str, bool]) -> types.ModuleType:
+    """A module in place of the course's package: the names that it offers, each with whether it is
+    an error, and nothing behind them.
+    """
     module = types.ModuleType(package)
     module.__path__ = []  # so that an import of one of its modules reaches the Blocker
-    module.CheckFailed = AssertionError  # type: ignore[attr-defined]
-    module.ask = module.beside = ignore  # type: ignore[attr-defined]
-    module.milestone = ignore  # type: ignore[attr-defined]
+    for name, is_error in offered.items():
+        stands: Any = type(name, (AssertionError,), {}) if is_error else ignore
+        setattr(module, name, stands)
     module.check = workspace.check  # type: ignore[attr-defined]
-    module.hint = ignore  # type: ignore[attr-defined]
     return module
 
 
@@ -302,75 +417,101 @@ class Line:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
 
 
-def why_uncallable(function: Any, why_old: str) -> dict[str, Any]:
+def why_uncallable(request: dict[str, Any], one: HandedIn) -> dict[str, Any]:
     """Why an answer cannot be called, as a reply; empty if it can."""
+    function = one.answer
     if function is None or function is ...:
         name = "NotImplementedError"
         return {"error": f"{name}: there is no answer", "error_name": name}
-    if why_old:
-        return {"error": why_old, "error_name": DID_NOT_RUN}
     if not callable(function):
-        words = f"expected the function itself, got {shown(function)}"
-        return {"error": words, "error_name": "TypeError"}
+        words = no_function_in_words(request["name"], request["variable"], function)
+        return {"error": words, "error_name": NO_FUNCTION}
+    if one.why_old:
+        return {"error": one.why_old, "error_name": DID_NOT_RUN}
     return {}
 
 
 def answer_test(workspace: Workspace, request: dict[str, Any], line: Line) -> dict[str, Any]:
     """Let a test judge a function that the grader calls, and describe what it did."""
-    question, variable = request["name"], request["variable"]
-    test, handed = workspace.find(question, variable)
-    why_not = why_uncallable(test, workspace.why_old(question, test, handed))
+    one = workspace.find(request["name"], request["variable"], request["place"])
+    why_not = why_uncallable(request, one)
     if why_not:
         return why_not
-    workspace.enter(question, variable)
+    workspace.enter(request["name"], request["place"], one)
     try:
         with (
             remote_function(request["arguments"], line.ask) as function,
             limited(workspace.seconds),
         ):
-            attempt = attempt_of(test, function, request["seed"])
+            attempt = attempt_of(one.answer, function, request["seed"])
     except Slow:
-        return {"error": f"it took over {workspace.seconds} s", "error_name": "Slow"}
+        return {"error": slow_in_words(workspace.seconds), "error_name": "Slow"}
     except KeyboardInterrupt as error:
         return {"error": type(error).__name__, "error_name": type(error).__name__}
-    return {**vars(attempt), "handed": handed}
+    return dict(vars(attempt))
 
 
 def answer_call(
     workspace: Workspace, request: dict[str, Any], args: list[Any]
 ) -> tuple[dict[str, Any], list[Any]]:
     """Call the function of an exercise, and describe the outcome."""
-    question, variable = request["name"], request["variable"]
-    function, handed = workspace.find(question, variable)
-    why_not = why_uncallable(function, workspace.why_old(question, function, handed))
+    one = workspace.find(request["name"], request["variable"], request["place"])
+    why_not = why_uncallable(request, one)
     if why_not:
         return why_not, []
-    workspace.enter(question, variable)
+    workspace.enter(request["name"], request["place"], one)
     try:
         with limited(workspace.seconds):
-            outcome = outcome_of(function, args, describe=error_with_line)
+            outcome = outcome_of(one.answer, args, describe=error_with_line)
     except Slow:
-        return {"error": f"one call took over {workspace.seconds} s", "error_name": "Slow"}, []
+        return {"error": slow_in_words(workspace.seconds), "error_name": "Slow"}, []
     except KeyboardInterrupt as error:
         return {"error": type(error).__name__, "error_name": type(error).__name__}, []
     if outcome.value is None:
-        return {"error": outcome.error[:500], "error_name": outcome.error_name}, []
-    values = [array.astype(float if array.dtype.kind == "f" else int) for array in outcome.value]
-    return {"several": outcome.several, "changed": list(outcome.changed), "handed": handed}, values
+        return {"error": outcome.error, "error_name": outcome.error_name}, []
+    told = {"several": outcome.several, "changed": list(outcome.changed)}
+    return told, list(outcome.value)
 
 
 def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """A number worked out by hand, or a letter, with the student's name that belongs to it."""
-    name = request["name"]
-    found, handed = workspace.find(name, request["variable"])
+    one = workspace.find(request["name"], request["variable"], request["place"])
+    found = one.answer
     value: Any = found[:200] if isinstance(found, str) else None
     if value is None and found is not None and found is not ...:
         try:
             value = number_of(found)
         except NotNumbers:
             value = shown(found)
-    student = workspace.students.get(name) or str(workspace.final.get("STUDENT", ""))
-    return {"value": value, "student": student[:200], "handed": handed}
+    return {"value": value, "student": one.student[:200]}
+
+
+def answered(
+    workspace: Workspace, line: Line, request: dict[str, Any], arrays: list[Any]
+) -> tuple[dict[str, Any], list[Any]]:
+    """The reply to a request of the grader."""
+    if request["kind"] == "value":
+        return answer_value(workspace, request), []
+    if request["kind"] == "test":
+        return answer_test(workspace, request, line), []
+    if request["kind"] == "source":
+        one = workspace.find(request["name"], request["variable"], request["place"])
+        return {"source": source_text(one.answer)}, []
+    return answer_call(workspace, request, unpack(request["args"], arrays, Made))
+
+
+def converse(workspace: Workspace, line: Line, reply: dict[str, Any]) -> None:
+    """Reply, and answer requests until the grader wants the cells to go on.
+
+    Raises: EOFError where the grader hangs up.
+    """
+    values: list[Any] = []
+    while True:
+        line.reply(reply, values)
+        request, arrays = line.receive()
+        if request["kind"] == "go on":
+            return
+        reply, values = answered(workspace, line, request, arrays)
 
 
 def serve() -> None:
@@ -382,31 +523,16 @@ def serve() -> None:
             ValueError, OSError, AttributeError
         ):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
-    workspace = Workspace(order["seconds"], order["hidden"])
-    line = Line(channel, workspace)
+    workspace = Workspace(order["seconds"], order["hidden"], order["most"])
+    line = workspace.line = Line(channel, workspace)
     line.id = order["id"]
     sys.meta_path.insert(0, Blocker(workspace, order["hidden"]))
-    sys.modules[order["package"]] = stand_in(workspace, order["package"])
+    sys.modules[order["package"]] = stand_in(workspace, order["package"], order["offered"])
     report_reads(workspace, order["hidden"], order["files"])
-    sys.path.append(os.getcwd())  # for modules that %%writefile makes
+    sys.path.insert(0, os.getcwd())  # for modules that %%writefile makes, as in Jupyter
     workspace.run_all(order["cells"])
-    reply: dict[str, Any] = {"errors": workspace.errors[:20]}
-    values: list[Any] = []
-    while True:
-        line.reply(reply, values)
-        try:
-            request, arrays = line.receive()
-        except EOFError:
-            return
-        if request["kind"] == "value":
-            reply, values = answer_value(workspace, request), []
-        elif request["kind"] == "test":
-            reply, values = answer_test(workspace, request, line), []
-        elif request["kind"] == "source":
-            function, _ = workspace.find(request["name"], request["variable"])
-            reply, values = {"source": source_text(function)}, []
-        else:
-            reply, values = answer_call(workspace, request, unpack(request["args"], arrays, Made))
+    with contextlib.suppress(EOFError):
+        converse(workspace, line, {"errors": workspace.errors[:20]})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,8 +30,10 @@ from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls,
 HERE = Path(__file__).parent
 # all that a submission may see of the engine
 ROOM = (
+    HERE / "absent.py",
     HERE / "child.py",
     HERE / "confine.py",
+    HERE / "shell.py",
     HERE / "wire.py",
     HERE.with_name("cells.py"),
     HERE.with_name("outcome.py"),
@@ -177,13 +179,32 @@ def items_of(reply: dict[str, Any], name: str) -> list[Any]:
     return value[:20] if isinstance(value, list) else []
 
 
+# is told of each check that a submission comes to: its question, and which check of that it is
+Judge = Callable[["Running", Any, Any], None]
+
+
 class Running:
     """A submission whose cells have been run, ready for calls.
+
+    Args:
+        sandbox: where it runs.
+        cells: number and source of each.
+        deadline: when its time is up, of time.monotonic.
+        most: the names of all questions, each with how many checks of it are told while the cells
+            run.
+        judge: is told of each, and may exchange messages about it; the cells go on afterwards.
 
     Raises: Lost where its process does not get through its cells.
     """
 
-    def __init__(self, sandbox: Sandbox, cells: Sequence[tuple[int, str]], deadline: float) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        cells: Sequence[tuple[int, str]],
+        deadline: float,
+        most: Mapping[str, int] | None = None,
+        judge: Judge | None = None,
+    ) -> None:
         self.deadline = deadline
         self.course = sandbox.course
         self.limits = sandbox.limits
@@ -197,22 +218,29 @@ class Running:
         try:
             if sandbox.stopped.is_set():  # after it was added: `stop` sees one or the other
                 raise Lost("grading was stopped")
-            self.errors = self.run(cells)
+            self.errors = self.run(cells, most or {}, judge)
         except BaseException:  # nobody else could close it
             self.close()
             raise
 
-    def run(self, cells: Sequence[tuple[int, str]]) -> list[str]:
-        """Have the cells run, and return their errors."""
+    def run(
+        self, cells: Sequence[tuple[int, str]], most: Mapping[str, int], judge: Judge | None
+    ) -> list[str]:
+        """Have the cells run, each check told to `judge` at its place, and return their errors."""
         order = {
             "cells": list(cells),
             "seconds": self.limits.cell,
             "limits": self.limits.resources(),
             "package": self.course.package,
+            "offered": dict(self.course.offered),
+            "most": dict(most),
             "hidden": list(self.course.hidden),
             "files": list(self.course.answer_files),
         }
         reply, _ = self.exchange(order)
+        while judge is not None and "checked" in reply:
+            judge(self, reply["checked"], reply.get("place"))
+            reply, _ = self.exchange({"kind": "go on"})
         return [str(error)[:400] for error in items_of(reply, "errors")]
 
     def exchange(

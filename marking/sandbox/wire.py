@@ -26,7 +26,18 @@ MOST_ARRAYS = 2**13
 MOST_NUMBERS = 2**23  # in its arrays together, which may become twice as wide or eight times
 MOST_NESTED = 32  # levels
 MOST_DIGITS = 40  # of a whole number
-DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
+DTYPES = (
+    "float32",
+    "float64",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "float16",
+    "uint16",
+    "uint32",
+)
 MOST_DIMENSIONS = 8  # dimensions of an array
 MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
 MOST_TOGETHER = 2**25  # numbers that may arise where its arguments are broadcast
