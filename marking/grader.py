@@ -37,7 +37,7 @@ from marking.intake import (
     submission_in,
 )
 from marking.names import read_names, with_groups
-from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
+from marking.outcome import LONGEST_SOURCE, Attempt, Outcome, received
 from marking.roster import read_roster
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
@@ -173,7 +173,7 @@ def judge_answer(
         reply, _ = running.exchange(request_for(question, running, "value"))
         handed.append(bool(reply.get("handed", True)))
         name = str(reply.get("student", ""))[:200]
-        verdict = judge(question, reply.get("value"), own_seed, name)
+        verdict = judge(question, received(reply.get("value")), own_seed, name)
         if isinstance(question, HandNumber) and verdict.passed and not akin(name, student):
             return verdict, f"the numbers belong to {name!r}"
     if verdict.summary in (NOT_WRITTEN, NOT_ANSWERED) or all(handed):

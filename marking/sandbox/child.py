@@ -30,16 +30,16 @@ sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the scrip
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
     Made,
-    NotNumbers,
     Slow,
     attempt_of,
     error_in_words,
     error_with_line,
     limited,
-    number_of,
     outcome_of,
+    plain,
     shown,
     source_text,
+    to_send,
 )
 from wire import receive, remote_function, send, unpack
 
@@ -359,14 +359,8 @@ def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any
     """A number worked out by hand, or a letter, with the student's name that belongs to it."""
     name = request["name"]
     found, handed = workspace.find(name, request["variable"])
-    value: Any = found[:200] if isinstance(found, str) else None
-    if value is None and found is not None and found is not ...:
-        try:
-            value = number_of(found)
-        except NotNumbers:
-            value = shown(found)
     student = workspace.students.get(name) or str(workspace.final.get("STUDENT", ""))
-    return {"value": value, "student": student[:200], "handed": handed}
+    return {"value": to_send(plain(found)), "student": student[:200], "handed": handed}
 
 
 def serve() -> None:

@@ -195,12 +195,10 @@ alpha_bars = Exercise(
 
 by_hand = HandNumber(
     "01.by_hand",
-    values=lambda draw: {
-        f"beta_{t}": round(draw.integer(2, 9) * 0.05 + t * 0.01, 2) for t in (1, 2, 3)
-    },
+    values=lambda draw: {f"beta_{t}": draw.integer(100, 450) / 1000 for t in (1, 2, 3)},
     question=(
         "The first betas of a schedule are {beta_1}, {beta_2}, {beta_3}. What is alpha_bar_3?"
-        " (Three decimals.)"
+        " (Six decimals, rounded only at the end.)"
     ),
     answer=lambda beta_1, beta_2, beta_3: (1 - beta_1) * (1 - beta_2) * (1 - beta_3),
     mistakes=(
@@ -245,6 +243,7 @@ by_hand = HandNumber(
         "each step leaves only a part of what it finds, so the product is less than the smallest"
         " 1 - beta",
     ),
+    decimals=6,
 )
 
 predict = Choice(

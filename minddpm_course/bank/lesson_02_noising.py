@@ -236,13 +236,13 @@ forward_diffusion = Exercise(
 by_hand = HandNumber(
     "02.by_hand",
     values=lambda draw: {
-        "alpha_bar": round(draw.integer(3, 16) * 0.05 + 0.01, 2),
-        "x_0": round(draw.integer(3, 9) * 0.1, 1),
-        "noise": round(draw.integer(2, 9) * 0.1 + 0.05, 2),
+        "alpha_bar": draw.integer(160, 840) / 1000,
+        "x_0": draw.integer(30, 95) / 100,
+        "noise": draw.integer(20, 125) / 100,
     },
     question=(
         "A pixel of {x_0} jumps to the level alpha_bar = {alpha_bar} with noise {noise}. Where does"
-        " it land? (Three decimals.)"
+        " it land? (Six decimals, rounded only at the end.)"
     ),
     answer=lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) ** 0.5 * noise,
     mistakes=(
@@ -292,6 +292,7 @@ by_hand = HandNumber(
         lambda alpha_bar, x_0, noise: x_0 + noise,
         "pixel and noise are positive, and both of their factors lie between 0 and 1",
     ),
+    decimals=6,
 )
 
 predict = Choice(

@@ -224,12 +224,13 @@ posterior_variance = Exercise(
 by_hand = HandNumber(
     "03.by_hand",
     values=lambda draw: {
-        "beta": round(draw.integer(2, 8) * 0.05, 2),
-        "before": round(draw.integer(8, 17) * 0.05, 2),
+        "beta": draw.integer(100, 450) / 1000,
+        "before": draw.integer(3500, 8800) / 10000,
     },
     question=(
         "A step has beta = {beta}, and before it alpha_bar was {before}. What is the variance of"
-        " the true step back, beta tilde? (Four decimals; work out alpha_bar after the step first.)"
+        " the true step back, beta tilde? (Work out alpha_bar after the step first. Six decimals,"
+        " rounded only at the end.)"
     ),
     answer=lambda beta, before: (1 - before) / (1 - before * (1 - beta)) * beta,
     mistakes=(
@@ -279,6 +280,7 @@ by_hand = HandNumber(
         lambda beta, before: beta,
         "knowing x_0 leaves less to guess than beta, the variance of the step forward",
     ),
+    decimals=6,
 )
 
 predict = Choice(

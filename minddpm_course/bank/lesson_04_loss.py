@@ -118,13 +118,13 @@ gaussian_kl = Exercise(
 by_hand = HandNumber(
     "04.by_hand",
     values=lambda draw: {
-        "var_1": round(draw.integer(2, 9) * 0.1, 1),
-        "var_2": float(draw.integer(2, 5)),
-        "mean": round(draw.integer(5, 19) * 0.1, 1),
+        "var_1": draw.integer(20, 95) / 100,
+        "var_2": draw.integer(150, 550) / 100,
+        "mean": draw.integer(50, 195) / 100,
     },
     question=(
         "What is the divergence KL(1 || 2), in nats, from N(0, {var_1}) to N({mean}, {var_2})? The"
-        " second numbers are variances. (Three decimals.)"
+        " second numbers are variances. (Six decimals, rounded only at the end.)"
     ),
     answer=lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2,
     mistakes=(
@@ -174,6 +174,7 @@ by_hand = HandNumber(
         ),
     ),
     bounds=Bounds(lambda **values: 0, lambda **values: math.inf, "a divergence is never negative"),
+    decimals=6,
 )
 
 predict = Choice(

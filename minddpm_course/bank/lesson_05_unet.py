@@ -768,7 +768,7 @@ return out(h)
 
 by_hand = HandNumber(
     "05.by_hand",
-    values=lambda draw: {"c": 8 * draw.integer(2, 9), "k": 8 * draw.integer(2, 9) + 4},
+    values=lambda draw: {"c": draw.integer(3, 512), "k": draw.integer(3, 512)},
     question=(
         "How many numbers does a 3 x 3 convolution learn that takes {c} channels to {k}, biases"
         " included?"

@@ -404,14 +404,14 @@ return x_t
 by_hand = HandNumber(
     "06.by_hand",
     values=lambda draw: {
-        "beta": round(draw.integer(2, 6) * 0.05, 2),
-        "alpha_bar": round(draw.integer(4, 12) * 0.05, 2),
-        "x_t": round(draw.integer(4, 9) * 0.1, 1),
-        "predicted": round(draw.integer(2, 6) * 0.1 + 0.05, 2),
+        "beta": draw.integer(100, 300) / 1000,
+        "alpha_bar": draw.integer(200, 600) / 1000,
+        "x_t": draw.integer(40, 95) / 100,
+        "predicted": draw.integer(20, 65) / 100,
     },
     question=(
         "At x_t = {x_t} the network predicts the noise {predicted}; beta_t = {beta}, alpha_bar_t ="
-        " {alpha_bar}. What is the mean of the step back? (Three decimals.)"
+        " {alpha_bar}. What is the mean of the step back? (Six decimals, rounded only at the end.)"
     ),
     answer=lambda beta, alpha_bar, x_t, predicted: (
         (x_t - beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta) ** 0.5
@@ -466,6 +466,7 @@ by_hand = HandNumber(
             ),
         ),
     ),
+    decimals=6,
 )
 
 predict = Choice(

@@ -201,13 +201,14 @@ gaussian_score = Exercise(
 by_hand = HandNumber(
     "08.by_hand",
     values=lambda draw: {
-        "x_0": round(draw.integer(3, 9) * 0.1, 1),
-        "alpha_bar": round(draw.integer(4, 15) * 0.05, 2),
-        "x_t": round(draw.integer(-8, 2) * 0.1, 1),
+        "x_0": draw.integer(30, 95) / 100,
+        "alpha_bar": draw.integer(200, 750) / 1000,
+        "x_t": draw.integer(-80, 20) / 100,
     },
     question=(
         "A clean pixel is {x_0}. At alpha_bar_t = {alpha_bar} it has become {x_t}. What is the"
-        " score of q(x_t | x_0) there? (Three decimals; write down mean and variance first.)"
+        " score of q(x_t | x_0) there? (Write down mean and variance first. Five decimals, rounded"
+        " only at the end.)"
     ),
     answer=lambda x_0, alpha_bar, x_t: (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar),
     mistakes=(
@@ -252,6 +253,7 @@ by_hand = HandNumber(
             ),
         ),
     ),
+    decimals=5,
 )
 
 

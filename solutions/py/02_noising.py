@@ -82,8 +82,8 @@ ask("02.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-signal = 0.66**0.5 * 0.8
-added = (1 - 0.66) ** 0.5 * 0.65
+signal = 0.357**0.5 * 0.88
+added = (1 - 0.357) ** 0.5 * 0.55
 by_hand = signal + added
 ### END SOLUTION
 

@@ -116,9 +116,9 @@ ask("05.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-pairs = 56 * 20  # each channel that goes out looks at each that comes in
+pairs = 94 * 11  # each channel that goes out looks at each that comes in
 weights = 3 * 3 * pairs
-by_hand = weights + 20  # and has one bias
+by_hand = weights + 11  # and has one bias
 ### END SOLUTION
 
 # %%

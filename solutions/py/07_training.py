@@ -98,8 +98,8 @@ ask("07.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-after_first = 0.8 * 0.9 + 0.2 * 1.3
-by_hand = 0.8 * after_first + 0.2 * 2.6
+after_first = 0.83 * 0.49 + 0.17 * 1.37
+by_hand = 0.83 * after_first + 0.17 * 2.34
 ### END SOLUTION
 
 # %%
