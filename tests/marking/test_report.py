@@ -86,7 +86,7 @@ def test_no_two_students_share_a_page(tmp_path):
     write_report(tmp_path, [Graded(student, "n", "k") for student in students], True)
     assert {path.name for path in (tmp_path / "feedback").iterdir()} == set(files.values())
     for student, file in files.items():
-        title = student.replace("\ud800", "\\ud800")
+        title = student.replace("\ud800", "\\ud800").replace("\u202e", "\\u202e")
         page = (tmp_path / "feedback" / file).read_text(encoding="utf-8")
         assert f"<h1>{title}</h1>" in page
 
