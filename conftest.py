@@ -20,6 +20,8 @@ SLOW = (
     "tests/course/test_naming.py::test_most_slips_are_understood_and_nothing_untrue_is_said_of_a_part",
     "tests/course/test_naming.py::test_there_are_at_least_five_slips_and_all_are_wrong_and_in_no_bank",
     "tests/course/test_nbgrader.py",
+    "tests/course/test_output.py::test_a_pipe_is_sent_utf_8",
+    "tests/course/test_output.py::test_every_command_prints_utf_8",
     "tests/course/test_results.py::test_the_bound_of_50_steps_is_measured_again",
     "tests/course/test_styles.py::test_each_style_passes_in_a_notebook",
     "tests/course/test_styles.py::test_each_style_passes_in_the_grader",
