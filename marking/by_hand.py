@@ -89,7 +89,7 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
     """Numbers that are taken for the right one: in words, their values, and how much larger a
     difference of the right number is in them.
     """
-    yield "has the opposite sign of the right one: look at what is taken from what", -right, 1
+    yield "has the opposite sign of the right one: look at what is subtracted from what", -right, 1
     yield "is the square of the right one: a root is missing at the end", right**2, 1
     if right > 0:
         yield "is the square root of the right one: there is a root too many", math.sqrt(right), 1
@@ -97,7 +97,7 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
     if right:
         yield "is 1 divided by the right one: a fraction is upside down", 1 / right, 1
     yield (
-        "is 1 minus the right one: what is left is taken for what is gone, or the other way",
+        "is 1 minus the right one: what is left was taken for what is gone, or the other way round",
         (1 - right),
         1,
     )
@@ -107,7 +107,7 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
         ("is a hundred times the right one: write a share as a number, not in percent", 100),
         (f"is a hundredth of the right one: {SLIPPED}", 0.01),
         (f"is a thousand times the right one: {SLIPPED}", 1000),
-        ("is a thousandth of the right one: Python reads a point as that of decimals", 0.001),
+        ("is a thousandth of the right one: Python reads a point as the decimal point", 0.001),
         ("is twice the right one: a factor 1/2 is missing, or a 2 too many", 2),
         ("is half the right one: a factor 2 is missing, or a 1/2 too many", 0.5),
         ("is the right one divided by log(2), as with a logarithm to base 2", 1 / math.log(2)),

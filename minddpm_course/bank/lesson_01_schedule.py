@@ -142,7 +142,7 @@ alpha_bars = Exercise(
             lambda betas: 1 - betas.cumsum(0),
             "You subtract the sum of the betas. Each step takes its share of what is left, not of"
             " what there was at first: for betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is"
-            " {wrong}. After more steps yours falls below 0, and no share does.",
+            " {wrong}. Once the betas add up to more than 1, yours is below 0, and no share is.",
             (BETAS,),
         ),
         Mistake(
@@ -188,8 +188,8 @@ alpha_bars = Exercise(
     ),
     after=(
         "After a step, 1 - beta_t of the power that was there is left, so what is left after t"
-        " steps is the product. This one number is all that x_t depends on, so lesson 02 can jump"
-        " to any t with it."
+        " steps is the product. It is all that x_t takes from the schedule, so lesson 02 can jump"
+        " to any t with this one number."
     ),
 )
 
@@ -395,9 +395,10 @@ first_step_below = Exercise(
             (LEVELS, 0.5),
         ),
         Mistake(
-            "how many are below",
+            "counted from the end",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).sum()),
-            "You count the steps below the threshold. Return the first of them: for levels 0.9,"
+            "Your number says how many steps are below the threshold, which is also the place of"
+            " the first of them if you count from the end. Count from the start: for levels 0.9,"
             " 0.5, 0.2 and the threshold 0.3 it is t = {right}; yours is {wrong}.",
             (LEVELS, 0.3),
         ),

@@ -141,9 +141,10 @@ def jump_cases(draw: Inputs):
 
 AXIS = (
     "Your levels are broadcast along the last axis of the images, their columns, because shapes are"
-    " matched from the right. This fails only if batch and width differ. Give the levels"
-    " the shape (b, 1, 1, 1): two images of one row, of two white pixels each, with levels 0.81 and"
-    " 0.25 and no noise, should get {right}; yours get {wrong}."
+    " matched from the right. An error tells you only if batch and width differ and neither is 1;"
+    " a single image even comes out right. Give the levels the shape (b, 1, 1, 1): two images of"
+    " one row, of two white pixels each, with levels 0.81 and 0.25 and no noise, should get"
+    " {right}; yours get {wrong}."
 )
 FIRST = (
     "You use the first image's level for the whole batch. Each image has its own: two images of one"
@@ -227,8 +228,8 @@ forward_diffusion = Exercise(
         " root of one minus the level with the noise; multiply, and add the two products.",
     ),
     after=(
-        "The noises of all steps up to t are independent, so their variances add up to 1 -"
-        " alpha_bar_t, and a single draw of that variance does what they all do. Training relies"
+        "The noises of all steps up to t are independent. So the variances of what is left of them"
+        " add up, to 1 - alpha_bar_t, and a single draw does what they all do. Training relies"
         " on this: it noises an image to any t without taking the steps before it."
     ),
 )
@@ -482,7 +483,7 @@ recover_noise = Exercise(
     ),
     after=(
         "What remains of x_t without the clean image has the variance 1 - alpha_bar_t, and the"
-        " division brings it back to 1. This noise is what the network is trained to name. An"
+        " division brings it back to 1. This noise is what the network is trained to predict. An"
         " estimate of x_0 that was clipped is turned back into a noise in the same way."
     ),
 )

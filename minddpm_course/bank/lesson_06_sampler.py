@@ -131,7 +131,7 @@ reverse_step = Exercise(
         Mistake(
             "no noise at all",
             lambda *args: back(*args, spread=lambda b, a: 0.0),
-            f"You return the mean. Before the last step, fresh noise is added: {AT_SECOND}",
+            f"You return the mean. Add fresh noise to it at every step but the last: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
@@ -376,7 +376,7 @@ return x_t
             LOOP,
         ),
         Mistake(
-            "the prediction is taken off whole",
+            "all of the prediction is subtracted",
             without_steps,
             "You subtract the predicted noise and never call step. A step takes off only a part of"
             f" it: {AT_LOOP}",
@@ -394,10 +394,9 @@ return x_t
         " After the loop return what you hold.",
     ),
     after=(
-        "A step makes of an image at level t one at level t - 1, so T of them lead from pure"
-        " noise to a clean image. The model sees only the image of the moment and its time, and"
-        " the schedule is known to the step alone. So the same loop draws with any step that you"
-        " give it."
+        "A step turns an image at level t into one at level t - 1, so T of them lead from pure"
+        " noise to a clean image. The model sees only the current image and its time, and only the"
+        " step knows the schedule. So the same loop draws with any step that you give it."
     ),
 )
 
@@ -431,8 +430,8 @@ by_hand = HandNumber(
                 (x_t - beta / (1 - alpha_bar) * predicted) / (1 - beta) ** 0.5
             ),
             (
-                "You divided beta by the variance 1 - alpha_bar. The predicted noise has the"
-                " variance 1: divide by the root."
+                "You divided beta by the variance, 1 - alpha_bar. In x_t the noise has the factor"
+                " sqrt(1 - alpha_bar), so one root cancels: divide by the root."
             ),
         ),
         (

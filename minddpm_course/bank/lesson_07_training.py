@@ -523,15 +523,16 @@ ema_update = Exercise(
         Mistake(
             "the value is added whole",
             lambda average, value, decay: decay * average + value,
-            "You add the whole value. The weights must sum to 1, or the average grows without"
-            f" limit: {AT_AVERAGE}",
+            "You add the whole value. The weights must sum to 1; with yours the average of a"
+            " constant settles at that constant over 1 - decay, ten times too high for the decay"
+            f" 0.9: {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
             "the average is kept whole",
             lambda average, value, decay: average + (1 - decay) * value,
-            "You keep the whole average. The weights must sum to 1, or it grows without limit:"
-            f" {AT_AVERAGE}",
+            "You keep the whole average. The weights must sum to 1; with yours the average of a"
+            f" constant grows without limit: {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(

@@ -63,8 +63,8 @@ score_from_noise = Exercise(
         Mistake(
             "not divided",
             lambda noise, a: -noise,
-            "You only change the sign. The less noise, the steeper the density: divide by its"
-            f" spread: {AT_ONE}",
+            "You only change the sign. The less noise, the steeper the density: divide by sqrt(1 -"
+            f" alpha_bar_t), its standard deviation: {AT_ONE}",
             ONE,
         ),
         Mistake(
@@ -298,8 +298,8 @@ langevin_step = Exercise(
             "the 2 is missing",
             lambda x, score, step, noise: x + step * score + step**0.5 * noise,
             "You scale the noise by sqrt(step_size). With the whole step before the score it is"
-            " sqrt(2 step_size); otherwise the samples come out with half their variance:"
-            f" {AT_STEP}",
+            " sqrt(2 step_size). With less noise the samples crowd around the peaks; those of a"
+            f" Gaussian have half its variance: {AT_STEP}",
             STEP,
         ),
         Mistake(
@@ -346,9 +346,9 @@ langevin_step = Exercise(
     ),
     after=(
         "If the points are distributed like the density whose score you use, push and shake"
-        " balance and they stay so, for tiny steps. With half the shake's variance, samples of a"
-        " Gaussian would have half its variance. A finite step leaves an error that shrinks with"
-        " it."
+        " balance and they stay so, for tiny steps. With half the shake's variance they would"
+        " follow the square of that density instead, which has half the variance if it is a"
+        " Gaussian. A finite step leaves an error that shrinks with it."
     ),
 )
 

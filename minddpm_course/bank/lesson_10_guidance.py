@@ -104,8 +104,8 @@ guided_noise = Exercise(
         Mistake(
             "the conditional alone",
             lambda u, c, scale: scale * c,
-            "You make the conditional prediction larger. That removes more noise than there is."
-            f" Scale the change that the label makes: {AT_THREE}",
+            "You scale the conditional prediction itself. Above scale 1 that removes more noise"
+            f" than there is. Scale the change that the label makes: {AT_THREE}",
             THREE,
         ),
         Mistake(

@@ -101,7 +101,7 @@ check("02.by_hand", by_hand, student=STUDENT)
 #
 # <details><summary>Hint</summary>
 #
-# Shapes are matched from the right. Which axis of the images does a `(b,)` meet there, and what shape would make it meet the first? Try a batch that is not as large as the images are wide.
+# Shapes are matched from the right. Which axis of the images does a `(b,)` meet there, and what shape would make it meet the first? Try a batch of two or more that is not as large as the images are wide.
 # </details>
 
 
