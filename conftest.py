@@ -14,6 +14,7 @@ SLOW = (
     "tests/course/test_checks.py::test_a_check_without_matplotlib_says_what_to_install",
     "tests/course/test_checks.py::test_in_ipython_a_wrong_answer_is_a_card_a_picture_and_one_line",
     "tests/course/test_exercises.py::test_solutions_earn_everything_and_stubs_nothing",
+    "tests/course/test_explanations.py::test_half_the_variance_is_said_of_a_gaussian_alone",
     "tests/course/test_grading.py::test_without_the_extra_a_command_says_what_to_install",
     "tests/course/test_joined_loop.py",
     "tests/course/test_milestones.py::test_functions_of_any_form_are_drawn",

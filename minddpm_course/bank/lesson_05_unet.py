@@ -764,7 +764,7 @@ return out(h)
     after=(
         "A list used as a pile hands the copies back in reverse order, so that each meets maps"
         " of its own size. The middle sees the digit as a whole, the skips remember where each"
-        " pixel was. The network needs both to name the noise at every pixel."
+        " pixel was. The network needs both to predict the noise at every pixel."
     ),
 )
 

@@ -135,7 +135,7 @@ training_pair = Exercise(
     ),
     hints=(
         "You make the question yourself, so you know the answer. You noise a clean image, and"
-        " the noise that you used is what the network should name.",
+        " the noise that you used is what the network should predict.",
         "The input is the jump of lesson 02, each image at the level of its own t; the target is"
         ' what the loss at the top of "The derivation" in lesson 07 compares the prediction with.'
         " The list begins with alpha_bar_1, so the level of t stands at index t - 1.",

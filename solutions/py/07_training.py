@@ -66,7 +66,7 @@ check("07.predict", prediction)
 
 # %% [markdown]
 # Was your prediction right? Lesson 07 has the curve for digits, under *Play*. Here is the simplest case, with your pairs. The images are pixels from $\mathcal{N}(0, 0.5^2)$, and the network is one weight for each $t$: it
-# answers $w\, x_t$. For such data nothing does better. The best weight is found by least squares, once to name the noise, once to name the clean pixel.
+# answers $w\, x_t$. For such data nothing does better. The best weight is found by least squares, once to predict the noise, once to predict the clean pixel.
 
 # %%
 torch.manual_seed(7)
