@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from marking.exercise import ALLOWED, HandNumber
+from marking.outcome import NoNumber, plain
 
 ROUNDED = 0.0006  # how far a number may be from what it is said to be, in three decimals
 NEAR = 0.02  # the share of itself by which a number that was rounded on the way is off
@@ -19,6 +21,7 @@ SLIPPED = "the decimal point has slipped"
 LONGEST_NUMERAL = 60  # characters of a text in which a number is looked for
 NUMERAL = re.compile(r"(?<![\w.,'])[+-]?(?:\d[\d.,']*\d|\d|[.,]\d+)(?![.,']*\w)")
 FRACTION = re.compile(r"([+-]?\d+(?:\.\d+)?) ?/ ?(\d+(?:\.\d+)?)")
+INTEGERS = re.compile(r"\(-?\d+(?:, -?\d+)+\)")
 PERCENT = re.compile(r" ?(?:%|per ?cent\b)")
 GROUPS = re.compile(  # thousands, perhaps with decimals after them
     r"[+-]?[1-9]\d{0,2}(?P<by>[,.'])\d{3}(?:(?P=by)\d{3})*(?:(?P<point>[.,])\d+)?"
@@ -29,8 +32,9 @@ def asked_back(answer: Any) -> str:
     """The question that answers something which is no number but may be meant as one; empty if it
     is not like a number, or like more than one.
     """
-    if isinstance(answer, tuple) and all(type(one) is int for one in answer):
-        answer = str(answer)  # Python makes two numbers of 0,27
+    answer = plain(answer)
+    if isinstance(answer, NoNumber) and INTEGERS.fullmatch(answer.shown):
+        answer = answer.shown  # Python makes two numbers of 0,27
     if not isinstance(answer, str) or len(answer) > LONGEST_NUMERAL:
         return ""
     text = " ".join(answer.replace("\N{MINUS SIGN}", "-").split())
@@ -85,7 +89,7 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
     """Numbers that are taken for the right one: in words, their values, and how much larger a
     difference of the right number is in them.
     """
-    yield "has the opposite sign of the right one: look at what is taken from what", -right, 1
+    yield "has the opposite sign of the right one: look at what is subtracted from what", -right, 1
     yield "is the square of the right one: a root is missing at the end", right**2, 1
     if right > 0:
         yield "is the square root of the right one: there is a root too many", math.sqrt(right), 1
@@ -93,7 +97,7 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
     if right:
         yield "is 1 divided by the right one: a fraction is upside down", 1 / right, 1
     yield (
-        "is 1 minus the right one: what is left is taken for what is gone, or the other way",
+        "is 1 minus the right one: what is left was taken for what is gone, or the other way round",
         (1 - right),
         1,
     )
@@ -103,7 +107,7 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
         ("is a hundred times the right one: write a share as a number, not in percent", 100),
         (f"is a hundredth of the right one: {SLIPPED}", 0.01),
         (f"is a thousand times the right one: {SLIPPED}", 1000),
-        ("is a thousandth of the right one: Python reads a point as that of decimals", 0.001),
+        ("is a thousandth of the right one: Python reads a point as the decimal point", 0.001),
         ("is twice the right one: a factor 1/2 is missing, or a 2 too many", 2),
         ("is half the right one: a factor 2 is missing, or a 1/2 too many", 0.5),
         ("is the right one divided by log(2), as with a logarithm to base 2", 1 / math.log(2)),
@@ -117,7 +121,12 @@ def related(right: float) -> Iterator[tuple[str, float, float]]:
 
 def close_by(number: float, right: float) -> str:
     """That a number is close to the right one, if rounding on the way explains that."""
-    if not ALLOWED < abs(number - right) <= NEAR * abs(right) or float(right).is_integer():
+    if abs(number - right) <= ALLOWED:
+        return (
+            "agrees with the right one in its first decimals, but not in all that are asked for:"
+            " round nothing before the end"
+        )
+    if abs(number - right) > NEAR * abs(right) or float(right).is_integer():
         return ""
     return "is close to the right one, but not close enough: round nothing before the end"
 
@@ -159,13 +168,30 @@ def where_it_lies(question: HandNumber, values: Mapping[str, Any], number: float
     return f"The right number lies between {low:.4g} and {high:.4g}: {bounds.why}."
 
 
-def reply_to(question: HandNumber, values: Mapping[str, Any], number: float) -> tuple[str, str]:
-    """What can be said of a wrong number that is no known mistake: in a few words what it is
-    instead, which may be empty, and the whole reply.
+@dataclass(frozen=True)
+class Reply:
+    """What can be said of a wrong number that is no known mistake.
+
+    Args:
+        first: the first sentence for the student.
+        more: others, which may give a range that depends on the student's values.
+        instead: what the number is instead, in a few words, if that can be told.
+        summary: in one line that is the same for all students who go wrong in this way.
     """
+
+    first: str
+    more: str
+    instead: str
+    summary: str
+
+
+def reply_to(question: HandNumber, values: Mapping[str, Any], number: float) -> Reply:
+    """What can be said of a wrong number that is no known mistake."""
     right = question.answer(**values)
-    relation = relation_to(number, right) or close_by(number, right)
+    near = abs(number - right) <= ALLOWED  # where others that are near as well are no explanation
+    relation = (not near and relation_to(number, right)) or close_by(number, right)
     if relation:
-        return f"your number {relation}", f"Your number {relation}."
-    parts = (how_far(number, right), where_it_lies(question, values, number))
-    return "", " ".join(part for part in parts if part)
+        return Reply(f"Your number {relation}.", "", f"your number {relation}", "wrong")
+    far = how_far(number, right)
+    where = where_it_lies(question, values, number)
+    return Reply(far, where, "", f"wrong: {far[:1].lower()}{far[1:].removesuffix('.')}")

@@ -29,7 +29,7 @@ from marking.report import FILES, write_report
 from marking.report_folder import refuse_foreign_report
 from marking.sandbox.bare import Bare, prepared
 from marking.sandbox.parent import Limits, bubblewrap, hidden_places, prepared_sandbox
-from marking.words import counted
+from marking.words import counted, harmless
 
 LONGEST_SEED = 100  # digits
 
@@ -58,13 +58,18 @@ def what_instead(path: Path) -> str:
     return "is a file" if path.exists() else "does not exist"
 
 
+def say(text: str) -> None:
+    """Print text that holds names and words of students."""
+    print(harmless(text))
+
+
 def run_check(options: argparse.Namespace, course: Course) -> int:
     """Check a notebook's answers, as its check cells do."""
     result = graded_here(course, options.notebook)
     for row in result.rows:
-        print(f"{'✓' if row.points else '✗'} {row.message}\n")
+        say(f"{'✓' if row.points else '✗'} {row.message}\n")
     for remark in result.remarks:
-        print(f"  {remark}")
+        say(f"  {remark}")
     solved = sum(row.points > 0 for row in result.rows)
     print(f"{solved} of {len(result.rows)} solved")
     return 0 if solved == len(result.rows) > 0 else 1
@@ -89,13 +94,13 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
         )
     rows = [(path, row) for path in notebooks for row in graded_here(course, path).rows]
     for _, row in rows:
-        print(f"{'✓' if row.points else '·'} {row.exercise:<28} {row.mistake or row.summary}")
+        say(f"{'✓' if row.points else '·'} {row.exercise:<28} {row.mistake or row.summary}")
     solved = sum(row.points > 0 for _, row in rows)
     points = sum(row.points for _, row in rows)
     most = sum(row.of for _, row in rows)
     print(f"\n{solved} of {len(rows)} solved, {points} of {counted(most, 'point')}")
     following = next(((path, row) for path, row in rows if not row.points), None)
-    print(f"next: {following[1].exercise}, in {following[0]}" if following else "all done")
+    say(f"next: {following[1].exercise}, in {following[0]}" if following else "all done")
     if course.after_progress is not None:
         print(course.after_progress(rows))
     return 0
@@ -138,7 +143,7 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
     counts = f"{notebooks} of {students} graded, {broken} broken"
     if len(here) < len(graded):
         counts += f", {len(graded) - len(here)} of the roster handed in nothing"
-    print(f"{counts}: {options.out / 'class.html'}")
+    say(f"{counts}: {options.out / 'class.html'}")
     return 1 if broken else 0
 
 

@@ -40,6 +40,7 @@ from marking.hunting import Findings, RunTest, hunt
 from marking.outcome import (
     NO_FUNCTION,
     Attempt,
+    NoNumber,
     NotNumbers,
     Outcome,
     brief,
@@ -48,6 +49,7 @@ from marking.outcome import (
     number_of,
     outcome_in_words,
     outcome_of,
+    plain,
     same,
     shown,
 )
@@ -120,8 +122,8 @@ def judge(
     if isinstance(question, BugHunt):
         return judge_test(question, answer, seed)
     if isinstance(question, HandNumber):
-        return judge_number(question, answer, student)
-    return judge_choice(question, answer)
+        return judge_number(question, plain(answer), str(student))
+    return judge_choice(question, plain(answer))
 
 
 @np.errstate(all="ignore")  # a student may have made errors of overflows
@@ -279,11 +281,13 @@ def alive(question: BugHunt, variant: Variant, caught: int, count: int) -> Verdi
     return Verdict(False, message, summary=summary, lives=variant.name)
 
 
-def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
+def judge_number(
+    question: HandNumber, answer: float | str | NoNumber | None, student: str
+) -> Verdict:
     """Compare a number worked out by hand with the right one, and with the wrong ones that people
-    arrive at.
+    get.
     """
-    if answer is None or answer is ...:
+    if answer is None:
         return unwritten(question)
     try:
         number = number_of(answer)
@@ -292,30 +296,36 @@ def judge_number(question: HandNumber, answer: Any, student: str) -> Verdict:
     if not student.strip():
         return failed(question, "the values depend on your name, and no name is given")
     values = question.values_for(student)
-    if abs(number - question.answer(**values)) <= ALLOWED:
+    if abs(number - question.answer(**values)) <= question.allowed:
         return Verdict(True, f"{question.name}: right.", summary="right")
+    wanted = f"{question.name}: {number:.10g} is not the answer"
     for name, wrong, why in question.mistakes:
         if abs(number - wrong(**values)) <= ALLOWED:
-            known = known_mistake_in_words(name, why)
-            message = f"{question.name}: {number:g} is not the answer.\n\n{known}"
+            message = f"{wanted}.\n\n{known_mistake_in_words(name, why)}"
             return Verdict(False, message, name, "wrong", why, kind=KNOWN)
-    instead, reply = reply_to(question, values, number)
-    message = f"{question.name}: {number:g} is not the answer for the values of {student!r}."
+    reply = reply_to(question, values, number)
+    told = " ".join(part for part in (reply.first, reply.more) if part)
     return Verdict(
-        False, f"{message}\n\n{reply}", instead or None, "wrong", kind=RELATED if instead else ""
+        False,
+        f"{wanted} for the values of {student!r}.\n\n{told}",
+        reply.instead or None,
+        summary=reply.summary,
+        explanation=reply.more,
+        kind=RELATED if reply.instead else "",
     )
 
 
-def judge_choice(question: Choice, answer: Any) -> Verdict:
+def judge_choice(question: Choice, answer: float | str | NoNumber | None) -> Verdict:
     """Reply to a prediction."""
-    if answer is None or answer is ...:
+    if answer is None:
         return unwritten(question)
     letter = answer.strip(" \t\n.:()'\"").upper() if isinstance(answer, str) else "no letter"
     if not letter:
         return unwritten(question)
     if letter not in question.options:
         letters = ", ".join(question.options)
-        return failed(question, f"expected one of {letters}, got {shown(answer)}")
+        got = answer.shown if isinstance(answer, NoNumber) else shown(answer).removesuffix(".0")
+        return failed(question, f"expected one of {letters}, got {got}")
     reply = question.replies.get(letter, "")
     if letter == question.right:
         return Verdict(True, f"{question.name}: right. {reply}", summary="right")

@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# how far a number worked out by hand may be from the right one and still agree to three decimals
-ALLOWED = 0.0011
+DECIMALS = 3  # that are asked of a number worked out by hand, unless its question asks for more
 MOST_DRAWS = 1000  # of values for one student, until the right number and all the wrong ones differ
 
 
@@ -26,6 +25,17 @@ def lesson_of(name: str) -> str:
 def function_of(name: str) -> str:
     """What a question's name asks for: "discriminant" in "roots.discriminant"."""
     return name.partition(".")[2]
+
+
+def agreeing(decimals: int) -> float:
+    """How far a number may be from another, cut off or rounded, and still agree to so many
+    decimals.
+    """
+    return 1.1 * 10.0**-decimals
+
+
+# how far a number worked out by hand may be from a known wrong one and still be taken for it
+ALLOWED = agreeing(DECIMALS)
 
 
 class Inputs:
@@ -173,6 +183,8 @@ class HandNumber:
             the explanation.
         points: what it is worth.
         bounds: where the right number must lie, if that can be seen without working it out.
+        decimals: how many of the number's are compared. With the values they decide how rarely two
+            students have the same right number: of a share, three leave one pair in 500.
     """
 
     name: str
@@ -182,6 +194,12 @@ class HandNumber:
     mistakes: tuple[tuple[str, Callable[..., float], str], ...]
     points: int = 1
     bounds: Bounds | None = None
+    decimals: int = DECIMALS
+
+    @property
+    def allowed(self) -> float:
+        """How far a number may be from the right one and still be right."""
+        return agreeing(self.decimals)
 
     def values_for(self, student: str) -> Mapping[str, Any]:
         """The values for one student, drawn from the name alone; spaces and capitals do not matter.

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import time
+import unicodedata
 import warnings
 from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -39,7 +40,7 @@ from marking.intake import (
 )
 from marking.lock import locked
 from marking.names import read_names, with_groups
-from marking.outcome import LONGEST_SOURCE, LONGEST_TOLD, Attempt, Outcome
+from marking.outcome import LONGEST_SOURCE, LONGEST_TOLD, Attempt, Outcome, received
 from marking.pool import in_parallel
 from marking.report_folder import cannot_write, make_report_folder, remove_leftovers
 from marking.results import (
@@ -293,8 +294,9 @@ def judge_answer(
     else:
         reply, _ = running.exchange(request_for(question, running, place, "value"))
         name = str(reply.get("student", ""))[:200]
-        verdict = judge(question, reply.get("value"), own_seed, name)
-        if isinstance(question, HandNumber) and verdict.passed and not akin(name, student):
+        verdict = judge(question, received(reply.get("value")), own_seed, name)
+        answered = name.strip() and verdict.summary != NOT_ANSWERED
+        if isinstance(question, HandNumber) and answered and not akin(name, student):
             return verdict, f"the numbers belong to {name!r}"
     if verdict.summary in (NOT_WRITTEN, NOT_ANSWERED) or place != BY_NAME:
         return verdict, ""
@@ -356,14 +358,15 @@ def attempt_from(reply: dict[str, Any], calls: int) -> Attempt:
 def akin(one: str, other: str) -> bool:
     """Whether two ways to write a student's name are the same or have a word in common.
 
-    Platforms run the words of a name together: adalovelace.
+    Platforms run the words of a name together: adalovelace. A single letter, such as an initial,
+    is no word, a single sign of another alphabet may be one.
     """
-    a = one.strip().casefold()
-    b = other.strip().casefold()
+    a, b = (unicodedata.normalize("NFKC", name).casefold().strip() for name in (one, other))
+    words = re.compile(r"[^\W_]{2,}|[^\W_a-z0-9]")
     return (
         a == b
-        or any(word in b for word in re.findall(r"[^\W_]+", a))
-        or any(word in a for word in re.findall(r"[^\W_]+", b))
+        or any(word in b for word in words.findall(a))
+        or any(word in a for word in words.findall(b))
     )
 
 

@@ -9,6 +9,7 @@ import functools
 import inspect
 import linecache
 import random
+import re
 import reprlib
 import signal
 import sys
@@ -36,6 +37,7 @@ LONGEST = 500  # characters of an error
 LONGEST_TOLD = 800  # and of an error with its line
 NO_FUNCTION = "NoFunction"  # in place of an error's name, for an answer that cannot be called
 LONGEST_SOURCE = 20_000  # characters of a function
+LONGEST_TEXT = 200  # characters of an answer that is text
 
 
 class Slow(BaseException):
@@ -117,10 +119,26 @@ def error_in_words(error: BaseException) -> str:
     return f"{name}{message}"[:LONGEST]
 
 
+class Shortly(reprlib.Repr):
+    """Values in a few characters, the same in every process: without the places in memory."""
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Any object that is not built in."""
+        text = ADDRESS.sub("", repr(x))
+        if len(text) <= self.maxother:
+            return text
+        half = (self.maxother - 3) // 2
+        return f"{text[:half]}...{text[len(text) - half :]}"
+
+
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+SHORTLY = Shortly()
+
+
 def shown(value: Any) -> str:
     """A value as a student reads it in a message, whatever it is."""
     try:
-        return reprlib.repr(value)
+        return ADDRESS.sub("", SHORTLY.repr(value))
     except INTERRUPTIONS:
         raise
     except BaseException:
@@ -412,10 +430,14 @@ def checked(array: Array) -> Array:
     return np.asarray(array, float if large else array.dtype.newbyteorder("="))
 
 
-def too_coarse(dtype: Any) -> NotNumbers:
+class TooCoarse(NotNumbers):
+    """An answer returned numbers in half precision or less."""
+
+
+def too_coarse(dtype: Any) -> TooCoarse:
     """The error about numbers in half precision or less."""
     name = str(dtype).removeprefix("torch.")
-    return NotNumbers(
+    return TooCoarse(
         f"expected float32 or float64, got {name}: half precision is too coarse to tell right from"
         " wrong"
     )
@@ -448,22 +470,108 @@ def joined(arrays: Sequence[Array]) -> Array:
     return checked(np.stack(arrays)) if arrays else np.zeros(0)
 
 
-def number_of(answer: Any) -> float:
-    """A number that was worked out by hand, whether it is written as a number, a tensor or text.
+@dataclass(frozen=True)
+class NoNumber:
+    """An answer that is neither a number nor text.
 
-    Raises: NotNumbers where it is no such number.
+    Args:
+        shown: what it is, as a student reads it.
+        why: that a number was expected, and what came, as a sentence without its full stop.
     """
+
+    shown: str
+    why: str
+
+
+def plain(answer: Any) -> float | str | NoNumber | None:
+    """An answer that is a number or a letter in its plainest form, in which it can be sent. Whoever
+    judges it, in a notebook or in a class, sees this form alone.
+
+    Returns: a number for whatever is one, as `number_of` says; text as it is; None for no answer.
+    """
+    if answer is None or answer is ... or isinstance(answer, NoNumber):
+        return None if answer is ... else answer
+    if issubclass(type(answer), str):
+        text = str.__str__(answer)[:LONGEST_TEXT]
+        return text if text.strip() else None
     try:
-        if isinstance(answer, Iterator):  # it may never end
-            raise NotNumbers("an iterator is no number")
-        array = np.asarray(float(answer)) if isinstance(answer, str) else array_of(answer)
+        return number_of(answer)
+    except NotNumbers as reason:
+        return NoNumber(shown(answer), str(reason))
+
+
+def to_send(answer: float | str | NoNumber | None) -> Any:
+    """A plain answer as JSON has it."""
+    return vars(answer) if isinstance(answer, NoNumber) else answer
+
+
+def received(value: Any) -> Any:
+    """A plain answer from what was sent, whatever that is."""
+    if not isinstance(value, dict):
+        return value
+    words = (str(value.get(name, ""))[:LONGEST] for name in ("shown", "why"))
+    return NoNumber(*words)
+
+
+def number_of(answer: Any) -> float:
+    """A number that was worked out by hand, whether it is written as a number of any kind, as a
+    tensor or list that holds one number, or as text that Python reads as a number.
+
+    Raises: NotNumbers where it is no such number, in words for the student. That True is 1, a
+        number in half precision exact, or a function its result is not assumed.
+    """
+    if isinstance(answer, NoNumber):
+        raise NotNumbers(answer.why)
+    try:
+        array = np.asarray(
+            float(str.__str__(answer)[:LONGEST_TEXT])
+            if issubclass(type(answer), str)
+            else array_of(one_number(answer))
+        )
     except INTERRUPTIONS:
+        raise
+    except TooCoarse:
         raise
     except BaseException:  # whatever the object raises, SystemExit included
         array = np.empty(0)
-    if array.size != 1 or not np.isfinite(array).all():
-        raise NotNumbers(f"expected a number, got {shown(answer)}")
-    return float(array.reshape(()))
+    if array.size == 1 and np.isfinite(array).all():
+        return float(array.reshape(()))
+    raise NotNumbers(f"expected a number, got {what_came(answer, array.size)}")
+
+
+def one_number(answer: Any) -> Any:
+    """An answer that may be a number; a complex one that lies on the real axis as a real one.
+
+    Raises: NotNumbers for an iterator, which may never end, and for a number off the real axis.
+    """
+    if type(answer) in (list, tuple) and len(answer) == 1:
+        return one_number(answer[0])
+    if isinstance(answer, Iterator):
+        raise NotNumbers("an iterator is no number")
+    kind = type(answer)
+    if issubclass(kind, Tensor):
+        is_complex = answer.is_complex()
+    else:
+        is_complex = issubclass(kind, complex | np.complexfloating) or (
+            issubclass(kind, np.ndarray) and answer.dtype.kind == "c"
+        )
+    if not is_complex:
+        return answer
+    if not bool((answer.imag == 0) if kind is complex else (answer.imag == 0).all()):
+        raise NotNumbers("an imaginary part")
+    return answer.real
+
+
+def what_came(answer: Any, count: int) -> str:
+    """What an answer is that is no number, which holds so many of them, in words."""
+    words = shown(answer)
+    if isinstance(answer, functools.partial) or inspect.isroutine(answer):
+        name = getattr(answer, "__name__", "")
+        called = f": call it, as in {name}()" if str(name).isidentifier() else ", not its result"
+        return f"the function {name or words}{called}"
+    if inspect.isclass(answer):
+        return f"the class {answer.__name__}"
+    return f"{count:,} of them: {words}" if count > 1 else words
 
 
 def copied(arg: Any) -> Any:

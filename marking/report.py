@@ -19,6 +19,7 @@ from marking.files import written_together
 from marking.grades import NAMED_GROUP, Graded, Row
 from marking.groups import WHERE, in_general
 from marking.pages import render
+from marking.words import on_one_line
 
 Counted = TypeVar("Counted", str, tuple[str, str])
 FILES = ("grades.csv", "class.html", "groups.json", "totals.csv")  # beside the pages of feedback
@@ -40,6 +41,7 @@ RESERVED = {  # names that Windows keeps for devices, whatever ending follows
     *(f"{device}{number}" for device in ("COM", "LPT") for number in "0123456789¹²³"),
 }
 JOINER = "\u200d"  # makes one emoji of several
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # with what a spreadsheet's formula begins
 
 
 def write_report(
@@ -140,7 +142,7 @@ def as_csv(titles: Sequence[str], lines: Iterable[Sequence[str | float]]) -> str
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(titles)
     for line in lines:
-        writer.writerow([harmless(cell) for cell in line])
+        writer.writerow([no_formula(cell) for cell in line])
     return text.getvalue()
 
 
@@ -179,12 +181,12 @@ def lines_of(result: Graded) -> Iterable[tuple[str | float, ...]]:
         )
 
 
-def harmless(cell: str | float) -> str | float:
+def no_formula(cell: str | float) -> str | float:
     """A cell on one line, which no spreadsheet takes for a formula."""
     if not isinstance(cell, str):
         return cell
-    line = " ".join(cell.split())
-    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line
+    line = on_one_line(cell)
+    return f"'{line}" if line.startswith(FORMULA) else line
 
 
 def feedback(student: str, results: Sequence[Graded]) -> str:

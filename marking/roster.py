@@ -22,6 +22,7 @@ IDS = {
 NAMES = {"name", "full name", "student", "student name"}
 FIRST = {"first name", "firstname", "given name", "forename"}
 LAST = {"last name", "lastname", "surname", "family name"}
+MARKED = re.compile(r"^\s*'(?=[=+\-@＝＋－＠])")  # as a report keeps a cell from being a formula
 EXPECTED = "expected a first line with the titles of columns, among them id and name"
 
 
@@ -111,7 +112,7 @@ def person_in(
 
     Raises: ValueError for a line without an id or a name.
     """
-    cells = {place: " ".join(cell.split()) for place, cell in enumerate(line)}
+    cells = {place: " ".join(MARKED.sub("", cell).split()) for place, cell in enumerate(line)}
     own = tuple(dict.fromkeys(cell for place in ids if (cell := cells.get(place, ""))))
     name = " ".join(cell for place in names if (cell := cells.get(place, "")))
     for what, found in (("an id", own), ("a name", name)):

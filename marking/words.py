@@ -1,6 +1,15 @@
-"""Words that depend on a number, or on what else is said."""
+"""Words that depend on a number, or on what else is said, and text that does no harm where it is
+shown.
+"""
 
 import re
+
+# what hides, moves or turns round other text, or steers a terminal: control characters, signs of
+# direction, invisible spaces, halves of pairs. What joins letters and emoji stays
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\ud800-\udfff]"
+)
 
 
 def counted(count: int, noun: str) -> str:
@@ -17,6 +26,24 @@ def known_mistake_in_words(name: str, explanation: str) -> str:
     return (
         f"A known mistake. {explanation}" if repeated else f"A known mistake: {name}. {explanation}"
     )
+
+
+def harmless(text: str) -> str:
+    """Text in which a character that is not seen but does something stands as its number: a name
+    cannot clear a terminal, or turn round what stands beside it. Lines and tabs stay.
+    """
+    return UNSEEN.sub(number_of_character, text.replace("\r\n", "\n"))
+
+
+def number_of_character(found: re.Match[str]) -> str:
+    """A character as Python writes its number."""
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def on_one_line(text: str) -> str:
+    """Harmless text on one line."""
+    return harmless(" ".join(text.split()))
 
 
 def shortly(number: float) -> str:

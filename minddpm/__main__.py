@@ -75,6 +75,11 @@ IN_PYTHON = r": (?:use load|fill a model with) ?.*"  # advice that is of no use 
 # where a message of the library calls an option by its name in Python
 OPTION_NAME = r"(?<![\w/.='-]){name}(?= (?:was [^;]*, is|must|needs)\b)"
 
+# characters of a file's name that would steer the terminal, or turn round what stands beside them
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
 Command = Callable[[str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]
 
 
@@ -552,7 +557,7 @@ def in_options(error: BaseException, options: argparse.Namespace) -> str:
         text = re.sub(rf"(?<![\w/.-]){re.escape(argument)}(?![/.-]|\w*_)", option, text)
     for name in vars(options):
         text = re.sub(OPTION_NAME.format(name=name), f"--{name.replace('_', '-')}", text)
-    return re.sub(IN_PYTHON, "", text)
+    return UNSEEN.sub(lambda found: repr(found[0])[1:-1], re.sub(IN_PYTHON, "", text))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -561,8 +566,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns: 0, or 1 where answers are wrong; 2 after an error, told in one line; 130 after Ctrl-C.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may know few characters
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):  # whatever the terminal's own encoding is
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     own = arguments[:1] in (["train"], ["sample"], ["evaluate"])
     options = build_parser(plugins=not own).parse_args(arguments)

@@ -6,6 +6,7 @@ import ast
 import builtins
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -181,7 +182,7 @@ def check_place(out: Path) -> None:
         return
     if not (out / MANIFEST).is_file():
         raise FileExistsError(f"{out} holds other files: name a new folder")
-    before = json.loads((out / MANIFEST).read_text())["files"]
+    before = json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]
     changed = sorted(name for name, digest in digests(out).items() if before.get(name) != digest)
     if changed:
         raise FileExistsError(
@@ -371,7 +372,13 @@ def followed(package: Path, *, steps: int | None = None) -> list[Departure]:
         command.append(str(steps))
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LONGEST_TRIAL, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+            timeout=LONGEST_TRIAL,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"{package.name} took over {LONGEST_TRIAL} s") from None

@@ -48,18 +48,18 @@ from cells import DID_NOT_RUN, Definitions
 from outcome import (
     NO_FUNCTION,
     Made,
-    NotNumbers,
     Slow,
     attempt_of,
     error_in_words,
     error_with_line,
     limited,
     no_function_in_words,
-    number_of,
     outcome_of,
+    plain,
     shown,
     slow_in_words,
     source_text,
+    to_send,
 )
 from shell import (
     Results,
@@ -476,14 +476,7 @@ def answer_call(
 def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """A number worked out by hand, or a letter, with the student's name that belongs to it."""
     one = workspace.find(request["name"], request["variable"], request["place"])
-    found = one.answer
-    value: Any = found[:200] if isinstance(found, str) else None
-    if value is None and found is not None and found is not ...:
-        try:
-            value = number_of(found)
-        except NotNumbers:
-            value = shown(found)
-    return {"value": value, "student": one.student[:200]}
+    return {"value": to_send(plain(one.answer)), "student": one.student[:200]}
 
 
 def answered(

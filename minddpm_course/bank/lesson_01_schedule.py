@@ -142,7 +142,7 @@ alpha_bars = Exercise(
             lambda betas: 1 - betas.cumsum(0),
             "You subtract the sum of the betas. Each step takes its share of what is left, not of"
             " what there was at first: for betas 0.1, 0.2, 0.3 alpha_bar is {right}; yours is"
-            " {wrong}. After more steps yours falls below 0, and no share does.",
+            " {wrong}. Once the betas add up to more than 1, yours is below 0, and no share is.",
             (BETAS,),
         ),
         Mistake(
@@ -188,19 +188,17 @@ alpha_bars = Exercise(
     ),
     after=(
         "After a step, 1 - beta_t of the power that was there is left, so what is left after t"
-        " steps is the product. This one number is all that x_t depends on, so lesson 02 can jump"
-        " to any t with it."
+        " steps is the product. It is all that x_t takes from the schedule, so lesson 02 can jump"
+        " to any t with this one number."
     ),
 )
 
 by_hand = HandNumber(
     "01.by_hand",
-    values=lambda draw: {
-        f"beta_{t}": round(draw.integer(2, 9) * 0.05 + t * 0.01, 2) for t in (1, 2, 3)
-    },
+    values=lambda draw: {f"beta_{t}": draw.integer(100, 450) / 1000 for t in (1, 2, 3)},
     question=(
         "The first betas of a schedule are {beta_1}, {beta_2}, {beta_3}. What is alpha_bar_3?"
-        " (Three decimals.)"
+        " (Six decimals, rounded only at the end.)"
     ),
     answer=lambda beta_1, beta_2, beta_3: (1 - beta_1) * (1 - beta_2) * (1 - beta_3),
     mistakes=(
@@ -245,6 +243,7 @@ by_hand = HandNumber(
         "each step leaves only a part of what it finds, so the product is less than the smallest"
         " 1 - beta",
     ),
+    decimals=6,
 )
 
 predict = Choice(
@@ -396,9 +395,10 @@ first_step_below = Exercise(
             (LEVELS, 0.5),
         ),
         Mistake(
-            "how many are below",
+            "counted from the end",
             lambda alpha_bars, threshold: int((alpha_bars < threshold).sum()),
-            "You count the steps below the threshold. Return the first of them: for levels 0.9,"
+            "Your number says how many steps are below the threshold, which is also the place of"
+            " the first of them if you count from the end. Count from the start: for levels 0.9,"
             " 0.5, 0.2 and the threshold 0.3 it is t = {right}; yours is {wrong}.",
             (LEVELS, 0.3),
         ),

@@ -141,9 +141,10 @@ def jump_cases(draw: Inputs):
 
 AXIS = (
     "Your levels are broadcast along the last axis of the images, their columns, because shapes are"
-    " matched from the right. This fails only if batch and width differ. Give the levels"
-    " the shape (b, 1, 1, 1): two images of one row, of two white pixels each, with levels 0.81 and"
-    " 0.25 and no noise, should get {right}; yours get {wrong}."
+    " matched from the right. An error tells you only if batch and width differ and neither is 1;"
+    " a single image even comes out right. Give the levels the shape (b, 1, 1, 1): two images of"
+    " one row, of two white pixels each, with levels 0.81 and 0.25 and no noise, should get"
+    " {right}; yours get {wrong}."
 )
 FIRST = (
     "You use the first image's level for the whole batch. Each image has its own: two images of one"
@@ -227,8 +228,8 @@ forward_diffusion = Exercise(
         " root of one minus the level with the noise; multiply, and add the two products.",
     ),
     after=(
-        "The noises of all steps up to t are independent, so their variances add up to 1 -"
-        " alpha_bar_t, and a single draw of that variance does what they all do. Training relies"
+        "The noises of all steps up to t are independent. So the variances of what is left of them"
+        " add up, to 1 - alpha_bar_t, and a single draw does what they all do. Training relies"
         " on this: it noises an image to any t without taking the steps before it."
     ),
 )
@@ -236,13 +237,13 @@ forward_diffusion = Exercise(
 by_hand = HandNumber(
     "02.by_hand",
     values=lambda draw: {
-        "alpha_bar": round(draw.integer(3, 16) * 0.05 + 0.01, 2),
-        "x_0": round(draw.integer(3, 9) * 0.1, 1),
-        "noise": round(draw.integer(2, 9) * 0.1 + 0.05, 2),
+        "alpha_bar": draw.integer(160, 840) / 1000,
+        "x_0": draw.integer(30, 95) / 100,
+        "noise": draw.integer(20, 125) / 100,
     },
     question=(
         "A pixel of {x_0} jumps to the level alpha_bar = {alpha_bar} with noise {noise}. Where does"
-        " it land? (Three decimals.)"
+        " it land? (Six decimals, rounded only at the end.)"
     ),
     answer=lambda alpha_bar, x_0, noise: alpha_bar**0.5 * x_0 + (1 - alpha_bar) ** 0.5 * noise,
     mistakes=(
@@ -292,6 +293,7 @@ by_hand = HandNumber(
         lambda alpha_bar, x_0, noise: x_0 + noise,
         "pixel and noise are positive, and both of their factors lie between 0 and 1",
     ),
+    decimals=6,
 )
 
 predict = Choice(
@@ -481,7 +483,7 @@ recover_noise = Exercise(
     ),
     after=(
         "What remains of x_t without the clean image has the variance 1 - alpha_bar_t, and the"
-        " division brings it back to 1. This noise is what the network is trained to name. An"
+        " division brings it back to 1. This noise is what the network is trained to predict. An"
         " estimate of x_0 that was clipped is turned back into a noise in the same way."
     ),
 )

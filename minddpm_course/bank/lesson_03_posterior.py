@@ -117,13 +117,24 @@ posterior_coefficients = Exercise(
             SECOND,
         ),
         Mistake(
-            "divided by the step before",
+            "the variances before and after are swapped",
             lambda beta, a, before: (
                 before.sqrt() * beta / (1 - before),
                 (1 - beta).sqrt() * (1 - a) / (1 - before),
             ),
-            "You divide by 1 - alpha_bar_prev. That is the variance before the step; at t = 1 it"
-            f" is 0. Divide by 1 - alpha_bar_t: {AT_BOTH}",
+            "You have 1 - alpha_bar_t and 1 - alpha_bar_prev the wrong way round, in both"
+            " denominators and in the numerator of the coefficient of x_t. Divide by the variance"
+            f" after the step, 1 - alpha_bar_t: {AT_BOTH}",
+            SECOND,
+        ),
+        Mistake(
+            "divided by the variance before the step",
+            lambda beta, a, before: (
+                before.sqrt() * beta / (1 - before),
+                (1 - beta).sqrt() * (1 - before) / (1 - before),
+            ),
+            "Both of your denominators are 1 - alpha_bar_prev, the variance before the step, which"
+            f" is 0 at t = 1. Divide by the variance after it, 1 - alpha_bar_t: {AT_BOTH}",
             SECOND,
         ),
         Mistake(
@@ -224,12 +235,13 @@ posterior_variance = Exercise(
 by_hand = HandNumber(
     "03.by_hand",
     values=lambda draw: {
-        "beta": round(draw.integer(2, 8) * 0.05, 2),
-        "before": round(draw.integer(8, 17) * 0.05, 2),
+        "beta": draw.integer(100, 450) / 1000,
+        "before": draw.integer(3500, 8800) / 10000,
     },
     question=(
         "A step has beta = {beta}, and before it alpha_bar was {before}. What is the variance of"
-        " the true step back, beta tilde? (Four decimals; work out alpha_bar after the step first.)"
+        " the true step back, beta tilde? (Work out alpha_bar after the step first. Six decimals,"
+        " rounded only at the end.)"
     ),
     answer=lambda beta, before: (1 - before) / (1 - before * (1 - beta)) * beta,
     mistakes=(
@@ -279,6 +291,7 @@ by_hand = HandNumber(
         lambda beta, before: beta,
         "knowing x_0 leaves less to guess than beta, the variance of the step forward",
     ),
+    decimals=6,
 )
 
 predict = Choice(
@@ -357,8 +370,8 @@ product_of_gaussians = Exercise(
         Mistake(
             "the variances are added",
             lambda m_1, v_1, m_2, v_2: (product(m_1, v_1, m_2, v_2)[0], v_1 + v_2),
-            "You add the variances. Add 1 / variance instead, because two hints together are"
-            f" narrower than one: {AT_BELLS}",
+            "You add the variances. The product is narrower than either density: add the"
+            f" precisions, 1 / variance, and invert their sum: {AT_BELLS}",
             BELLS,
         ),
         Mistake(

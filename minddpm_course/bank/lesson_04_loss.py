@@ -92,8 +92,16 @@ gaussian_kl = Exercise(
         Mistake(
             "bits instead of nats",
             lambda m_1, v_1, m_2, v_2: kl(m_1, v_1, m_2, v_2) / math.log(2),
-            "You use the logarithm to base 2 or divide by ln 2: that gives bits. Return nats:"
-            f" {AT_BELLS}",
+            f"You divide the result by ln 2, which turns nats into bits. Return nats: {AT_BELLS}",
+            BELLS,
+        ),
+        Mistake(
+            "the logarithm to base 2",
+            lambda m_1, v_1, m_2, v_2: (
+                ((v_2 / v_1).log2() + (v_1 + (m_1 - m_2) ** 2) / v_2 - 1) / 2
+            ),
+            "Your logarithm has the base 2. That does not give bits, since the other terms stay in"
+            f" nats. Use the natural logarithm: {AT_BELLS}",
             BELLS,
         ),
     ),
@@ -111,20 +119,20 @@ gaussian_kl = Exercise(
         "The logarithm compares the widths, the fraction penalises distance and width, and the -"
         " 1 makes the result 0 for equal Gaussians. It has a direction, because the average is"
         " taken over the first one. With equal variances only the squared distance of the means"
-        " is left: so a bound on probabilities becomes a squared error."
+        " is left. That is how a bound on probabilities becomes a squared error."
     ),
 )
 
 by_hand = HandNumber(
     "04.by_hand",
     values=lambda draw: {
-        "var_1": round(draw.integer(2, 9) * 0.1, 1),
-        "var_2": float(draw.integer(2, 5)),
-        "mean": round(draw.integer(5, 19) * 0.1, 1),
+        "var_1": draw.integer(20, 95) / 100,
+        "var_2": draw.integer(150, 550) / 100,
+        "mean": draw.integer(50, 195) / 100,
     },
     question=(
         "What is the divergence KL(1 || 2), in nats, from N(0, {var_1}) to N({mean}, {var_2})? The"
-        " second numbers are variances. (Three decimals.)"
+        " second numbers are variances. (Six decimals, rounded only at the end.)"
     ),
     answer=lambda var_1, var_2, mean: (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2,
     mistakes=(
@@ -160,8 +168,18 @@ by_hand = HandNumber(
                 (math.log(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2 / math.log(2)
             ),
             (
-                "That is in bits: you used the logarithm to base 2, or divided by log(2). Nats use"
-                " the natural logarithm."
+                "You divided the result by log(2), which turns nats into bits. Leave it in nats:"
+                " the natural logarithm gives them already."
+            ),
+        ),
+        (
+            "the logarithm to base 2",
+            lambda var_1, var_2, mean: (
+                (math.log2(var_2 / var_1) + (var_1 + mean**2) / var_2 - 1) / 2
+            ),
+            (
+                "Your logarithm has the base 2. That does not give bits either, since the other"
+                " terms stay in nats: use the natural logarithm."
             ),
         ),
         (
@@ -174,6 +192,7 @@ by_hand = HandNumber(
         ),
     ),
     bounds=Bounds(lambda **values: 0, lambda **values: math.inf, "a divergence is never negative"),
+    decimals=6,
 )
 
 predict = Choice(

@@ -105,8 +105,8 @@ timestep_embedding = Exercise(
             lambda t, dim: both(
                 t[:, None] * 10_000.0 ** (-torch.arange(dim // 2) / (dim // 2 - 1))
             ),
-            "You divide i by dim/2 - 1, as some codes do, so that the slowest frequency is exactly"
-            f" 1/10000. Here it is dim/2: {AT_TIME}",
+            "You divide i by dim/2 - 1, as some libraries do, so that the slowest frequency is"
+            f" exactly 1/10000. Here the divisor is dim/2: {AT_TIME}",
             TIME,
         ),
         Mistake(
@@ -118,7 +118,8 @@ timestep_embedding = Exercise(
         Mistake(
             "frequencies that rise",
             rising,
-            f"Your exponent lacks its minus: the waves should get slower from 1 down: {AT_TIME}",
+            "Your exponent lacks its minus. The first frequency is 1, and the others are lower:"
+            f" {AT_TIME}",
             TIME,
         ),
         Mistake(
@@ -225,7 +226,8 @@ add_time = Exercise(
         Mistake(
             "one number for all channels",
             lambda h, f: h + f.mean(1)[:, None, None, None],
-            f"You add one number to all channels. Each channel has its own: {AT_MAPS}",
+            "You add one number to all channels of an image, the mean of its features. Each"
+            f" channel has its own: {AT_MAPS}",
             MAPS,
         ),
     ),
@@ -506,9 +508,9 @@ return shortcut(x) + h
     ),
     after=(
         "The chain only learns what to add to its input, and the shortcut lets the rest pass as"
-        " it is; gradients come back the same way. So many blocks can be stacked and still be"
-        " trained. Where the number of channels changes, the shortcut has weights of its own, so"
-        " that the sum fits."
+        " it is; gradients come back the same way. That is why many blocks can be stacked and"
+        " still be trained. Where the number of channels changes, the shortcut has weights of its"
+        " own, so that the sum fits."
     ),
 )
 
@@ -762,13 +764,13 @@ return out(h)
     after=(
         "A list used as a pile hands the copies back in reverse order, so that each meets maps"
         " of its own size. The middle sees the digit as a whole, the skips remember where each"
-        " pixel was. The network needs both to name the noise at every pixel."
+        " pixel was. The network needs both to predict the noise at every pixel."
     ),
 )
 
 by_hand = HandNumber(
     "05.by_hand",
-    values=lambda draw: {"c": 8 * draw.integer(2, 9), "k": 8 * draw.integer(2, 9) + 4},
+    values=lambda draw: {"c": draw.integer(3, 512), "k": draw.integer(3, 512)},
     question=(
         "How many numbers does a 3 x 3 convolution learn that takes {c} channels to {k}, biases"
         " included?"

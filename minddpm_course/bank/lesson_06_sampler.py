@@ -131,7 +131,7 @@ reverse_step = Exercise(
         Mistake(
             "no noise at all",
             lambda *args: back(*args, spread=lambda b, a: 0.0),
-            f"You return the mean. Before the last step, fresh noise is added: {AT_SECOND}",
+            f"You return the mean. Add fresh noise to it at every step but the last: {AT_SECOND}",
             SECOND,
         ),
         Mistake(
@@ -376,7 +376,7 @@ return x_t
             LOOP,
         ),
         Mistake(
-            "the prediction is taken off whole",
+            "all of the prediction is subtracted",
             without_steps,
             "You subtract the predicted noise and never call step. A step takes off only a part of"
             f" it: {AT_LOOP}",
@@ -394,24 +394,23 @@ return x_t
         " After the loop return what you hold.",
     ),
     after=(
-        "A step makes of an image at level t one at level t - 1, so T of them lead from pure"
-        " noise to a clean image. The model sees only the image of the moment and its time, and"
-        " the schedule is known to the step alone. So the same loop draws with any step that you"
-        " give it."
+        "A step turns an image at level t into one at level t - 1, so T of them lead from pure"
+        " noise to a clean image. The model sees only the current image and its time, and only the"
+        " step knows the schedule. So the same loop draws with any step that you give it."
     ),
 )
 
 by_hand = HandNumber(
     "06.by_hand",
     values=lambda draw: {
-        "beta": round(draw.integer(2, 6) * 0.05, 2),
-        "alpha_bar": round(draw.integer(4, 12) * 0.05, 2),
-        "x_t": round(draw.integer(4, 9) * 0.1, 1),
-        "predicted": round(draw.integer(2, 6) * 0.1 + 0.05, 2),
+        "beta": draw.integer(100, 300) / 1000,
+        "alpha_bar": draw.integer(200, 600) / 1000,
+        "x_t": draw.integer(40, 95) / 100,
+        "predicted": draw.integer(20, 65) / 100,
     },
     question=(
         "At x_t = {x_t} the network predicts the noise {predicted}; beta_t = {beta}, alpha_bar_t ="
-        " {alpha_bar}. What is the mean of the step back? (Three decimals.)"
+        " {alpha_bar}. What is the mean of the step back? (Six decimals, rounded only at the end.)"
     ),
     answer=lambda beta, alpha_bar, x_t, predicted: (
         (x_t - beta / (1 - alpha_bar) ** 0.5 * predicted) / (1 - beta) ** 0.5
@@ -431,8 +430,8 @@ by_hand = HandNumber(
                 (x_t - beta / (1 - alpha_bar) * predicted) / (1 - beta) ** 0.5
             ),
             (
-                "You divided beta by the variance 1 - alpha_bar. The predicted noise has the"
-                " variance 1: divide by the root."
+                "You divided beta by the variance, 1 - alpha_bar. In x_t the noise has the factor"
+                " sqrt(1 - alpha_bar), so one root cancels: divide by the root."
             ),
         ),
         (
@@ -466,6 +465,7 @@ by_hand = HandNumber(
             ),
         ),
     ),
+    decimals=6,
 )
 
 predict = Choice(

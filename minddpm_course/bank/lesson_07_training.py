@@ -135,7 +135,7 @@ training_pair = Exercise(
     ),
     hints=(
         "You make the question yourself, so you know the answer. You noise a clean image, and"
-        " the noise that you used is what the network should name.",
+        " the noise that you used is what the network should predict.",
         "The input is the jump of lesson 02, each image at the level of its own t; the target is"
         ' what the loss at the top of "The derivation" in lesson 07 compares the prediction with.'
         " The list begins with alpha_bar_1, so the level of t stands at index t - 1.",
@@ -523,15 +523,16 @@ ema_update = Exercise(
         Mistake(
             "the value is added whole",
             lambda average, value, decay: decay * average + value,
-            "You add the whole value. The weights must sum to 1, or the average grows without"
-            f" limit: {AT_AVERAGE}",
+            "You add the whole value. The weights must sum to 1; with yours the average of a"
+            " constant settles at that constant over 1 - decay, ten times too high for the decay"
+            f" 0.9: {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
             "the average is kept whole",
             lambda average, value, decay: average + (1 - decay) * value,
-            "You keep the whole average. The weights must sum to 1, or it grows without limit:"
-            f" {AT_AVERAGE}",
+            "You keep the whole average. The weights must sum to 1; with yours the average of a"
+            f" constant grows without limit: {AT_AVERAGE}",
             AVERAGE,
         ),
         Mistake(
@@ -565,28 +566,33 @@ ema_update = Exercise(
 by_hand = HandNumber(
     "07.by_hand",
     values=lambda draw: {
-        "start": round(draw.integer(1, 9) * 0.1, 1),
-        "first": round(draw.integer(1, 9) * 0.1 + 1, 1),
-        "second": round(draw.integer(1, 9) * 0.1 + 2, 1),
+        "start": draw.integer(10, 95) / 100,
+        "first": draw.integer(110, 195) / 100,
+        "second": draw.integer(210, 295) / 100,
+        "decay": draw.integer(60, 90) / 100,
     },
     question=(
         "The running average of a weight starts at {start}. Then the weight takes the values"
-        " {first} and {second}, in this order; the decay is 0.8 at both updates. What is the"
-        " average after them? (Three decimals.)"
+        " {first} and {second}, in this order; the decay is {decay} at both updates. What is the"
+        " average after them? (Six decimals, rounded only at the end.)"
     ),
-    answer=lambda start, first, second: 0.8 * (0.8 * start + 0.2 * first) + 0.2 * second,
+    answer=lambda start, first, second, decay: (
+        decay * (decay * start + (1 - decay) * first) + (1 - decay) * second
+    ),
     mistakes=(
         (
             "the weights are swapped",
-            lambda start, first, second: 0.2 * (0.2 * start + 0.8 * first) + 0.8 * second,
+            lambda start, first, second, decay: (
+                (1 - decay) * ((1 - decay) * start + decay * first) + decay * second
+            ),
             (
                 "You multiplied the new value by the decay. The decay is what is kept of the"
-                " average: the new value gets the rest, 0.2."
+                " average: the new value gets the rest, 1 - decay."
             ),
         ),
         (
             "one update only",
-            lambda start, first, second: 0.8 * start + 0.2 * first,
+            lambda start, first, second, decay: decay * start + (1 - decay) * first,
             (
                 "You stopped after the first update. Update once more, from that average to the"
                 " second value."
@@ -594,7 +600,9 @@ by_hand = HandNumber(
         ),
         (
             "the values in the wrong order",
-            lambda start, first, second: 0.8 * (0.8 * start + 0.2 * second) + 0.2 * first,
+            lambda start, first, second, decay: (
+                decay * (decay * start + (1 - decay) * second) + (1 - decay) * first
+            ),
             (
                 "You took the second value first. The order counts, because every update shrinks"
                 " what came before it: begin with the first."
@@ -602,26 +610,27 @@ by_hand = HandNumber(
         ),
         (
             "the plain mean",
-            lambda start, first, second: (start + first + second) / 3,
+            lambda start, first, second, decay: (start + first + second) / 3,
             (
                 "You gave all three the same weight, as in a plain mean. Here each update keeps"
-                " 0.8 of the average and adds 0.2 of the new value."
+                " the decay's share of the average and adds the rest of the new value."
             ),
         ),
         (
             "the start is left out",
-            lambda start, first, second: 0.8 * 0.2 * first + 0.2 * second,
+            lambda start, first, second, decay: decay * (1 - decay) * first + (1 - decay) * second,
             (
                 "You began at 0, and so left the start out. It counts too: after two updates its"
-                " weight is 0.8 squared."
+                " weight is the decay squared."
             ),
         ),
     ),
     bounds=Bounds(
-        lambda start, first, second: start,
-        lambda start, first, second: second,
+        lambda start, first, second, decay: start,
+        lambda start, first, second, decay: second,
         "an average lies between the smallest and the largest of its values",
     ),
+    decimals=6,
 )
 
 predict = Choice(

@@ -63,8 +63,8 @@ score_from_noise = Exercise(
         Mistake(
             "not divided",
             lambda noise, a: -noise,
-            "You only change the sign. The less noise, the steeper the density: divide by its"
-            f" spread: {AT_ONE}",
+            "You only change the sign. The less noise, the steeper the density: divide by sqrt(1 -"
+            f" alpha_bar_t), its standard deviation: {AT_ONE}",
             ONE,
         ),
         Mistake(
@@ -201,13 +201,14 @@ gaussian_score = Exercise(
 by_hand = HandNumber(
     "08.by_hand",
     values=lambda draw: {
-        "x_0": round(draw.integer(3, 9) * 0.1, 1),
-        "alpha_bar": round(draw.integer(4, 15) * 0.05, 2),
-        "x_t": round(draw.integer(-8, 2) * 0.1, 1),
+        "x_0": draw.integer(30, 95) / 100,
+        "alpha_bar": draw.integer(200, 750) / 1000,
+        "x_t": draw.integer(-80, 20) / 100,
     },
     question=(
         "A clean pixel is {x_0}. At alpha_bar_t = {alpha_bar} it has become {x_t}. What is the"
-        " score of q(x_t | x_0) there? (Three decimals; write down mean and variance first.)"
+        " score of q(x_t | x_0) there? (Write down mean and variance first. Five decimals, rounded"
+        " only at the end.)"
     ),
     answer=lambda x_0, alpha_bar, x_t: (alpha_bar**0.5 * x_0 - x_t) / (1 - alpha_bar),
     mistakes=(
@@ -252,6 +253,7 @@ by_hand = HandNumber(
             ),
         ),
     ),
+    decimals=5,
 )
 
 
@@ -296,8 +298,8 @@ langevin_step = Exercise(
             "the 2 is missing",
             lambda x, score, step, noise: x + step * score + step**0.5 * noise,
             "You scale the noise by sqrt(step_size). With the whole step before the score it is"
-            " sqrt(2 step_size); otherwise the samples come out with half their variance:"
-            f" {AT_STEP}",
+            " sqrt(2 step_size). With less noise the samples crowd around the peaks; those of a"
+            f" Gaussian have half its variance: {AT_STEP}",
             STEP,
         ),
         Mistake(
@@ -344,9 +346,9 @@ langevin_step = Exercise(
     ),
     after=(
         "If the points are distributed like the density whose score you use, push and shake"
-        " balance and they stay so, for tiny steps. With half the shake's variance, samples of a"
-        " Gaussian would have half its variance. A finite step leaves an error that shrinks with"
-        " it."
+        " balance and they stay so, for tiny steps. With half the shake's variance they would"
+        " follow the square of that density instead, which has half the variance if it is a"
+        " Gaussian. A finite step leaves an error that shrinks with it."
     ),
 )
 

@@ -176,18 +176,24 @@ ddim_step = Exercise(
     ),
 )
 
+
+def walk(steps: int, length: int) -> dict[str, int]:
+    """The times of a network, and how many steps of one length lead through them."""
+    return {"T": steps * length, "steps": steps}
+
+
 by_hand = HandNumber(
     "09.by_hand",
     values=lambda draw: {
-        "x_t": round(draw.integer(3, 9) * 0.1, 1),
-        "predicted": round(draw.integer(2, 7) * 0.1 + 0.05, 2),
-        "a": round(draw.integer(4, 9) * 0.05, 2),
-        "before": round(draw.integer(11, 18) * 0.05, 2),
+        "x_t": draw.integer(30, 95) / 100,
+        "predicted": draw.integer(20, 75) / 100,
+        "a": draw.integer(200, 450) / 1000,
+        "before": draw.integer(550, 900) / 1000,
     },
     question=(
         "At alpha_bar_t = {a} a pixel is {x_t}, and the network predicts the noise {predicted}. One"
         " DDIM step (eta = 0) leads to the level alpha_bar_prev = {before}. What is the pixel then?"
-        " (Three decimals, no clipping: estimate x_0 first.)"
+        " (Do not clip; estimate x_0 first. Five decimals, rounded only at the end.)"
     ),
     answer=down,
     mistakes=(
@@ -236,56 +242,65 @@ by_hand = HandNumber(
             ),
         ),
     ),
+    decimals=5,
 )
 
 times = HandNumber(
     "09.times",
-    values=lambda draw: {
-        "T": 100 * draw.integer(2, 9),
-        "steps": (10, 20, 25, 50)[draw.integer(0, 3)],
-    },
+    values=lambda draw: walk(draw.integer(10, 100), draw.integer(20, 800)),
     question=(
         "You draw with DDIM in {steps} steps from a network that was trained with T = {T} times,"
-        " spaced as in the lesson. Which time is the network given at the last of these steps?"
-        " (The first is T; t counts from 1.)"
+        " spaced as in the lesson. What is the sum of the times that the network is given? (They go"
+        " down from T in equal steps; t counts from 1.)"
     ),
-    answer=lambda T, steps: T / steps,
+    answer=lambda T, steps: T * (steps + 1) // 2,
     mistakes=(
         (
-            "the clean image",
-            lambda T, steps: 0,
+            "the times at which the steps end",
+            lambda T, steps: T * (steps - 1) // 2,
             (
-                "You named the time at which the last step ends. There the image is clean, and the"
-                " network is not called any more: give the time at which the step begins."
-            ),
-        ),
-        (
-            "t = 1",
-            lambda T, steps: 1,
-            (
-                "You took the last time of the ancestral sampler, whose steps have the length 1."
-                " Here all steps are equally long: divide T among them."
+                "You added up the times at which the steps end, the last of which is 0. There the"
+                " image is clean, and the network is not called any more: add up the times at which"
+                " the steps begin, from T on."
             ),
         ),
         (
             "counted from 0",
-            lambda T, steps: T / steps - 1,
+            lambda T, steps: T * (steps + 1) // 2 - steps,
             (
-                "You counted the times from 0, as some libraries do. In this course t counts from"
-                " 1: add 1."
+                "You counted the times from 0, as some libraries do, so that each is too small by"
+                " 1. In this course t counts from 1: add the number of steps."
             ),
         ),
         (
-            "the second time",
-            lambda T, steps: T - T / steps,
+            "from 1 up",
+            lambda T, steps: T * (steps - 1) // 2 + steps,
             (
-                "You took one step from T, and have the time of the second step. Go on to the last"
-                " one."
+                "You counted up from t = 1, which is called leading spacing, and stopped a step"
+                " short of T. Here the first time is T, and the last is the length of a step."
+            ),
+        ),
+        (
+            "every time from T down",
+            lambda T, steps: T * (T + 1) // 2,
+            (
+                "You added up all times from T to 1, those of the ancestral sampler. DDIM leaves"
+                " most of them out: the length of a step is T divided by the number of steps."
+            ),
+        ),
+        (
+            "the last time alone",
+            lambda T, steps: T // steps,
+            (
+                "That is the last time alone, the length of a step. The question asks for the sum"
+                " of all of them: it is the first of them, and each other is a multiple of it."
             ),
         ),
     ),
     bounds=Bounds(
-        lambda T, steps: 1, lambda T, steps: T, "the network knows only the times 1 to T"
+        lambda T, steps: T,
+        lambda T, steps: T * steps,
+        "the first time is T, and none of the others is larger",
     ),
 )
 

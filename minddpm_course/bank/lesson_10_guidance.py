@@ -104,8 +104,8 @@ guided_noise = Exercise(
         Mistake(
             "the conditional alone",
             lambda u, c, scale: scale * c,
-            "You make the conditional prediction larger. That removes more noise than there is."
-            f" Scale the change that the label makes: {AT_THREE}",
+            "You scale the conditional prediction itself. Above scale 1 that removes more noise"
+            f" than there is. Scale the change that the label makes: {AT_THREE}",
             THREE,
         ),
         Mistake(
@@ -135,13 +135,13 @@ guided_noise = Exercise(
 by_hand = HandNumber(
     "10.by_hand",
     values=lambda draw: {
-        "unconditional": round(draw.integer(-8, 8) * 0.1 + 0.05, 2),
-        "conditional": round(draw.integer(-8, 8) * 0.1, 1),
-        "scale": draw.integer(5, 11) / 2,
+        "unconditional": draw.integer(-95, 95) / 100,
+        "conditional": draw.integer(-95, 95) / 100,
+        "scale": draw.integer(205, 795) / 100,
     },
     question=(
         "For one pixel the network predicts the noise {unconditional} without a label and"
-        " {conditional} with it. What is the guided noise at scale {scale}? (Two decimals or more;"
+        " {conditional} with it. What is the guided noise at scale {scale}? (All four decimals;"
         " scale 1 is the plain conditional prediction.)"
     ),
     answer=guide,
@@ -189,11 +189,12 @@ by_hand = HandNumber(
         "with a scale above 1 the result lies beyond the prediction with the label, seen from the"
         " one without",
     ),
+    decimals=5,
 )
 
 calls = HandNumber(
     "10.calls",
-    values=lambda draw: {"images": 5 * draw.integer(2, 9), "steps": 10 * draw.integer(2, 6)},
+    values=lambda draw: {"images": draw.integer(101, 2999), "steps": draw.integer(11, 250)},
     question=(
         "You draw {images} digits with {steps} DDIM steps at scale 3, each with its own label. How"
         " many images does the network process in total? (An image that it processes twice"

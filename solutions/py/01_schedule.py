@@ -56,9 +56,9 @@ ask("01.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-after_1 = 1 - 0.41
-after_2 = after_1 * (1 - 0.27)
-by_hand = after_2 * (1 - 0.38)
+after_1 = 1 - 0.136
+after_2 = after_1 * (1 - 0.415)
+by_hand = after_2 * (1 - 0.226)
 ### END SOLUTION
 
 # %%

@@ -82,8 +82,8 @@ ask("02.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-signal = 0.66**0.5 * 0.8
-added = (1 - 0.66) ** 0.5 * 0.65
+signal = 0.357**0.5 * 0.88
+added = (1 - 0.357) ** 0.5 * 0.55
 by_hand = signal + added
 ### END SOLUTION
 
@@ -101,7 +101,7 @@ check("02.by_hand", by_hand, student=STUDENT)
 #
 # <details><summary>Hint</summary>
 #
-# Shapes are matched from the right. Which axis of the images does a `(b,)` meet there, and what shape would make it meet the first? Try a batch that is not as large as the images are wide.
+# Shapes are matched from the right. Which axis of the images does a `(b,)` meet there, and what shape would make it meet the first? Try a batch of two or more that is not as large as the images are wide.
 # </details>
 
 

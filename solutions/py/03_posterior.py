@@ -106,8 +106,8 @@ ask("03.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-after = 0.45 * (1 - 0.15)
-by_hand = (1 - 0.45) / (1 - after) * 0.15
+after = 0.4247 * (1 - 0.118)
+by_hand = (1 - 0.4247) / (1 - after) * 0.118
 ### END SOLUTION
 
 # %%

@@ -56,9 +56,9 @@ ask("04.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-logarithm = math.log(3.0 / 0.6)
-square = (0 - 1.4) ** 2
-by_hand = (logarithm + (0.6 + square) / 3.0 - 1) / 2
+logarithm = math.log(3.86 / 0.2)
+square = (0 - 1.08) ** 2
+by_hand = (logarithm + (0.2 + square) / 3.86 - 1) / 2
 ### END SOLUTION
 
 # %%

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Exercises 05 · U-Net
 #
-# Lesson 05 built the network that names the noise in $\mathbf{x}_t$: an image goes down to a small map and up again, skips carry the details across, and
+# Lesson 05 built the network that predicts the noise in $\mathbf{x}_t$: an image goes down to a small map and up again, skips carry the details across, and
 # every block is told the time $t$. Here you write the three parts that are easily built wrong, predict how a small network of them begins, and then write a residual block and the way through the whole network.
 #
 # Read [05 · U-Net](../notebooks/05_unet.ipynb) first. Write your answers where it says so, and run the check below each. A check draws
@@ -116,9 +116,9 @@ ask("05.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-pairs = 56 * 20  # each channel that goes out looks at each that comes in
+pairs = 94 * 11  # each channel that goes out looks at each that comes in
 weights = 3 * 3 * pairs
-by_hand = weights + 20  # and has one bias
+by_hand = weights + 11  # and has one bias
 ### END SOLUTION
 
 # %%

@@ -55,9 +55,9 @@ ask("06.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-share = 0.15 / (1 - 0.2) ** 0.5
-without = 0.9 - share * 0.35
-by_hand = without / (1 - 0.15) ** 0.5
+share = 0.205 / (1 - 0.394) ** 0.5
+without = 0.69 - share * 0.63
+by_hand = without / (1 - 0.205) ** 0.5
 ### END SOLUTION
 
 # %%

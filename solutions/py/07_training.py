@@ -66,7 +66,7 @@ check("07.predict", prediction)
 
 # %% [markdown]
 # Was your prediction right? Lesson 07 has the curve for digits, under *Play*. Here is the simplest case, with your pairs. The images are pixels from $\mathcal{N}(0, 0.5^2)$, and the network is one weight for each $t$: it
-# answers $w\, x_t$. For such data nothing does better. The best weight is found by least squares, once to name the noise, once to name the clean pixel.
+# answers $w\, x_t$. For such data nothing does better. The best weight is found by least squares, once to predict the noise, once to predict the clean pixel.
 
 # %%
 torch.manual_seed(7)
@@ -98,8 +98,8 @@ ask("07.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-after_first = 0.8 * 0.9 + 0.2 * 1.3
-by_hand = 0.8 * after_first + 0.2 * 2.6
+after_first = 0.83 * 0.49 + 0.17 * 1.37
+by_hand = 0.83 * after_first + 0.17 * 2.34
 ### END SOLUTION
 
 # %%

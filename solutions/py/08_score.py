@@ -55,8 +55,8 @@ ask("08.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-mean, variance = 0.35**0.5 * 0.7, 1 - 0.35
-by_hand = (mean + 0.6) / variance
+mean, variance = 0.423**0.5 * 0.48, 1 - 0.423
+by_hand = (mean + 0.69) / variance
 ### END SOLUTION
 
 # %%

@@ -28,8 +28,8 @@ ask("09.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-x_0 = (0.7 - (1 - 0.3) ** 0.5 * 0.75) / 0.3**0.5
-by_hand = 0.8**0.5 * x_0 + (1 - 0.8) ** 0.5 * 0.75
+x_0 = (0.65 - (1 - 0.208) ** 0.5 * 0.47) / 0.208**0.5
+by_hand = 0.582**0.5 * x_0 + (1 - 0.582) ** 0.5 * 0.47
 ### END SOLUTION
 
 # %%
@@ -42,13 +42,14 @@ check("09.by_hand", by_hand, student=STUDENT)
 ask("09.times", STUDENT)
 
 # %%
-last_time = None  # your number
+sum_of_times = None  # your number
 ### BEGIN SOLUTION
-last_time = 700 / 50
+length = 29874 // 78  # of a step, and the last time
+sum_of_times = (29874 + length) * 78 / 2
 ### END SOLUTION
 
 # %%
-check("09.times", last_time, student=STUDENT)
+check("09.times", sum_of_times, student=STUDENT)
 
 # %% [markdown]
 # Solved? Compare with the [solution](../solutions/09_ddim.ipynb), or go back to [By hand](../notebooks/09_ddim.ipynb).

@@ -28,8 +28,8 @@ ask("10.by_hand", STUDENT)
 # %%
 by_hand = None  # your number
 ### BEGIN SOLUTION
-change = 0.4 - 0.85
-by_hand = 0.85 + 4.5 * change
+change = -0.52 - 0.36
+by_hand = 0.36 + 6.51 * change
 ### END SOLUTION
 
 # %%
@@ -44,7 +44,7 @@ ask("10.calls", STUDENT)
 # %%
 looked_at = None  # your number
 ### BEGIN SOLUTION
-looked_at = 2 * 25 * 20
+looked_at = 2 * 1820 * 141
 ### END SOLUTION
 
 # %%

@@ -170,7 +170,9 @@ def test_numbers_by_hand(question):
         assert values == question.values_for(f"  {student.upper()} ")
         text = question.question.format(**values)
         assert "{" not in text
-        assert judge(question, round(question.answer(**values), 3), 0, student).passed
+        assert judge(
+            question, round(question.answer(**values), question.decimals), 0, student
+        ).passed
         for name, wrong, why in question.mistakes:
             verdict = judge(question, round(wrong(**values), 3), 0, student)
             assert not verdict.passed
@@ -179,7 +181,6 @@ def test_numbers_by_hand(question):
         assert judge(question, 1.2345e6, 0, student).mistake is None
         assert "not answered yet" in judge(question, None, 0, student).message
         assert "expected a number" in judge(question, "many", 0, student).message
-    assert len({str(question.values_for(str(number))) for number in range(20)}) > 5
 
 
 @pytest.mark.parametrize("question", HAND_NUMBERS, ids=name_of)

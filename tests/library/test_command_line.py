@@ -1158,13 +1158,22 @@ def test_a_package_that_is_broken_breaks_no_command_of_the_library(
     ]
 
 
-def test_text_survives_a_terminal_that_knows_few_characters(tmp_path, checkpoint, monkeypatch):
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-16"])
+def test_output_is_utf_8_whatever_the_terminal(tmp_path, checkpoint, monkeypatch, encoding):
     shown = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding=encoding))
     samples = ("--samples", str(tmp_path / "kept.npz"), "--count", "2")
     assert command_line.main(["evaluate", "--checkpoint", str(checkpoint), *samples]) == 0
     sys.stdout.flush()
-    assert b"Fr?chet distance" in shown.getvalue()
+    assert "Fréchet distance" in shown.getvalue().decode("utf-8")
+
+
+def test_a_name_in_an_error_steers_no_terminal(run):
+    name = "a\x1b[2J\u202eb\udce9.pt"
+    code, _, message = run("sample", "--out", "x.png", "--checkpoint", name)
+    assert code == 2
+    assert r"a\x1b[2J\u202eb\udce9.pt" in message
+    assert message.isprintable()
 
 
 def test_sampling_needs_nothing_of_the_course(tmp_path, checkpoint):

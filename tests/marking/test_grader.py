@@ -237,6 +237,34 @@ def test_the_numbers_of_another_name_are_remarked(hand_in, tmp_path):
     assert own["points"] == others["points"] == "1"
     assert own["remark"] == ""
     assert others["remark"] == "the numbers belong to 'Emmy Noether'"
+    for page in ("class.html", "feedback/ada.html"):
+        text = (tmp_path / "out" / page).read_text(encoding="utf-8")
+        assert "the numbers belong to &#39;Emmy Noether&#39;" in text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Ada Lovelace", "adalovelace", True),
+        ("ada", "Lovelace, Ada", True),
+        ("Zoe\u0308 Li", "Zo\u00eb", True),
+        ("李 Wei", "李", True),
+        ("", "", True),
+        ("A. Lovelace", "Emmy Ada", False),
+        ("J. Ek", "Jan Bo", False),
+        ("1", "student_12", False),
+        ("Emmy Noether", "ada", False),
+    ],
+)
+def test_two_ways_to_write_a_name_share_a_word(one, other, same):
+    assert grader.akin(one, other) == grader.akin(other, one) == same
+
+
+def test_whose_numbers_a_wrong_answer_belongs_to_is_remarked(hand_in, tmp_path):
+    cells = [*solved(), "check('solve.by_hand', 99, student='Emmy Noether')"]
+    row = by_exercise(graded(hand_in(ada=cells), tmp_path / "out"), "ada")["solve.by_hand"]
+    assert row["points"] == "0"
+    assert row["remark"] == "the numbers belong to 'Emmy Noether'"
 
 
 def test_imports_of_packages_with_answers_are_remarked(hand_in, tmp_path):

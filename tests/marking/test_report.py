@@ -1,6 +1,7 @@
 """The pages and the table that a teacher reads: everything is escaped, counted, and legible."""
 
 import csv
+import itertools
 import re
 import unicodedata
 from dataclasses import replace
@@ -14,8 +15,9 @@ from marking.files import write_atomically
 from marking.grades import Graded, Row
 from marking.groups import Fingerprint
 from marking.pages import templates
-from marking.report import class_page, feedback, feedback_files, write_report
-from marking.words import counted
+from marking.report import as_csv, class_page, feedback, feedback_files, write_report
+from marking.roster import read_roster
+from marking.words import counted, harmless, on_one_line
 
 EVIL = """<script>alert("x")</script> 'q' {{ 7 * 7 }} {% raw %}"""
 ESCAPED = "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt; &#39;q&#39; {{ 7 * 7 }} {% raw %}"
@@ -86,7 +88,7 @@ def test_no_two_students_share_a_page(tmp_path):
     write_report(tmp_path, [Graded(student, "n", "k") for student in students], True)
     assert {path.name for path in (tmp_path / "feedback").iterdir()} == set(files.values())
     for student, file in files.items():
-        title = student.replace("\ud800", "\\ud800")
+        title = student.replace("\ud800", "\\ud800").replace("\u202e", "\\u202e")
         page = (tmp_path / "feedback" / file).read_text(encoding="utf-8")
         assert f"<h1>{title}</h1>" in page
 
@@ -142,6 +144,62 @@ def test_signs_inside_a_cell_stay(tmp_path):
     assert cells["student"] == "Anna-Lena"
     assert cells["notebook"] == "a b"
     assert cells["remark"] == "1 + 1 = 2; @x"
+
+
+SIGNS = ["=", "+", "-", "@", "\t=", "\r=", "\n+", "＝", "＋", "－", "＠", "\ufeff=", "\x00-"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_no_cell_of_any_table_is_a_formula_or_steers_a_terminal(tmp_path, sign):
+    words = f"{sign}cmd|' /C calc'!A0\x1b]0;x\x07\u202egnp.exe\u2066\u200f\x9b2J"
+    row = Row("solve.roots", 0, 3, mistake=words, remark=words, group=words, reason=words)
+    graded = [Graded(words, words, "k", (row,), (words,)), Graded(f"{words} 2", words, "k2")]
+    graded += [Graded(f"{words} 3", "", "", remarks=(words,), absent=True)]
+    graded += [Graded(f"{words} 4", "", "k4", remarks=(words,), broken=True)]
+    write_report(tmp_path, graded, True)
+    tables = sorted(tmp_path.glob("*.csv"))
+    assert [path.name for path in tables] == ["grades.csv", "totals.csv"]
+    for path in tables:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+        assert len(lines) == 5
+        for cell in itertools.chain.from_iterable(lines):
+            assert not cell.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r"))
+            assert cell.isprintable()
+    for path in (tmp_path / "feedback").iterdir():
+        assert path.name.isprintable()
+
+
+@pytest.mark.parametrize("name", ["=Ann", "-Bo Ek", "+1", "@dan", "'t Hooft", "’Abd", "Ann=Marie"])
+def test_a_name_from_a_table_is_the_same_in_a_roster(tmp_path, name):
+    path = tmp_path / "roster.csv"
+    path.write_text(as_csv(("id", "name"), [("@17", name), ("18", "Ada")]), encoding="utf-8")
+    assert [(one.name, one.ids) for one in read_roster(path)] == [
+        (name, ("@17",)),
+        ("Ada", ("18",)),
+    ]
+
+
+def test_what_joins_letters_and_emoji_stays():
+    for name in (
+        *EMOJI,
+        "نام\u200cخانوادگی",
+        "ಕ್\u200dರ",
+        "🏴\U000e0067\U000e0062\U000e007f",
+        "a\tb\nc",
+    ):
+        assert harmless(name) == name
+    assert harmless("a\r\nb") == "a\nb"
+    assert on_one_line(" a\r\nb\u2028c\x1b ") == r"a b c\x1b"
+
+
+def test_whose_numbers_they_were_is_said_on_every_page(tmp_path):
+    remark = "the numbers belong to 'Emmy Noether'"
+    row = Row("solve.by_hand", 1, 1, summary="right", remark=remark)
+    write_report(tmp_path, [Graded("Ada", "n", "k", (row,))], True)
+    assert cells_of(tmp_path)["remark"] == remark
+    for path in (tmp_path / "class.html", tmp_path / "feedback" / "Ada.html"):
+        assert "the numbers belong to &#39;Emmy Noether&#39;" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("whole", range(5))  # of the five files before the one that fails
