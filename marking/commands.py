@@ -53,6 +53,8 @@ def run_check(options: argparse.Namespace, course: Course) -> int:
     result = graded_here(course, options.notebook)
     for row in result.rows:
         print(f"{'✓' if row.points else '✗'} {row.message}\n")
+        if row.shown_right:
+            print(f"  {row.remark}\n")
     for remark in result.remarks:
         print(f"  {remark}")
     solved = sum(row.points > 0 for row in result.rows)

@@ -41,6 +41,7 @@ from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
 from marking.roster import read_roster
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
+from marking.stored import with_claims
 
 ABSENT = "handed in nothing"
 # writes pages about the grades into a folder, and says whether submissions were contained
@@ -86,6 +87,7 @@ def grade_submission(
     if compared and running is not None:
         rows = with_fingerprints(rows, submission, running)
     close(running, remarks)
+    rows = with_claims(rows, submission.claimed)
     once = tuple(dict.fromkeys(remarks))
     return Graded(submission.student, submission.notebook, key, tuple(rows), once)
 
