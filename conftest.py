@@ -49,6 +49,7 @@ SLOW = (
     "tests/marking/test_hunting.py::test_the_grader_says_what_a_notebook_says",
     "tests/marking/test_hunting_wire.py::test_an_attack_earns_nothing_and_costs_nobody_else",
     "tests/marking/test_judging.py::test_what_torch_compiles_is_called_as_it_is_written",
+    "tests/marking/test_rehearsal.py",
     "tests/marking/test_stored.py::test_the_grader_remarks_on_a_tick_that_it_cannot_confirm",
     "tests/marking/test_tutor.py::test_in_ipython_a_wrong_answer_is_drawn_beside_the_target",
     "tests/marking/test_tutor.py::test_in_ipython_the_message_is_a_card_and_the_traceback_one_line",

@@ -38,6 +38,7 @@ from marking.intake import (
 )
 from marking.names import read_names, with_groups
 from marking.outcome import LONGEST_SOURCE, Attempt, Outcome
+from marking.rehearsal import rehearse
 from marking.roster import read_roster
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, prepared_sandbox
 from marking.sandbox.wire import pack
@@ -285,7 +286,8 @@ def grade(
     Returns: the grades, sorted by student and notebook; last, who handed in nothing.
     Raises: FileNotFoundError for a path that does not exist or if there is no notebook at all;
         FileExistsError for results in `out` without `resume`; ValueError for what cannot be said
-        about answers, naming the line.
+        about answers, naming the line; NotReady, a RuntimeError, where this machine cannot run
+        submissions.
     """
     out = Path(out)
     results = out / "results.jsonl"
@@ -304,6 +306,8 @@ def grade(
         keys = {key_of(one, f"{seed} {limits}"): one for one in handed}
         done = {graded.key for graded in read_results(results)} if resume else set()
         wanted = [(key, one) for key, one in keys.items() if key not in done]
+        if wanted:
+            rehearse(sandbox, lambda one, where: grade_submission(one, where, seed))
         pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count() or 1))
         bar = stack.enter_context(
             tqdm(

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from marking.course import Course
 from marking.outcome import Array
@@ -85,12 +85,14 @@ class Sandbox:
         limits: how much each may use.
         room: a folder with the few files of the engine that a submission's process needs.
         bwrap: the path of bubblewrap; None where a submission cannot be contained.
+        stderr: where the processes write their errors, for `marking.rehearsal`.
     """
 
     course: Course
     limits: Limits
     room: Path
     bwrap: str | None
+    stderr: int | IO[bytes] = subprocess.DEVNULL
     running: weakref.WeakSet[Running] = field(default_factory=weakref.WeakSet)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -298,7 +300,7 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=sandbox.stderr,
         cwd=folder,
         env=clean_environment(folder),
         pass_fds=passed,
