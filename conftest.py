@@ -36,6 +36,8 @@ SLOW = (
     "tests/marking/test_cells.py",
     "tests/marking/test_commands.py::test_ctrl_c_ends_it_at_once_and_loses_nothing",
     "tests/marking/test_commands.py::test_grade_reads_names_of_groups_before_it_runs_anything",
+    "tests/marking/test_disturbed.py::test_no_mark_changes_in_the_grader",
+    "tests/marking/test_disturbed.py::test_no_mark_of_a_solution_changes",
     "tests/marking/test_fuzz.py",
     "tests/marking/test_grader.py",
     "tests/marking/test_groups.py::test_identifiers_are_the_same_in_another_process",
