@@ -137,7 +137,10 @@ def older(notebook: Notebook, major: int) -> bytes:
     """A notebook in a format that has worksheets, with outputs as that format has them."""
     for cell in code_cells(notebook):
         cell["execution_count"] = cell.get("execution_count") or 1
-    new = nbformat.from_dict(notebook)  # type: ignore[no-untyped-call]
+    notebook["nbformat_minor"] = 4
+    for cell in notebook["cells"]:
+        cell.pop("id", None)
+    new = nbformat.from_dict(notebook)
     text = nbformat.v3.writes_json(nbformat.convert(new, 3))
     content = json.loads(text)
     content["nbformat"] = major

@@ -38,7 +38,7 @@ def cut(lines: Sequence[str], places: Iterable[int]) -> list[str]:
 
 def first_line(node: ast.stmt) -> int:
     """The number of a statement's first line, that of a decorator if it has one."""
-    decorators = getattr(node, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(one.lineno for one in decorators)])
 
 
@@ -104,8 +104,7 @@ def own_names(source: str) -> tuple[set[str], set[str]]:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
         }
         uses |= loaded
-        inside = isinstance(statement, ast.FunctionDef | ast.ClassDef)
-        if inside:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
             changes.add(statement.name)
         else:
             changes |= {node.id for node in nodes if isinstance(node, ast.Name)} - loaded
