@@ -26,6 +26,7 @@ from marking.stored import NOT_GRADED
 MOST_READ = 8000  # bytes of the end of what a process said
 MOST_LINES = 8
 LONGEST_LINE = 300
+TOO_SLOW = "it took over"
 NOT_FOUND = re.compile(r"No module named '(\w+)")
 # runs a submission in a sandbox and judges it
 Grade = Callable[[Submission, Sandbox], Graded]
@@ -100,6 +101,8 @@ def message(kind: str, problem: str, words: Sequence[str]) -> str:
         parts += ["the last words of its process:", *(f"  {line}" for line in words)]
     packages = dict.fromkeys(NOT_FOUND.findall("\n".join([problem, *words])))
     parts += [why_not_found(package) for package in packages]
+    if TOO_SLOW in problem:
+        parts.append("allow more with --timeout, or grade when less runs on this machine")
     return "\n".join(parts)
 
 
@@ -120,6 +123,8 @@ def why_not_found(package: str) -> str:
         install = "make an environment with python -m venv, and install the course there"
     elif lies_in(folder, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
         how = f"found through PYTHONPATH, in {folder}"
+    elif lies_in(folder, [sys.prefix, sys.base_prefix]):
+        how = f"installed in {folder}, but the process of a submission does not find it there"
     else:
         how = f"found in {folder}, perhaps through a .pth file"
     return f"{package} is {how}; {only} ({sys.prefix}): {install}"

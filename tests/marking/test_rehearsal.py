@@ -155,6 +155,7 @@ def test_the_last_words_are_few_and_plain():
     assert len(lines) == 8
     assert last_words(io.BytesIO(b"")) == []
     assert "last words" not in message("an empty", "its process ended", [])
+    assert message("an empty", "it took over 2 s in total", []).endswith("on this machine")
 
 
 def found_at(path):
@@ -164,12 +165,15 @@ def found_at(path):
 def test_where_a_missing_package_is_and_what_to_do(monkeypatch, tmp_path):
     place = tmp_path / "site-packages"
     monkeypatch.setattr(importlib.util, "find_spec", found_at(place))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     assert "perhaps through a .pth file; submissions see only what" in why_not_found("torch")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/else", str(tmp_path)]))
     assert f"torch is found through PYTHONPATH, in {place}" in why_not_found("torch")
     monkeypatch.setattr(site, "getusersitepackages", lambda: str(place))
     assert "for your user alone" in why_not_found("torch")
     assert "python -m venv" in why_not_found("torch")
+    monkeypatch.setattr(importlib.util, "find_spec", found_at(f"{sys.prefix}/lib"))
+    assert "does not find it there" in why_not_found("torch")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert why_not_found("torch") == (
         f"torch is not installed: {sys.executable} -m pip install torch"

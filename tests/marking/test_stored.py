@@ -181,3 +181,15 @@ def test_the_grader_remarks_on_a_tick_that_it_cannot_confirm(hand_in, tmp_path):
     assert words in (tmp_path / "out" / "feedback" / "ada.html").read_text(encoding="utf-8")
     page = (tmp_path / "out" / "class.html").read_text(encoding="utf-8")
     assert f"<b>ada</b>, solve_quadratics.ipynb, {OTHER}: the result is wrong, off by" in page
+
+
+@pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
+def test_check_says_so_too(hand_in, capsys):
+    from test_commands import run
+
+    cells = solved(discriminant="def discriminant(a, b, c):\n    return b * b\n")
+    shown = [[card_of(OTHER)] if f"'{OTHER}'" in cell else [] for cell in cells]
+    folder = hand_in(ada=notebook(*zip(cells, shown)))
+    assert run("check", folder / "ada" / "solve_quadratics.ipynb") == 1
+    words = f"  your notebook shows ✓ for {OTHER}; here it failed because the result is wrong"
+    assert words in capsys.readouterr().out
