@@ -55,6 +55,9 @@ class Course:
         after_progress: what `progress` adds below its list, from the notebooks and their grades.
         after_solving: what `check` adds below a function that is right, from the exercise's name:
             where it is used.
+        solved: for a few exercises, by name, a cell that answers it and must earn all its points,
+            with the imports that it needs. Before a class is graded, a submission of these is
+            tried, so that a broken machine costs no student a point.
 
     Raises: ValueError for a question that cannot be asked, checked or graded, naming it.
     """
@@ -69,9 +72,13 @@ class Course:
     variables: Mapping[str, str] = field(default_factory=dict)
     after_progress: Callable[[Sequence[tuple[Path, Row]]], str] | None = None
     after_solving: Callable[[str], str] | None = None
+    solved: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         validate(self.bank, self.stretches, self.variable_of, self.draw_beside is not None)
+        unknown = [name for name in self.solved if name not in self.bank]
+        if unknown:
+            raise ValueError(f"solved must name questions of the bank, got {unknown[0]!r}")
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ from marking.lock import locked
 from marking.names import read_names, with_groups
 from marking.outcome import LONGEST_SOURCE, LONGEST_TOLD, Attempt, Outcome, received
 from marking.pool import in_parallel
+from marking.rehearsal import rehearse
 from marking.report_folder import cannot_write, make_report_folder, remove_leftovers
 from marking.results import (
     CHANGED_MEANWHILE,
@@ -56,6 +57,7 @@ from marking.roster import read_roster
 from marking.sandbox.bare import Bare, NotContained, give_room, guarded, prepared, refusal
 from marking.sandbox.parent import Limits, Lost, Running, Sandbox, hidden_places, prepared_sandbox
 from marking.sandbox.wire import pack
+from marking.stored import with_claims
 
 ABSENT = "handed in nothing"
 BY_NAME = -1  # in place of a check, for an answer that was never checked
@@ -94,6 +96,7 @@ def grade_submission(
     if compared and running is not None:
         rows = with_fingerprints(rows, places, submission, running)
     close(running, remarks)
+    rows = with_claims(rows, submission.claimed)
     once = tuple(dict.fromkeys(remarks))
     return Graded(submission.student, submission.notebook, key, tuple(rows), once)
 
@@ -413,7 +416,8 @@ def grade(
         FileExistsError for results in `out` without `resume`; ValueError for what cannot be said
         about answers, naming the line; OSError where nothing can be written in `out`, or another
         grader works there; NotContained where there is no bubblewrap and no trust; Stopped where
-        the machine cannot go on, which loses nothing.
+        the machine cannot go on, which loses nothing; NotReady, a
+        RuntimeError, where this machine cannot run submissions.
     """
     out = Path(out)
     said = None if names is None else read_names(course, names)
@@ -440,6 +444,8 @@ def grade(
         if results.refused:
             warnings.warn(f"{results.path} {changed_before(results.refused)}", stacklevel=2)
         wanted = [(key, one) for key, one in keys.items() if key not in results.known]
+        if wanted:
+            rehearse(sandbox, lambda one, where: grade_submission(one, where, seed))
         bar = stack.enter_context(
             tqdm(
                 total=len(keys),

@@ -34,6 +34,7 @@ class Row:
         sample: what it computes on a small input.
         fingerprint: what it computes.
         counts: whether no other notebook of the student counts for this exercise instead.
+        shown_right: whether the notebook, as it was saved, shows as right what failed here.
     """
 
     exercise: str
@@ -52,6 +53,7 @@ class Row:
     sample: str = ""
     fingerprint: Fingerprint | None = None
     counts: bool = True
+    shown_right: bool = False
 
     @property
     def solved(self) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from marking.course import Course
-from marking.intake import LARGEST, UNREADABLE, Broken, content_of, opener
+from marking.intake import LARGEST_FILE, UNREADABLE, Broken, chunks_of, content_of, opener
 from marking.platforms import (
     METADATA,
     TIMESTAMP,
@@ -107,9 +107,10 @@ class Handed:
     def digest(self) -> bytes:
         """A number that changes with the content; a file that is not graded counts by its size."""
         hashed = hashlib.sha256(f"{self.entry.size} {self.problem}".encode("utf-8", "replace"))
-        if not self.problem and self.entry.size <= LARGEST:
+        if not self.problem and self.entry.size <= LARGEST_FILE:
             try:
-                hashed.update(content_of(self.entry.opened, self.entry.size))
+                for chunk in chunks_of(self.entry.opened, self.entry.size):
+                    hashed.update(chunk)
             except (Broken, *UNREADABLE) as error:
                 hashed.update(str(error).encode("utf-8", "replace"))
         return hashed.digest()
@@ -213,7 +214,7 @@ def submissions_of(
     used = 0
     for place, entry, placed in notebooks:
         problem = entry.problem
-        if not problem and entry.size <= LARGEST:
+        if not problem and entry.size <= LARGEST_FILE:
             used += entry.size
             if used > PER_SUBMISSION:
                 most = f"{PER_SUBMISSION // 2**20} MB"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import codecs
+import itertools
 import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,8 +18,12 @@ from marking.cells import names_defined
 from marking.course import Course
 from marking.exercise import lesson_of
 from marking.platforms import lesson_of_parts
+from marking.skim import TooMuch, skimmed
+from marking.stored import claimed_in
 
-LARGEST = 20 * 2**20  # bytes of a notebook
+LARGEST = 20 * 2**20  # characters of a notebook without its outputs
+LARGEST_FILE = 100 * 2**20  # bytes of a notebook
+AT_ONCE = 2**16  # bytes that are read at once
 LONGEST_CELL = 4000  # characters of a cell that is shown
 UNREADABLE = (  # what reading a zip or an entry of it may raise
     OSError,
@@ -44,6 +50,7 @@ class Submission:
         cells: number and source of each code cell.
         lessons: the lessons of the course whose exercises it contains.
         remarks: anything odd about it.
+        claimed: the exercises that it shows as right, where it checks them.
     """
 
     student: str
@@ -51,6 +58,7 @@ class Submission:
     cells: tuple[tuple[int, str], ...]
     lessons: tuple[str, ...]
     remarks: tuple[str, ...]
+    claimed: tuple[str, ...] = ()
 
 
 def read_submission(course: Course, path: Path, student: str, notebook: str) -> Submission:
@@ -84,14 +92,23 @@ def submission_in(
 
     Raises: Broken, as for `read_submission`.
     """
-    cells = code_cells(content_of(opened, size))
+    read = code_cells(chunks_of(opened, size))
+    cells = [source for source, _ in read]
+    claimed = {name for source, shown in read for name in claimed_in(source, shown)}
     code = "\n".join(cells)
     in_code = re.findall(rf"""["']({any_of(course.lessons)})\.\w+["']""", code)
     lessons = sorted({*in_code, lesson} - {""}) or [one for one in [otherwise] if one]
     # where no question is answered, no answer can have been imported
     hidden = imports(course, cells) if lessons else []
     remarks = [f"imports a package that holds answers: {line}" for line in hidden]
-    return Submission(student, notebook, tuple(enumerate(cells, 1)), tuple(lessons), tuple(remarks))
+    return Submission(
+        student,
+        notebook,
+        tuple(enumerate(cells, 1)),
+        tuple(lessons),
+        tuple(remarks),
+        tuple(sorted(claimed & course.bank.keys())),
+    )
 
 
 def opener(path: Path) -> Callable[[], IO[bytes]]:
@@ -103,22 +120,33 @@ def opener(path: Path) -> Callable[[], IO[bytes]]:
     return opened
 
 
-def content_of(opened: Callable[[], IO[bytes]], size: int) -> bytes:
-    """The content of a file; its size is looked at before anything is read.
+def chunks_of(opened: Callable[[], IO[bytes]], size: int) -> Iterator[bytes]:
+    """The content of a file, piece by piece; its size is looked at before anything is read.
 
     Raises: Broken for a file that is too large for a notebook, or that cannot be read.
     """
-    if size > LARGEST:
-        most = f"a notebook may have at most {LARGEST // 2**20} MB"
+    most = f"a notebook may have at most {LARGEST_FILE // 2**20} MB"
+    if size > LARGEST_FILE:
         raise Broken(f"too large: {most}, this file has {size / 2**20:.0f} MB")
+    left = LARGEST_FILE
     try:
         with opened() as file:
-            content = file.read(LARGEST + 1)
+            while chunk := file.read(AT_ONCE):
+                left -= len(chunk)
+                if left < 0:  # a zip may say less than it holds
+                    raise Broken(f"too large: {most}")
+                yield chunk
     except UNREADABLE as error:
         raise Broken(f"cannot be read: {error}"[:200]) from None
-    if len(content) > LARGEST:
-        raise Broken(f"too large: a notebook may have at most {LARGEST // 2**20} MB")
-    return content
+
+
+def content_of(opened: Callable[[], IO[bytes]], size: int) -> bytes:
+    """The content of a file; only its beginning where that is longer than a notebook may be without
+    its outputs.
+
+    Raises: Broken, as for `chunks_of`.
+    """
+    return b"".join(itertools.islice(chunks_of(opened, size), LARGEST // AT_ONCE))
 
 
 def lessons_named(course: Course, content: bytes) -> tuple[str, ...]:
@@ -133,28 +161,63 @@ def text_in(content: bytes) -> str:
     return content.decode("utf-16" if wide else "utf-8", "replace")
 
 
-def code_cells(raw: bytes) -> list[str]:
-    """The sources of a notebook's code cells.
+def code_cells(chunks: Iterable[bytes]) -> list[tuple[str, list[str]]]:
+    """The source of each code cell of a notebook, and the exercises that its outputs show as right.
+
+    Args: chunks, of the file. It may be of any format from 2 on, and of a later one than is known.
 
     Raises: Broken, as for `read_submission`.
     """
-    try:
-        content = json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Broken("not a notebook: its content is not UTF-8 text") from None
-    except (ValueError, RecursionError) as error:
-        raise Broken(f"not a notebook: its content is not JSON ({str(error)[:100]})") from None
-    cells = content.get("cells") if isinstance(content, dict) else None
-    if not isinstance(cells, list):
-        raise Broken("not a notebook of format 4: it has no list of cells")
+    content = content_without_outputs(chunks)
+    cells = cells_in(content)
     language = language_of(content.get("metadata"))
     if "python" not in language.lower():
         raise Broken(f"not a Python notebook: its language is {language[:40]}")
     return [
-        source_of(cell)
+        (source_of(cell), shown_by(cell))
         for cell in cells
         if isinstance(cell, dict) and cell.get("cell_type") == "code"
     ]
+
+
+def content_without_outputs(chunks: Iterable[bytes]) -> dict[str, Any]:
+    """The content of a notebook, with the names of exercises in place of outputs."""
+    rest = iter(chunks)
+    first = next(rest, b"")
+    # a few programs save UTF-16, and many a mark of the byte order
+    encoding = json.detect_encoding(first)
+    no_text = "not a notebook: its content is not UTF-8 text"
+    try:
+        texts = codecs.iterdecode(itertools.chain([first], rest), encoding)
+        content = json.loads(skimmed(texts, LARGEST))
+    except UnicodeDecodeError:
+        raise Broken(no_text) from None
+    except TooMuch:
+        most = f"a notebook may have at most {LARGEST // 2**20} MB without its outputs"
+        raise Broken(f"too large: {most}") from None
+    except (ValueError, RecursionError) as error:
+        no_json = f"not a notebook: its content is not JSON ({str(error)[:100]})"
+        raise Broken(no_json if encoding.startswith("utf-8") else no_text) from None
+    return content if isinstance(content, dict) else {}
+
+
+def cells_in(content: dict[str, Any]) -> list[Any]:
+    """The cells of a notebook; before format 4 they stood in worksheets."""
+    cells = content.get("cells")
+    if isinstance(cells, list):
+        return cells
+    sheets = content.get("worksheets")
+    listed = sheets if isinstance(sheets, list) else []
+    found = [sheet.get("cells") for sheet in listed if isinstance(sheet, dict)]
+    if not any(isinstance(some, list) for some in found):
+        raise Broken("not a notebook of format 4: it has no list of cells")
+    return [cell for some in found if isinstance(some, list) for cell in some]
+
+
+def shown_by(cell: dict[str, Any]) -> list[str]:
+    """The exercises that a cell shows as right."""
+    shown = cell.get("outputs")
+    return [name for name in shown if isinstance(name, str)] if isinstance(shown, list) else []
 
 
 def cell_of_answer(cells: Sequence[tuple[int, str]], question: str, variable: str) -> str:
@@ -177,16 +240,29 @@ def cell_of_answer(cells: Sequence[tuple[int, str]], question: str, variable: st
 
 
 def language_of(metadata: Any) -> str:
-    """The language of a notebook's kernel; Python where its metadata name none."""
-    kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
-    named = kernel.get("language") or kernel.get("name") if isinstance(kernel, dict) else None
-    return str(named or "python")
+    """The language of a notebook's kernel; Python where its metadata name none.
+
+    The name of a kernel says nothing: a student may call an environment of Python anything.
+    """
+    named = [
+        about.get(key)
+        for place, key in (("kernelspec", "language"), ("language_info", "name"))
+        if isinstance(metadata, dict) and isinstance(about := metadata.get(place), dict)
+    ]
+    said = [str(name) for name in named if name]
+    return next((name for name in said if "python" in name.lower()), [*said, "python"][0])
 
 
 def source_of(cell: dict[str, Any]) -> str:
-    """The source of a cell, which may be a string or a list of lines."""
-    source = cell.get("source", "")
-    return "".join(str(line) for line in source) if isinstance(source, list) else str(source)
+    """The source of a cell, which may be a string or a list of lines, with any ends of lines.
+
+    Before format 4 it was called input.
+    """
+    source = cell.get("source", cell.get("input"))
+    if isinstance(source, list):
+        source = "".join(str(line) for line in source)
+    text = source if isinstance(source, str) else ""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def any_of(words: Iterable[str]) -> str:

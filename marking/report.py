@@ -381,5 +381,6 @@ def class_page(
         exercises=[tally(name, rows[name]) for name in sorted(rows)],
         groups=groups_of(graded),
         teach_again=by_count(mistakes)[:10],
+        shown_right=[(one, row) for one in graded for row in one.rows if row.shown_right],
         remarked=[(result, remarks) for result in graded if (remarks := remarks_of(result))],
     )

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from marking.course import Course
 from marking.outcome import Array
@@ -89,6 +89,7 @@ class Sandbox:
         bwrap: the path of bubblewrap; None where a submission cannot be contained.
         walls: what is built with it.
         bare: what else keeps it from grades; None for code of one's own.
+        stderr: where the processes write their errors, for `marking.rehearsal`.
     """
 
     course: Course
@@ -97,6 +98,7 @@ class Sandbox:
     bwrap: str | None
     walls: Walls | None = None
     bare: Bare | None = None
+    stderr: int | IO[bytes] = subprocess.DEVNULL
     running: weakref.WeakSet[Running] = field(default_factory=weakref.WeakSet)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -324,7 +326,7 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=sandbox.stderr,
             cwd=folder,
             env=clean_environment(folder),
             pass_fds=[theirs.fileno(), *passed],

@@ -12,23 +12,6 @@ def draw_beside(how, yours, target, caption, titles=("yours", "target")):
     return f"<p>{how}: {numbers}</p><p>{caption}</p><p>{titles}</p>"
 
 
-COURSE = Course(
-    name="quadratics",
-    package="quadratics",
-    bank=BANK,
-    stretches=STRETCHES,
-    draw_beside=draw_beside,
-    answers=("algebra",),
-    answer_files=("algebra_answers",),
-    variables={"which_way": "opening"},
-    after_solving=lambda name: "factors calls it." if name == "solve.roots" else "",
-)
-TUTOR = Tutor(lambda: COURSE, "pip install algebra[course]")
-ask = TUTOR.ask
-beside = TUTOR.beside
-check = TUTOR.check
-hint = TUTOR.hint
-
 # how a student solves it
 HEAD = "import torch\nfrom quadratics import ask, beside, check, hint\nSTUDENT = 'Ada'"
 SOLVED = {
@@ -39,6 +22,24 @@ SOLVED = {
         "    return middle - half, middle + half\n"
     ),
 }
+
+COURSE = Course(
+    name="quadratics",
+    package="quadratics",
+    bank=BANK,
+    stretches=STRETCHES,
+    draw_beside=draw_beside,
+    answers=("algebra",),
+    answer_files=("algebra_answers",),
+    variables={"which_way": "opening"},
+    after_solving=lambda name: "factors calls it." if name == "solve.roots" else "",
+    solved={"solve.roots": SOLVED["roots"]},
+)
+TUTOR = Tutor(lambda: COURSE, "pip install algebra[course]")
+ask = TUTOR.ask
+beside = TUTOR.beside
+check = TUTOR.check
+hint = TUTOR.hint
 
 
 def solved(**replaced):
