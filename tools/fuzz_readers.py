@@ -218,6 +218,7 @@ def seeds_of_zips() -> list[bytes]:
 
 def make_exports(folder: Path) -> Callable[[bytes], None]:
     """Takes each line as a path and, after a tab, the text of that file: whose is it?"""
+    from marking.handed_in import as_on_disk
     from marking.platforms import Owner, names_of_owners, one_key_each, placed_in
     from marking.roster import Person, matched
 
@@ -227,7 +228,11 @@ def make_exports(folder: Path) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         lines = dict.fromkeys(data.decode("utf-8", "surrogateescape").split("\n"))
         pairs = [line.partition("\t")[::2] for line in lines]
-        texts = {tuple(path.split("/")): text.replace("\r", "\n") for path, text in pairs if path}
+        texts = {
+            as_on_disk(tuple(path.split("/"))): text.replace("\r", "\n")
+            for path, text in pairs
+            if path
+        }
         placed = one_key_each(placed_in(known, list(texts), texts, "class"))
         assert len(placed) == len(texts)
         owners: dict[Any, Owner] = {one.owner.key: one.owner for one in placed}
@@ -734,7 +739,7 @@ def run_for(name: str, seconds: int, out: Path) -> None:
         command = [
             *(sys.executable, __file__, name, "--out", str(out), "--one-process", *options),
             *(f"-max_total_time={left}", f"-timeout={SECONDS_EACH}", f"-max_len={LONGEST}"),
-            *(f"-rss_limit_mb={MEGABYTES}", "-print_final_stats=1"),
+            *(f"-rss_limit_mb={MEGABYTES}", "-len_control=10"),
         ]
         with log.open("wb") as file:
             subprocess.run(command, stderr=file, stdout=file, env=own_environment(), check=False)
