@@ -47,6 +47,7 @@ DEEPEST = 50  # folders in folders
 LONGEST_NAME = 255  # characters of a file's name in a zip; no disk takes a longer one
 # other ways of compressing may unpack a few bytes to gigabytes at once
 READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+NOT_READ = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 9: "Deflate64"}
 SAID = 2**20  # bytes that are read of what a platform puts beside notebooks
 SHOWN = 5  # names in a remark
 
@@ -153,7 +154,7 @@ class Zips:
             compressed in a way that is not read.
         """
         if info.compress_type not in READ:
-            name = zipfile.compressor_names.get(info.compress_type, "another method")
+            name = NOT_READ.get(info.compress_type, f"method {info.compress_type}")
             raise OSError(f"it is compressed with {name}, expected deflate, as zips usually are")
         with self.lock:
             return self.archive(path).open(info)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -234,7 +235,7 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
             raise ValueError(f"{path} is a damaged gzip file: {error}") from error
 
 
-def idx_in(file: IO[bytes], path: Path, rank: int) -> np.ndarray:
+def idx_in(file: io.BufferedIOBase, path: Path, rank: int) -> np.ndarray:
     """Read an array of bytes from an IDX file that is open: see `read_idx`."""
     magic, start = bytes([0, 0, 8, rank]), 4 + 4 * rank
     header = file.read(start)
