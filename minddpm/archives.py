@@ -261,4 +261,9 @@ def idx_in(file: io.BufferedIOBase, path: Path, rank: int) -> np.ndarray:
             f"{path} should hold an array of shape {tuple(shape)}: expected {expected} bytes after"
             f" the header, got {got}{more}"
         )
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8).reshape(shape)
+    except ValueError as error:  # sides that no array can have, beside a side of 0
+        raise ValueError(
+            f"{path} announces an array of shape {tuple(shape)}, which is too large"
+        ) from error

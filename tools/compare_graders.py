@@ -2,22 +2,27 @@
 
 python tools/compare_graders.py --otter ENV/bin/python --prairielearn ENV/bin/python
 
-Each grader has the same two questions: the discriminant, which no hostile notebook solves, and the
-roots, which all of them do. Each notebook is graded alone, by the grader as it comes, inside
-bubblewrap, with a folder of its own, no network, and limits of memory and processes: what it does is
-seen, and stays there. In that folder lie a file that must not change and the grade of another
-student; a server on the loopback address waits for anyone.
+Each grader has the same two questions: the discriminant, which no hostile notebook solves, and
+the roots, which all of them do. Each notebook is graded alone, by the grader as it comes, inside
+bubblewrap, with a folder of its own, no network, and limits of memory and processes: what it does
+is seen, and stays there. In that folder lie a file that must not change and the grade of another
+student; a server on the loopback address waits for anyone. Ours has a wall of its own around each
+notebook, and grades all of them in one run.
 
 nbgrader, otter-grader and pytest-prairielearn-grader may be installed in different environments, of
-which the Python is named. The notebooks are written against our grader: an attack on one of its parts
-does nothing to the others, so that their numbers are lower bounds.
+which the Python is named. What came of each notebook is kept; a run that was cut off is continued.
+The notebooks are written against our grader: an attack on one of its parts does nothing to the
+others, so that their numbers are lower bounds.
 """
 
 import argparse
+import contextlib
+import csv
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -30,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 60  # that a grader may take for one notebook
+SECONDS = 90  # that a grader may take for one notebook
 CELL = 10  # seconds of a cell, where a grader has such a limit
 MEGABYTES = 4096  # of memory, a process
 PROCESSES = 200
@@ -39,7 +44,7 @@ OPEN_FILES = 256
 DISK = 256  # MB of each folder that can be written
 PORT = 9999
 VICTIM = "/class/victim.txt"
-HEAD = "import torch"
+HEAD = "import numpy"
 ROOTS = (
     "def roots(a, b, c):\n"
     "    middle, half = -b / (2 * a), (b * b - 4 * a * c) ** 0.5 / (2 * a)\n"
@@ -51,15 +56,15 @@ POINTS = {"discriminant": 2.0, "roots": 3.0}
 # what a teacher writes to test them; the inputs and the results are hidden from students
 TESTS = {
     "discriminant": (
-        "assert torch.allclose(discriminant(torch.tensor([2.0, 1.0]), torch.tensor([3.0, 4.0]),"
-        " torch.tensor([-2.0, 1.0])), torch.tensor([25.0, 12.0]))"
+        "assert numpy.allclose(discriminant(numpy.array([2.0, 1.0]), numpy.array([3.0, 4.0]),"
+        " numpy.array([-2.0, 1.0])), [25.0, 12.0])"
     ),
     "roots": (
-        "assert torch.allclose(torch.stack(roots(torch.tensor([2.0]), torch.tensor([3.0]),"
-        " torch.tensor([-2.0]))), torch.tensor([[-2.0], [0.5]]))"
+        "assert numpy.allclose(roots(numpy.array([2.0]), numpy.array([3.0]),"
+        " numpy.array([-2.0])), [[-2.0], [0.5]])"
     ),
 }
-PRAIRIELEARN = '''import pytest
+PRAIRIELEARN = """import pytest
 from pytest_prairielearn_grader.assertions import assert_fn_approx_equal
 
 sandbox_timeout = 10
@@ -78,7 +83,7 @@ def test_roots(sandbox):
     smaller, larger = sandbox.query_function("roots", 2.0, 3.0, -2.0, query_timeout=10)
     assert abs(smaller + 2) < 1e-6
     assert abs(larger - 0.5) < 1e-6
-'''
+"""
 NBGRADER = """c = get_config()
 c.CourseDirectory.root = "/class/course"
 c.CourseDirectory.course_id = "quadratics"
@@ -87,14 +92,11 @@ c.Execute.timeout = {cell}
 c.Execute.interrupt_on_timeout = True
 """
 NBGRADER_POINTS = """
-import json
-from nbgrader.api import Gradebook
-found = {}
-with Gradebook("sqlite:////class/gradebook.db") as book:
-    for name in ("ada", "ben"):
-        grades = book.find_submission_notebook("solve", "hw", name).grades
-        found[name] = {grade.name: float(grade.score) for grade in grades}
-print(json.dumps(found))
+select student_id, base_cell.name, grade.auto_score
+from grade
+join base_cell on base_cell.id = grade.cell_id
+join submitted_notebook on submitted_notebook.id = grade.notebook_id
+join submitted_assignment on submitted_assignment.id = submitted_notebook.assignment_id
 """
 
 
@@ -270,8 +272,10 @@ def submit_to_nbgrader(folder: Path, cells: Sequence[str]) -> None:
 
 def points_of_nbgrader(python: str) -> dict[str, dict[str, float]]:
     """The points in its gradebook."""
-    done = subprocess.run([python, "-c", NBGRADER_POINTS], capture_output=True, timeout=60)
-    found: dict[str, dict[str, float]] = json.loads(done.stdout)
+    found: dict[str, dict[str, float]] = {}
+    with contextlib.closing(sqlite3.connect("/class/gradebook.db")) as gradebook:
+        for student, name, score in gradebook.execute(NBGRADER_POINTS):
+            found.setdefault(student, {})[name] = float(score)
     return found
 
 
@@ -282,7 +286,7 @@ def otter_test(name: str) -> str:
     """A file with a hidden test of one question."""
     body = TESTS[name].replace(f"{name}(", f"env['{name}'](")
     return (
-        "import torch\nfrom otter.test_files import test_case\n\nOK_FORMAT = False\n"
+        "import numpy\nfrom otter.test_files import test_case\n\nOK_FORMAT = False\n"
         f"name = {name!r}\npoints = {POINTS[name]}\n\n\n"
         f"@test_case(points={POINTS[name]}, hidden=True)\ndef test_{name}(env):\n    {body}\n"
     )
@@ -353,46 +357,6 @@ def points_of_prairielearn(python: str) -> dict[str, dict[str, float]]:
     }
 
 
-# ours
-
-
-def prepare_ours(folder: Path, python: str) -> None:
-    """Ben's notebook, which is graded in the same run."""
-    cells = [HEAD, UNSOLVED, "check('solve.discriminant', discriminant)"]
-    written(folder / "in" / "ben" / "solve_hw.ipynb", notebook_of(list(map(cell_of, cells))))
-    (folder / "report").mkdir()
-
-
-def submit_to_ours(folder: Path, cells: Sequence[str]) -> None:
-    """The notebook beside Ben's."""
-    made = notebook_of(list(map(cell_of, cells)))
-    written(folder / "in" / "ada" / "solve_hw.ipynb", made)
-
-
-def grade_ours() -> None:
-    """Grade what lies in /class/in."""
-    from marking.grader import grade
-    from marking.report import write_report
-    from marking.sandbox.parent import Limits
-
-    limits = Limits(timeout=40, cell=CELL)
-    paths = ["/class/in"]
-    grade(our_course(), paths, "/class/report", report=write_report, limits=limits, progress=False)
-
-
-def points_of_ours(python: str) -> dict[str, dict[str, float]]:
-    """The points in the table of grades."""
-    import csv
-
-    found: dict[str, dict[str, float]] = {"ada": {}, "ben": {}}
-    with open("/class/report/grades.csv", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            name = row["exercise"].rpartition(".")[2]
-            if name:
-                found[row["student"]][name] = float(row["points"])
-    return found
-
-
 GRADERS = {
     "nbgrader": Grader(
         "nbgrader",
@@ -421,15 +385,8 @@ GRADERS = {
         lambda python: [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "/class"],
         points_of_prairielearn,
     ),
-    "ours": Grader(
-        "minddpm",
-        "/class/report/grades.csv",
-        prepare_ours,
-        submit_to_ours,
-        lambda python: [python, "/tool/tool.py", "--grade-ours"],
-        points_of_ours,
-    ),
 }
+OURS = "minddpm"
 FOLDERS = {"nbgrader": "/class/course"}  # where a grader is started, if not in /class
 
 
@@ -445,7 +402,7 @@ def prefixes_of(python: str) -> list[Path]:
     return [prefix, base, *(path for path in paths if path.name == "site-packages")]
 
 
-def wall(python: str, folder: Path, cwd: str, *, readonly: bool, engine: bool) -> list[str]:
+def wall(python: str, folder: Path, cwd: str, *, readonly: bool) -> list[str]:
     """The command to put before a grader's: bubblewrap with limits, and a system that cannot be
     written.
 
@@ -454,7 +411,6 @@ def wall(python: str, folder: Path, cwd: str, *, readonly: bool, engine: bool) -
         folder: what a teacher has; it is /prepared, or /class if it can be written.
         cwd: where the command starts.
         readonly: whether it cannot.
-        engine: whether our own engine is there.
     """
     limits = ["prlimit", f"--nproc={PROCESSES}", f"--as={MEGABYTES * 2**20}", "--core=0"]
     limits += [f"--fsize={LARGEST_FILE * 2**20}", f"--nofile={OPEN_FILES}"]
@@ -470,8 +426,6 @@ def wall(python: str, folder: Path, cwd: str, *, readonly: bool, engine: bool) -
     for prefix in [*prefixes_of(python), Path(sysconfig.get_path("purelib"))]:
         if not any(prefix.is_relative_to(path) for path in seen):
             seen.append(str(prefix))
-    if engine:
-        seen.append(str(ROOT / "marking"))
     above = {str(one) for path in [*seen, "/tool/x"] for one in reversed(Path(path).parents)}
     for path in sorted(above - {"/", "/tmp"}):
         command += ["--perms", "0755", "--dir", path]
@@ -491,8 +445,6 @@ def wall(python: str, folder: Path, cwd: str, *, readonly: bool, engine: bool) -
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    if engine:
-        environment["PYTHONPATH"] = str(ROOT)
     for name, value in environment.items():
         command += ["--setenv", name, value]
     command += ["--chdir", cwd]
@@ -508,7 +460,7 @@ def inside(command: Sequence[str], folder: Path, python: str, *, cwd: str) -> No
     Raises: SystemExit where it fails.
     """
     opened(folder)
-    walled = [*wall(python, folder, cwd, readonly=False, engine=False), *command]
+    walled = [*wall(python, folder, cwd, readonly=False), *command]
     done = subprocess.run(walled, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -544,21 +496,18 @@ def graded_alone(key: str, python: str, prepared: Path, cells: Sequence[str]) ->
     grader = GRADERS[key]
     texts = [cell.replace("OUT = 'OUT'", f"OUT = {grader.store!r}") for cell in cells]
     job = json.dumps({"grader": key, "python": python, "cells": texts})
-    walled = wall(python, prepared, "/class", readonly=True, engine=key == "ours")
+    walled = wall(python, prepared, "/class", readonly=True)
     command = [*walled, python, "/tool/tool.py", "--inside"]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    log = b""
     try:
-        said, log = process.communicate(job.encode(), timeout=SECONDS + 60)
+        said, _ = process.communicate(job.encode(), timeout=SECONDS + 60)
         found = json.loads(said.decode().splitlines()[-1])
     except (subprocess.TimeoutExpired, ValueError, IndexError):
         process.kill()
         process.wait()
         return Found(0, 0, ("ends who watches it",), False, False)
-    if not found["graded"]:
-        print(log.decode(errors="replace"), file=sys.stderr)
     found["harm"] = tuple(found["harm"])
     return Found(**found)
 
@@ -620,14 +569,10 @@ def watch() -> None:
         ben = sum(points["ben"].values())
     except Exception:
         ben = -1.0
-    if ben != 0 and not (ended and job["grader"] == "ours"):
-        # ours writes both students' grades at the end of the run
+    if ben != 0:
         harm.append("changes the grade of another")
     own = points.get("ada", {})
-    found = Found(
-        own.get("discriminant", 0), own.get("roots", 0), tuple(harm), bool(own), ended
-    )
-    print(Path("/tmp/log").read_text(errors="replace")[-2000:], file=sys.stderr)
+    found = Found(own.get("discriminant", 0), own.get("roots", 0), tuple(harm), bool(own), ended)
     print(json.dumps(vars(found)), flush=True)
 
 
@@ -652,7 +597,68 @@ def end_others() -> None:
             os.kill(number, signal.SIGKILL)
 
 
+# --- ours, which has a wall of its own around each notebook ---
+
+
+def graded_by_us(chosen: dict[str, tuple[list[str], bool]]) -> dict[str, Found]:
+    """Grade all notebooks in one run; what harm is done counts for each of them."""
+    from marking.grader import grade
+    from marking.report import write_report
+    from marking.sandbox.parent import Limits
+
+    heard: list[bytes] = []
+    listen(heard)
+    with tempfile.TemporaryDirectory(prefix="compare-") as place:
+        folder = Path(place)
+        victim, table = folder / "victim.txt", folder / "report" / "grades.csv"
+        victim.write_text("whole")
+        ben = [HEAD, UNSOLVED, "check('solve.discriminant', discriminant)"]
+        for name, cells in {**{name: one[0] for name, one in chosen.items()}, "ben": ben}.items():
+            texts = [cell.replace("OUT = 'OUT'", f"OUT = {str(table)!r}") for cell in cells]
+            texts = [
+                cell.replace(f"VICTIM = {VICTIM!r}", f"VICTIM = {str(victim)!r}") for cell in texts
+            ]
+            texts.insert(1, "from quadratics import check")
+            made = notebook_of([cell_of(text) for text in texts])
+            written(folder / "in" / name / "solve_hw.ipynb", made)
+        grade(
+            our_course(),
+            [folder / "in"],
+            folder / "report",
+            report=write_report,
+            limits=Limits(timeout=40, cell=CELL),
+            progress=False,
+        )
+        points: dict[str, dict[str, float]] = {}
+        ended = set()
+        with table.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                name = row["exercise"].rpartition(".")[2]
+                points.setdefault(row["student"], {})[name] = float(row["points"])
+                if "it took over" in row["remark"]:
+                    ended.add(row["student"])
+        harm = []
+        if victim.read_text() != "whole" or len(list(folder.glob("victim*"))) > 1:
+            harm.append("changes a file of the teacher")
+        if heard:
+            harm.append("is heard on the network")
+        if sum(points["ben"].values()):
+            harm.append("changes the grade of another")
+    return {
+        name: Found(
+            points[name]["discriminant"], points[name]["roots"], tuple(harm), True, name in ended
+        )
+        for name in chosen
+    }
+
+
 # --- the table ---
+
+HEADER = (
+    "| grader | honest notebook | unsolved question earned | solved question lost | did harm |"
+    f" no points at all | ended after {SECONDS} s |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |"
+)
 
 
 def version_of(python: str, package: str) -> str:
@@ -677,55 +683,75 @@ def row_of(name: str, found: dict[str, Found], spared: set[str]) -> str:
     )
 
 
+def graded_by_another(
+    key: str, python: str, path: Path, chosen: dict[str, tuple[list[str], bool]]
+) -> None:
+    """Grade each notebook that has no result yet, and keep what came of it in a file."""
+    name = GRADERS[key].name
+    record = read_record(path)
+    record["version"] = version_of(python, name)
+    left = {hostile: one for hostile, one in chosen.items() if hostile not in record["found"]}
+    with tempfile.TemporaryDirectory(prefix="compare-") as place:
+        prepared = Path(place) / "prepared"
+        prepared.mkdir()
+        Path(place).chmod(0o755)
+        if left:
+            GRADERS[key].prepare(prepared, python)
+            opened(prepared)
+        for hostile, (cells, _) in left.items():
+            found = graded_alone(key, python, prepared, cells)
+            record["found"][hostile] = found
+            path.write_text(json.dumps(record, indent=1, default=vars))
+            print(f"{name}: {hostile}: {found}", file=sys.stderr, flush=True)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """What came of the notebooks that were graded before."""
+    if not path.exists():
+        return {"version": "", "found": {}}
+    record: dict[str, Any] = json.loads(path.read_text())
+    found = record["found"].items()
+    record["found"] = {name: Found(**{**one, "harm": tuple(one["harm"])}) for name, one in found}
+    return record
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for key in GRADERS:
-        default = sys.executable if key in ("nbgrader", "ours") else ""
-        parser.add_argument(f"--{key}", default=default, metavar="PYTHON", help=GRADERS[key].name)
+        parser.add_argument(f"--{key}", metavar="PYTHON", help=f"grade with {GRADERS[key].name}")
+    parser.add_argument("--ours", action="store_true", help="grade with this repository")
     parser.add_argument("--only", nargs="*", default=[], help="names of hostile notebooks")
-    parser.add_argument("--graders", nargs="*", choices=GRADERS, default=list(GRADERS))
-    parser.add_argument("--out", type=Path, help="a file for what came of each notebook, as JSON")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs/graders"),
+        help="the folder that keeps what came of each notebook (default: %(default)s)",
+    )
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--grade-ours", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
         watch()
         return
-    if args.grade_ours:
-        grade_ours()
-        return
-    chosen = {
-        name: one for name, one in submissions().items() if not args.only or name in args.only
-    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    chosen = submissions()
+    chosen = {name: one for name, one in chosen.items() if not args.only or name in args.only}
     spared = {name for name, (_, spares) in chosen.items() if spares and name != "(honest)"}
-    rows, details = [], {}
-    for key in args.graders:
-        python = getattr(args, key)
-        if not python:
-            rows.append(f"| {GRADERS[key].name} | not run: name its Python |||||| ")
-            continue
-        name = GRADERS[key].name
-        with tempfile.TemporaryDirectory(prefix="compare-") as place:
-            prepared = Path(place) / "prepared"
-            prepared.mkdir()
-            Path(place).chmod(0o755)
-            GRADERS[key].prepare(prepared, python)
-            opened(prepared)
-            found = {}
-            for hostile, (cells, _) in chosen.items():
-                found[hostile] = graded_alone(key, python, prepared, cells)
-                print(f"{name}: {hostile}: {found[hostile]}", file=sys.stderr, flush=True)
-        version = version_of(python, name)
-        rows.append(row_of(f"{name} {version}".strip(), found, spared))
-        details[name] = {hostile: vars(one) for hostile, one in found.items()}
-        if args.out:
-            args.out.write_text(json.dumps(details, indent=1))
-    print("| grader | honest notebook | unsolved question earns | solved question lost | harm done")
-    print("| no grade | ended after a minute |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    print("\n".join(rows))
+    paths = {key: args.out / f"{key}.json" for key in (*GRADERS, OURS)}
+    for key in GRADERS:
+        if getattr(args, key):
+            graded_by_another(key, getattr(args, key), paths[key], chosen)
+    if args.ours:
+        ours = {"version": version_of(sys.executable, OURS), "found": graded_by_us(chosen)}
+        paths[OURS].write_text(json.dumps(ours, indent=1, default=vars))
+    print(HEADER)
+    for key, path in paths.items():
+        record = read_record(path)
+        if chosen.keys() <= record["found"].keys():
+            name = GRADERS[key].name if key in GRADERS else OURS
+            found = {hostile: record["found"][hostile] for hostile in chosen}
+            print(row_of(f"{name} {record['version']}", found, spared))
 
 
 if __name__ == "__main__":
