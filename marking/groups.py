@@ -25,6 +25,7 @@ from marking.outcome import Array, Outcome, copied, in_the_form_of, same, scale
 GROUP_SECONDS = 5  # for the calls of one answer; one that takes longer is in no group
 KEPT = 64  # numbers of an array; of a larger one, some of its entries and some sums of them
 SUMS = 16
+LARGEST_TOLERANCE = 1e6  # that a question can have
 FINEST = 1e-5  # below it, results differ by how they were rounded
 RIGHT_HERE = "right on the inputs that groups are made with, wrong on others"
 # of identifiers: how coarsely numbers are read, and how close to a border both sides count
@@ -75,9 +76,26 @@ class Group:
 
 
 def fingerprint_from(record: Mapping[str, Any]) -> Fingerprint:
-    """A fingerprint that was written as JSON."""
+    """A fingerprint that was written as JSON.
+
+    Raises: ValueError, TypeError or KeyError for a record that is none.
+    """
     lists = {name: tuple(record[name]) for name in ("numbers", "lengths", "scales")}
-    return Fingerprint(**{**record, **lists})
+    one = Fingerprint(**{**record, **lists})
+    fits = (
+        type(one.form) is str
+        and type(one.at_random) is bool
+        and all(type(length) is int and length >= 0 for length in one.lengths)
+        and len(one.lengths) == len(one.scales)
+        and sum(one.lengths) == len(one.numbers)
+        and all(type(number) is float for number in one.numbers)
+        and all(type(size) is float and 0 < size < math.inf for size in one.scales)
+        and type(one.tolerance) in (int, float)
+        and 0 < one.tolerance < LARGEST_TOLERANCE
+    )
+    if not fits:
+        raise ValueError("expected what an answer computes, got numbers that do not fit together")
+    return one
 
 
 def cases_for_groups(exercise: Exercise) -> list[Case]:

@@ -9,7 +9,9 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -39,7 +41,14 @@ from marking.roster import Person, matched
 PER_SUBMISSION = 500 * 2**20  # bytes of notebooks, or of a zip, that one student may hand in
 MOST_PRESSED = 20  # times: what a zip holds is pressed already, and hardly shrinks in another
 MOST_FILES = 10_000  # in a zip that a student handed in
+MOST_TOGETHER = 100_000  # in such a zip and all zips in it
 ZIPS_IN_ZIPS = 3  # zips in zips
+MOST_OPEN = 32  # zips at a time
+DEEPEST = 50  # folders in folders
+LONGEST_NAME = 255  # characters of a file's name in a zip; no disk takes a longer one
+# other ways of compressing may unpack a few bytes to gigabytes at once
+READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+NOT_READ = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 9: "Deflate64"}
 SAID = 2**20  # bytes that are read of what a platform puts beside notebooks
 SHOWN = 5  # names in a remark
 
@@ -116,6 +125,75 @@ class Handed:
         return hashed.digest()
 
 
+TOO_DEEP = f"not read: it lies in more than {DEEPEST} folders"
+
+
+class Zips:
+    """Zips that are read, of which few are open at a time.
+
+    Args:
+        stack: closes them, and removes what is unpacked.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.archives: OrderedDict[Path, zipfile.ZipFile] = OrderedDict()
+        self.lock = threading.Lock()
+        stack.callback(self.close)
+
+    def entries(self, path: Path) -> list[zipfile.ZipInfo]:
+        """What a zip lists.
+
+        Raises: what opening a zip may raise.
+        """
+        with self.lock:
+            return self.archive(path).infolist()
+
+    def open(self, path: Path, info: zipfile.ZipInfo) -> IO[bytes]:
+        """Open an entry of a zip to read.
+
+        Raises: what opening a zip or an entry of it may raise; OSError for an entry that is
+            compressed in a way that is not read.
+        """
+        if info.compress_type not in READ:
+            name = NOT_READ.get(info.compress_type, f"method {info.compress_type}")
+            raise OSError(f"it is compressed with {name}, expected deflate, as zips usually are")
+        with self.lock:
+            return self.archive(path).open(info)
+
+    def archive(self, path: Path) -> zipfile.ZipFile:
+        """A zip, opened unless it still is."""
+        archive = self.archives.pop(path, None) or zipfile.ZipFile(path)
+        self.archives[path] = archive
+        if len(self.archives) > MOST_OPEN:
+            _, oldest = self.archives.popitem(last=False)
+            oldest.close()  # an entry that is still being read stays open
+        return archive
+
+    def close(self) -> None:
+        """Close all."""
+        for archive in self.archives.values():
+            archive.close()
+
+
+@dataclass
+class Allowance:
+    """What a zip that was handed in may still hold, together with the zips in it."""
+
+    files: int = MOST_TOGETHER
+    size: int = PER_SUBMISSION
+
+    def take(self, files: int = 0, size: int = 0) -> None:
+        """Raises: ValueError where it is too much."""
+        self.files -= files
+        self.size -= size
+        if self.files < 0:
+            raise ValueError(f"with the zips in it, it has more than {MOST_TOGETHER} files")
+        if self.size < 0:
+            most = f"{PER_SUBMISSION // 2**20} MB"
+            raise ValueError(f"the zips in it have more than {most} together")
+
+
 def nothing_to_open() -> IO[bytes]:
     """An empty folder cannot be opened."""
     raise OSError("it is a folder")
@@ -140,7 +218,7 @@ def all_handed_in(
     Raises: FileNotFoundError for a path that does not exist; ValueError for a zip that cannot be
         opened.
     """
-    roots = roots_of(list(map(Path, paths)), stack, out)
+    roots = roots_of(list(map(Path, paths)), Zips(stack), out)
     entries = [(place, entry) for place, some in enumerate(roots) for entry in some[1]]
     placed: list[Placed] = []
     for label, some in roots:
@@ -264,7 +342,7 @@ def said_beside(entry: HandedFile) -> str:
         return ""
 
 
-def roots_of(paths: list[Path], stack: ExitStack, out: Path) -> list[tuple[str, list[HandedFile]]]:
+def roots_of(paths: list[Path], zips: Zips, out: Path) -> list[tuple[str, list[HandedFile]]]:
     """Each folder and zip with a name of its own and its entries; all single files as one folder.
 
     Raises: FileNotFoundError, ValueError.
@@ -274,17 +352,17 @@ def roots_of(paths: list[Path], stack: ExitStack, out: Path) -> list[tuple[str, 
             raise FileNotFoundError(
                 f"expected notebooks, folders or zips, got {path}, which does not exist"
             )
-    zips = [path for path in paths if path.is_file() and path.suffix.lower() == ".zip"]
-    singles = [path for path in paths if path.is_file() and path not in zips]
+    zipped = [path for path in paths if path.is_file() and path.suffix.lower() == ".zip"]
+    singles = [path for path in paths if path.is_file() and path not in zipped]
     found: list[tuple[Path, list[HandedFile]]] = []
     for path in dict.fromkeys(paths):
-        if path in zips:
+        if path in zipped:
             try:
-                found.append((path, list(in_zip(path, (), stack, 0))))
+                found.append((path, list(in_zip(path, (), zips, 0))))
             except UNREADABLE as error:
                 raise ValueError(f"expected a zip, got {path}: {error}") from error
         elif path.is_dir():
-            found.append((path, list(in_folder(path, stack, out))))
+            found.append((path, list(in_folder(path, zips, out))))
     labels = labels_of([path for path, _ in found])
     roots = [(label, some) for label, (_, some) in zip(labels, found)]
     if singles:
@@ -314,7 +392,7 @@ def on_disk(path: Path, parts: Parts) -> HandedFile:
     return HandedFile(parts, about.st_size, about.st_mtime, opener(path), problem)
 
 
-def in_folder(root: Path, stack: ExitStack, out: Path) -> Iterator[HandedFile]:
+def in_folder(root: Path, zips: Zips, out: Path) -> Iterator[HandedFile]:
     """All files below a folder and its empty folders, in order, with what zips contain."""
     closed: list[OSError] = []
     for above, folders, files in os.walk(root, onerror=closed.append):
@@ -328,9 +406,13 @@ def in_folder(root: Path, stack: ExitStack, out: Path) -> Iterator[HandedFile]:
         for name in own:
             entry = on_disk(here / name, (*parts, name))
             if name.lower().endswith(".zip") and not entry.problem:
-                yield from in_students_zip(here / name, entry, stack, 1)
+                yield from in_students_zip(here / name, entry, zips, 1, Allowance())
             else:
                 yield entry
+        if len(parts) == DEEPEST:
+            for name in folders:
+                yield HandedFile((*parts, name, ""), 0, 0.0, nothing_to_open, TOO_DEEP)
+            folders.clear()
         if parts and not own and not folders:
             yield HandedFile((*parts, ""), 0, here.stat().st_mtime, nothing_to_open)
     for error in closed:
@@ -340,7 +422,7 @@ def in_folder(root: Path, stack: ExitStack, out: Path) -> Iterator[HandedFile]:
 
 
 def in_students_zip(
-    path: Path, entry: HandedFile, stack: ExitStack, depth: int
+    path: Path, entry: HandedFile, zips: Zips, depth: int, left: Allowance
 ) -> Iterator[HandedFile]:
     """What a zip that was handed in contains; or the zip with what is wrong with it."""
     if depth > ZIPS_IN_ZIPS:
@@ -351,7 +433,7 @@ def in_students_zip(
         yield replace(entry, problem=f"too large: {most}, this one has {entry.size / 2**20:.0f} MB")
         return
     try:
-        inside = list(in_zip(path, entry.parts, stack, depth, MOST_FILES))
+        inside = list(in_zip(path, entry.parts, zips, depth, left))
     except (ValueError, *UNREADABLE) as error:
         yield replace(entry, problem=f"a zip that cannot be opened: {error}")
         return
@@ -359,20 +441,24 @@ def in_students_zip(
 
 
 def in_zip(
-    path: Path, above: Parts, stack: ExitStack, depth: int, most: int | None = None
+    path: Path, above: Parts, zips: Zips, depth: int, left: Allowance | None = None
 ) -> Iterator[HandedFile]:
     """All files in a zip and its empty folders; nothing outside its folder, and nothing unpacked
     but the zips in it.
 
-    Raises: ValueError for more files than `most`; what opening a zip may raise.
+    Args:
+        left: for a zip that a student handed in, what it may still hold.
+
+    Raises: ValueError for more files than that; what opening a zip may raise.
     """
-    archive = stack.enter_context(zipfile.ZipFile(path))
-    listed = archive.infolist()
-    if most is not None and len(listed) > most:
-        raise ValueError(f"it has {len(listed)} files, expected at most {most}")
+    listed = zips.entries(path)
+    if left is not None:
+        if len(listed) > MOST_FILES:
+            raise ValueError(f"it has {len(listed)} files, expected at most {MOST_FILES}")
+        left.take(files=len(listed))
     inside = [(info, PurePosixPath(info.filename.replace("\\", "/")).parts) for info in listed]
     inside = [
-        (info, parts)
+        (info, as_on_disk(parts))
         for info, parts in inside
         if parts
         and ".." not in parts
@@ -392,7 +478,9 @@ def in_zip(
             problem = "not read: its folder is a file too"
         elif stat.S_ISLNK(info.external_attr >> 16):
             problem = "not read: it is a link to another file"
-        opened = partial(archive.open, info)
+        elif len(parts) > DEEPEST:
+            problem = TOO_DEEP
+        opened = partial(zips.open, path, info)
         entry = HandedFile((*above, *parts), info.file_size, modified, opened, problem)
         if parts[-1].lower().endswith(".zip") and not problem:
             if info.file_size > 2**20 + MOST_PRESSED * info.compress_size:
@@ -400,25 +488,39 @@ def in_zip(
                     entry, problem="not opened: a zip that is far larger than its content"
                 )
             else:
-                yield from in_inner_zip(entry, stack, depth + 1)
+                yield from in_inner_zip(entry, zips, depth + 1, left)
         else:
             yield entry
 
 
-def in_inner_zip(entry: HandedFile, stack: ExitStack, depth: int) -> Iterator[HandedFile]:
+def as_on_disk(parts: Parts) -> Parts:
+    """A path in a zip as a disk could hold it: names and the path itself cut to a length."""
+    whole = (*parts[:DEEPEST], parts[-1]) if len(parts) > DEEPEST else parts
+    end = LONGEST_NAME // 4
+    return tuple(
+        f"{part[: LONGEST_NAME - end - 1]}…{part[-end:]}" if len(part) > LONGEST_NAME else part
+        for part in whole
+    )
+
+
+def in_inner_zip(
+    entry: HandedFile, zips: Zips, depth: int, left: Allowance | None
+) -> Iterator[HandedFile]:
     """What a zip in a zip contains; it is unpacked only if it is neither too large nor too deep."""
     if depth > ZIPS_IN_ZIPS or entry.size > PER_SUBMISSION:
-        yield from in_students_zip(Path(), entry, stack, depth)
+        yield from in_students_zip(Path(), entry, zips, depth, Allowance())
         return
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-zip-"))
+    folder = zips.stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-zip-"))
     path = Path(folder) / "inner.zip"
     try:
+        if left is not None:
+            left.take(size=entry.size)
         with path.open("wb") as copy, entry.opened() as source:
             shutil.copyfileobj(source, copy)
     except UNREADABLE as error:
         yield replace(entry, problem=f"a zip that cannot be read: {error}")
         return
-    yield from in_students_zip(path, entry, stack, depth)
+    yield from in_students_zip(path, entry, zips, depth, left or Allowance())
 
 
 def time_of(info: zipfile.ZipInfo) -> float:

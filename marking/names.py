@@ -125,7 +125,7 @@ def read_numbers(path: Path) -> dict[str, Fingerprint]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {key: fingerprint_from(record) for key, record in content.items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError(
             f"expected the numbers of named groups, got {path}, which holds something else: delete"
             " it, and grade the class again in which the groups were named"

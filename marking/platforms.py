@@ -40,6 +40,7 @@ COPY = re.compile(  # what Jupyter, browsers and people add to the name of anoth
     r"|[-_ ]v(?:ersion)?[-_ ]?(?P<version>\d+)|[-_ ](?:attempt|try)[-_ ]?(?P<attempt>\d+))$",
     re.IGNORECASE,
 )
+LARGEST_NUMBER = 10**9  # of a copy; Python reads no number of thousands of digits
 COPY_OF = re.compile(r"^(?:copy|kopie|copie|copia) (?:of|von|de|di) ", re.IGNORECASE)
 COPY_BEFORE = re.compile(r"(?:^| - )(?:copy|kopie|copie|copia) (?:of|von|de|di)$", re.IGNORECASE)
 ATTEMPT = re.compile(
@@ -109,9 +110,14 @@ def stem_and_copy(name: str) -> tuple[str, int]:
     while found := COPY.search(stem):
         if not found.start():
             break
-        number = max(number, *(int(digits) for digits in found.groups("1")))
+        number = max(number, *map(number_in, found.groups("1")))
         stem = stem[: found.start()]
     return stem, number
+
+
+def number_in(digits: str) -> int:
+    """The number of a copy or an attempt."""
+    return min(int(digits[:20]), LARGEST_NUMBER)
 
 
 def lesson_in(course: Course, stem: str) -> re.Match[str] | None:
@@ -330,7 +336,7 @@ class Reader:
         for place in places:
             parts = self.paths[place]
             number = max(stem_and_copy(part)[1] for part in parts[depth + 1 :])
-            attempt = [int(one) for one in re.findall(r"\d+", "".join(parts[depth + 1 : -1]))]
+            attempt = [number_in(one) for one in re.findall(r"\d+", "".join(parts[depth + 1 : -1]))]
             if len(attempt) == 1 and not lesson_of_parts(self.course, parts[depth + 1 : -1]):
                 number = max(number, *attempt)
             stamp = self.texts.get((*parts[:-1], TIMESTAMP), "").strip()[:40]
@@ -344,7 +350,7 @@ class Reader:
             if platform and re.fullmatch(ON_FILES[platform], name, re.DOTALL):
                 again = re.search(r"-(\d+)(?:\.\w+)*$", name) if platform == "Canvas" else None
                 copy = stem_and_copy(parts[-1])[1]
-                number = max(copy, int(again[1]) if again else 0)
+                number = max(copy, number_in(again[1]) if again else 0)
                 self.put(place, name, depth, platform, whole, ("", number))
                 continue
             number = stem_and_copy(parts[-1])[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import re
 import zlib
@@ -23,6 +24,7 @@ IDX_NAME = re.compile(
     r"(\.gz)?"
 )
 GZIP = bytes([0x1F, 0x8B])  # how a gzip file starts
+MOST_PRESSED = 1032  # times: gzip makes no file smaller than that
 
 
 @dataclass(frozen=True)
@@ -220,32 +222,48 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
 
     Returns: uint8, with that many dimensions.
     Raises: ValueError for a file that is truncated, or has another dtype, another number of
-        dimensions or of bytes.
+        dimensions or of bytes; no more is read of it than its header announces.
     """
-    content = path.read_bytes()
-    if content.startswith(GZIP):
+    with path.open("rb") as file:
+        pressed = file.read(len(GZIP)) == GZIP
+        file.seek(0)
         try:
-            content = gzip.decompress(content)
+            return idx_in(gzip.GzipFile(fileobj=file) if pressed else file, path, rank)
         except EOFError as error:
             raise ValueError(f"{path} is a truncated gzip file") from error
         except (gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path} is a damaged gzip file: {error}") from error
+
+
+def idx_in(file: io.BufferedIOBase, path: Path, rank: int) -> np.ndarray:
+    """Read an array of bytes from an IDX file that is open: see `read_idx`."""
     magic, start = bytes([0, 0, 8, rank]), 4 + 4 * rank
-    if content[:4] != magic:
+    header = file.read(start)
+    if header[:4] != magic:
         dimensions = f"{rank} dimension{'s' * (rank > 1)}"
         raise ValueError(
             f"{path} is not an IDX file of unsigned bytes with {dimensions}: expected it to start"
-            f" with {magic.hex()}, got {content[:4].hex() or 'nothing'}"
+            f" with {magic.hex()}, got {header[:4].hex() or 'nothing'}"
         )
-    if len(content) < start:
+    if len(header) < start:
         raise ValueError(
-            f"{path} is truncated: expected a header of {start} bytes, got {len(content)}"
+            f"{path} is truncated: expected a header of {start} bytes, got {len(header)}"
         )
-    shape = np.frombuffer(content[4:start], ">u4").tolist()
-    expected, got = math.prod(shape), len(content) - start
+    shape = np.frombuffer(header[4:], ">u4").tolist()
+    expected = math.prod(shape)
+    # a header may announce more than any memory holds
+    most = MOST_PRESSED * path.stat().st_size
+    content = file.read(min(expected, most))
+    got = len(content) + len(file.read(1))
     if got != expected:
+        more = " or more" if got > expected else ""
         raise ValueError(
             f"{path} should hold an array of shape {tuple(shape)}: expected {expected} bytes after"
-            f" the header, got {got}"
+            f" the header, got {got}{more}"
         )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    try:
+        return np.frombuffer(content, np.uint8).reshape(shape)
+    except ValueError as error:  # sides that no array can have, beside a side of 0
+        raise ValueError(
+            f"{path} announces an array of shape {tuple(shape)}, which is too large"
+        ) from error

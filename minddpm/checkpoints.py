@@ -270,7 +270,7 @@ def read(path: str | Path, part: str = "model") -> Contents:
         )
     try:
         values = {name: json.loads(header[name]) for name in ("config", "betas", "metadata")}
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} has a damaged header: expected config, betas and metadata in JSON, got"
             f" {error!r}"
@@ -333,9 +333,9 @@ def load(
         # no default of the caller's, nor the state of the random numbers, makes a difference
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
             schedule = Schedule.from_betas(torch.tensor(contents.betas, dtype=torch.float64))
-            network = UNet(UNetConfig(**contents.config or {})) if model is None else model
+            network = unet_without_weights(contents) if model is None else model
         fill(network, contents.tensors, assign=model is None)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         why = textwrap.shorten(f"{type(error).__name__}: {error}", 400)
         if model is None:
             damage = "is damaged: weights or schedule do not match its config"
@@ -343,6 +343,23 @@ def load(
             damage = "does not match the model"
         raise ValueError(f"{path} {damage}: {why}") from error
     return network.eval(), schedule, contents.metadata
+
+
+def unet_without_weights(contents: Contents) -> UNet:
+    """The U-Net of a checkpoint's config, whose weights take no memory until they are filled in.
+
+    Raises: TypeError or ValueError for a config that is none, or is that of a larger network than
+        the file has weights for: its size is told before it is built.
+    """
+    config = UNetConfig(**contents.config or {})
+    blocks = config.blocks * len(config.channels)
+    if blocks > len(contents.tensors):
+        raise ValueError(
+            f"a network of {how_many(blocks, 'block')} has more weights than these:"
+            f" {how_many(len(contents.tensors), 'tensor')}"
+        )
+    with torch.device("meta"):
+        return UNet(config)
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = False) -> None:

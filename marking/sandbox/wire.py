@@ -140,7 +140,7 @@ def size_of(kind: Any) -> tuple[int, ...]:
 
 
 def split(content: bytes | bytearray, kinds: Any) -> list[npt.NDArray[Any]]:
-    """Cut bytes into arrays of the dtypes and shapes that a message announces.
+    """Cut bytes into arrays of the dtypes and shapes that a message announces, without a copy.
 
     Raises: ValueError, TypeError, KeyError or OverflowError where they do not fit.
     """
