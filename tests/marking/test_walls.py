@@ -1,5 +1,5 @@
-"""The walls around a submission, tried from inside: each system call, file and byte that it must not
-have.
+"""The walls around a submission, tried from inside: each system call, file and byte that it must
+not have.
 """
 
 import dataclasses
