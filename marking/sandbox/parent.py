@@ -22,6 +22,7 @@ from typing import Any
 from marking.course import Course
 from marking.outcome import Array
 from marking.sandbox import wire
+from marking.sandbox.visible import packages_seen
 from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls, write_confinement
 
 HERE = Path(__file__).parent
@@ -122,7 +123,7 @@ def prepared_sandbox(course: Course, limits: Limits) -> Iterator[Sandbox]:
             shutil.copy(path, room)
         bwrap = bubblewrap()
         if bwrap is None:
-            write_confinement(room, None)
+            write_confinement(room, [folder for folder, _ in packages_seen(course.hidden)])
             yield Sandbox(course, limits, room, None)
         else:
             walls = prepared_walls(bwrap, Path(folder), course.hidden)
