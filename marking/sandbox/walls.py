@@ -203,8 +203,7 @@ def write_confinement(room: Path, packages: Iterable[str]) -> None:
 
 def why_not(walls: Walls) -> str:
     """The last words of a Python that does not start within these walls; empty if it does."""
-    home = tempfile.mkdtemp(dir=walls.folder)
-    with filter_to_pass(walls.filtered) as passed:
+    with tempfile.TemporaryDirectory() as home, filter_to_pass(walls.filtered) as passed:
         command = [*walls.command(1, home, {}, passed), *PYTHON, "-c", TRIAL]
         done = subprocess.run(command, capture_output=True, pass_fds=passed, check=False)
     if done.stdout == b"here\n":
