@@ -70,6 +70,7 @@ SLOW = (
     "tests/marking/test_under_load.py::test_the_same_seed_gives_the_same_grades_however_it_is_given",
     "tests/marking/test_under_load.py::test_two_graders_on_one_folder_do_not_double_a_class",
     "tests/marking/test_walls.py",
+    "tests/marking/test_wire.py::test_no_message_makes_the_grader_take_much_memory",
     "tests/notebooks/test_seeded_mistakes.py",
     "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
     "tests/project/test_static.py",

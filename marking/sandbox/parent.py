@@ -25,6 +25,7 @@ from marking.course import Course
 from marking.outcome import Array
 from marking.sandbox import wire
 from marking.sandbox.bare import Bare
+from marking.sandbox.visible import packages_seen
 from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls, write_confinement
 
 HERE = Path(__file__).parent
@@ -132,7 +133,7 @@ def prepared_sandbox(course: Course, limits: Limits) -> Iterator[Sandbox]:
         bwrap = bubblewrap()
         if bwrap is None:
             Path(folder).chmod(0o711)  # a submission may run as another user, who passes here
-            write_confinement(room, None)
+            write_confinement(room, [folder for folder, _ in packages_seen(course.hidden)])
             yield Sandbox(course, limits, room, None)
         else:
             walls = prepared_walls(bwrap, Path(folder), course.hidden)

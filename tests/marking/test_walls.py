@@ -2,6 +2,7 @@
 not have.
 """
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -200,6 +201,48 @@ def test_it_is_nobody_and_has_nothing(sandbox):
         assert "nosuid" in options.split(","), line
 
 
+@contained
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can be someone else")
+def test_for_root_each_runs_as_a_user_of_its_own_whose_threads_are_limited(sandbox):
+    assert sandbox.walls.own_user
+    code = (
+        "import threading\nthreading.stack_size(65536)\nstop = threading.Event()\n"
+        "found['threads'] = 0\n"
+        "try:\n"
+        "    while found['threads'] < 5000:\n"
+        "        threading.Thread(target=stop.wait, daemon=True).start(); found['threads'] += 1\n"
+        "except RuntimeError: pass\n"
+    )
+    running = started(sandbox, code)
+    try:
+        found = told(running)
+        inside = children_of(running.process.pid)
+        users = {os.stat(f"/proc/{pid}").st_uid for pid in inside}
+        assert inside
+        assert all(60_000 <= user < 61_000 for user in users)
+    finally:
+        running.close()
+    assert found["threads"] < LIMITS.processes
+
+
+def children_of(process):
+    """The processes that a process has started, and theirs."""
+    own = [
+        int(name)
+        for name in os.listdir("/proc")
+        if name.isdecimal() and parent_of(name) == str(process)
+    ]
+    return [*own, *(pid for child in own for pid in children_of(child))]
+
+
+def parent_of(process):
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{process}/status").read_text()
+        return dict(line.split(":\t", 1) for line in status.splitlines())["PPid"]
+    return ""
+
+
+@contained
 def test_the_seed_is_in_no_command_line_and_no_environment(sandbox, monkeypatch):
     seen = []
     popen = subprocess.Popen
@@ -440,7 +483,7 @@ def test_two_at_once_share_nothing(sandbox):
 def test_the_keyring_of_the_session_is_left_behind(tmp_path):
     """The launcher itself, with a program in bubblewrap's place."""
     show = "print(*[line for line in open('/proc/self/mountinfo') if 'tmpfs' in line][-1:])"
-    command = [sys.executable, "-I", launch.__file__, "", "", sys.executable, "-c", show]
+    command = [sys.executable, "-I", launch.__file__, "", "", "0", "0", sys.executable, "-c", show]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     code = (
         "import ctypes, sys\nfrom marking.sandbox import launch\n"
