@@ -10,6 +10,7 @@ from marking.files import remove_parts
 from marking.lock import Held
 from marking.results import RESULTS, cause_of
 
+PAGES = "feedback"  # the folder in it with the pages to give back
 ELSEWHERE = "choose another folder"
 
 
@@ -58,15 +59,19 @@ def cannot_write(out: Path, error: OSError) -> OSError:
 
 def remove_leftovers(out: Path) -> None:
     """Remove files that a grader which was killed had not yet put in their places."""
-    for folder in (out, out / "feedback"):
+    for folder in (out, out / PAGES):
         remove_parts(folder)
 
 
 def refuse_foreign_report(out: Path, files: Iterable[str]) -> None:
-    """Refuse a folder where a report would replace files that no grader wrote.
+    """Refuse a folder where a report would replace files that no grader wrote, or could not put
+    its pages.
 
     Raises: FileExistsError.
     """
+    pages = out / PAGES
+    if pages.exists() and not pages.is_dir():
+        raise FileExistsError(f"expected a folder for pages, got {pages}, a file: {ELSEWHERE}")
     if (out / RESULTS).exists():
         return
     for name in files:

@@ -201,3 +201,6 @@ def test_a_report_replaces_no_strangers_files(tmp_path):
     (tmp_path / "results.jsonl").write_text("")
     refuse_foreign_report(tmp_path, ["grades.csv"])
     refuse_foreign_report(tmp_path / "nowhere", ["grades.csv"])
+    (tmp_path / "feedback").write_text("mine")
+    with pytest.raises(FileExistsError, match="folder for pages, got .*feedback, a file: choose"):
+        refuse_foreign_report(tmp_path, ["grades.csv"])
