@@ -36,7 +36,7 @@ from outcome import (
     error_with_line,
     limited,
     outcome_of,
-    plain,
+    plain_answer,
     shown,
     source_text,
     to_send,
@@ -360,7 +360,7 @@ def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any
     name = request["name"]
     found, handed = workspace.find(name, request["variable"])
     student = workspace.students.get(name) or str(workspace.final.get("STUDENT", ""))
-    return {"value": to_send(plain(found)), "student": student[:200], "handed": handed}
+    return {"value": to_send(plain_answer(found)), "student": student[:200], "handed": handed}
 
 
 def serve() -> None:
