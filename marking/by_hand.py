@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marking.exercise import ALLOWED, HandNumber
-from marking.outcome import NoNumber, plain
+from marking.outcome import NoNumber, plain_answer
 
 ROUNDED = 0.0006  # how far a number may be from what it is said to be, in three decimals
 NEAR = 0.02  # the share of itself by which a number that was rounded on the way is off
@@ -32,7 +32,7 @@ def asked_back(answer: Any) -> str:
     """The question that answers something which is no number but may be meant as one; empty if it
     is not like a number, or like more than one.
     """
-    answer = plain(answer)
+    answer = plain_answer(answer)
     if isinstance(answer, NoNumber) and INTEGERS.fullmatch(answer.shown):
         answer = answer.shown  # Python makes two numbers of 0,27
     if not isinstance(answer, str) or len(answer) > LONGEST_NUMERAL:

@@ -49,7 +49,7 @@ from marking.outcome import (
     number_of,
     outcome_in_words,
     outcome_of,
-    plain,
+    plain_answer,
     same,
     shown,
 )
@@ -122,8 +122,8 @@ def judge(
     if isinstance(question, BugHunt):
         return judge_test(question, answer, seed)
     if isinstance(question, HandNumber):
-        return judge_number(question, plain(answer), str(student))
-    return judge_choice(question, plain(answer))
+        return judge_number(question, plain_answer(answer), str(student))
+    return judge_choice(question, plain_answer(answer))
 
 
 @np.errstate(all="ignore")  # a student may have made errors of overflows
@@ -298,7 +298,9 @@ def judge_number(
     values = question.values_for(student)
     if abs(number - question.answer(**values)) <= question.allowed:
         return Verdict(True, f"{question.name}: right.", summary="right")
-    wanted = f"{question.name}: {number:.10g} is not the answer"
+    short = f"{number:g}"
+    given = short if float(short) == number else f"{number:.10g}"
+    wanted = f"{question.name}: {given} is not the answer"
     for name, wrong, why in question.mistakes:
         if abs(number - wrong(**values)) <= ALLOWED:
             message = f"{wanted}.\n\n{known_mistake_in_words(name, why)}"

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DECIMALS = 3  # that are asked of a number worked out by hand, unless its question asks for more
+# that are asked of a number worked out by hand, unless its question asks for more
+ASKED_DECIMALS = 3
 MOST_DRAWS = 1000  # of values for one student, until the right number and all the wrong ones differ
 
 
@@ -35,7 +36,7 @@ def agreeing(decimals: int) -> float:
 
 
 # how far a number worked out by hand may be from a known wrong one and still be taken for it
-ALLOWED = agreeing(DECIMALS)
+ALLOWED = agreeing(ASKED_DECIMALS)
 
 
 class Inputs:
@@ -194,7 +195,7 @@ class HandNumber:
     mistakes: tuple[tuple[str, Callable[..., float], str], ...]
     points: int = 1
     bounds: Bounds | None = None
-    decimals: int = DECIMALS
+    decimals: int = ASKED_DECIMALS
 
     @property
     def allowed(self) -> float:

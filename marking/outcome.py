@@ -483,7 +483,7 @@ class NoNumber:
     why: str
 
 
-def plain(answer: Any) -> float | str | NoNumber | None:
+def plain_answer(answer: Any) -> float | str | NoNumber | None:
     """An answer that is a number or a letter in its plainest form, in which it can be sent. Whoever
     judges it, in a notebook or in a class, sees this form alone.
 
@@ -571,7 +571,7 @@ def what_came(answer: Any, count: int) -> str:
         return f"the function {name or words}{called}"
     if inspect.isclass(answer):
         return f"the class {answer.__name__}"
-    return f"{count:,} of them: {words}" if count > 1 else words
+    return f"{words}, which holds {count:,} numbers" if count > 1 else words
 
 
 def copied(arg: Any) -> Any:

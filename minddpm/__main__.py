@@ -76,7 +76,7 @@ IN_PYTHON = r": (?:use load|fill a model with) ?.*"  # advice that is of no use 
 OPTION_NAME = r"(?<![\w/.='-]){name}(?= (?:was [^;]*, is|must|needs)\b)"
 
 # characters of a file's name that would steer the terminal, or turn round what stands beside them
-UNSEEN = re.compile(
+STEERING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
@@ -557,7 +557,7 @@ def in_options(error: BaseException, options: argparse.Namespace) -> str:
         text = re.sub(rf"(?<![\w/.-]){re.escape(argument)}(?![/.-]|\w*_)", option, text)
     for name in vars(options):
         text = re.sub(OPTION_NAME.format(name=name), f"--{name.replace('_', '-')}", text)
-    return UNSEEN.sub(lambda found: repr(found[0])[1:-1], re.sub(IN_PYTHON, "", text))
+    return STEERING.sub(lambda found: repr(found[0])[1:-1], re.sub(IN_PYTHON, "", text))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

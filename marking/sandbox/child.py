@@ -55,7 +55,7 @@ from outcome import (
     limited,
     no_function_in_words,
     outcome_of,
-    plain,
+    plain_answer,
     shown,
     slow_in_words,
     source_text,
@@ -476,7 +476,7 @@ def answer_call(
 def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any]:
     """A number worked out by hand, or a letter, with the student's name that belongs to it."""
     one = workspace.find(request["name"], request["variable"], request["place"])
-    return {"value": to_send(plain(one.answer)), "student": one.student[:200]}
+    return {"value": to_send(plain_answer(one.answer)), "student": one.student[:200]}
 
 
 def answered(

@@ -14,7 +14,7 @@ from hostile import as_notebook
 from marking.course import Course
 from marking.grader import grade
 from marking.notebook import CheckFailed, Tutor
-from marking.outcome import NoNumber, NotNumbers, number_of, plain, received, to_send
+from marking.outcome import NoNumber, NotNumbers, number_of, plain_answer, received, to_send
 from marking.sandbox.parent import Limits
 
 pytestmark = [
@@ -57,9 +57,9 @@ NUMBERS = (
 )
 # expressions that are none, and what is said of them
 OTHERS = (
-    ("[RIGHT, 99]", "expected a number, got 2 of them: [RIGHT, 99]"),
-    ("(RIGHT, 99)", "expected a number, got 2 of them: (RIGHT, 99)"),
-    ("torch.ones(3)", "expected a number, got 3 of them: tensor([1., 1., 1.])"),
+    ("[RIGHT, 99]", "expected a number, got [RIGHT, 99], which holds 2 numbers"),
+    ("(RIGHT, 99)", "expected a number, got (RIGHT, 99), which holds 2 numbers"),
+    ("torch.ones(3)", "expected a number, got tensor([1., 1., 1.]), which holds 3 numbers"),
     ("'0,134'", "did you mean 0.134? Write a point before the decimals, not a comma"),
     ("(0, 134)", "did you mean 0.134? Write a point before the decimals, not a comma"),
     ("'x = 0.134'", "did you mean 0.134? Write the number alone"),
@@ -181,14 +181,14 @@ def test_a_plain_answer_stays_what_it_is_when_it_is_sent(expression):
         answer = eval(expression, names)
     except BaseException:
         return
-    once = plain(answer)
+    once = plain_answer(answer)
     assert once is None or isinstance(once, float | str | NoNumber)
-    assert plain(once) == received(to_send(once)) == once
+    assert plain_answer(once) == received(to_send(once)) == once
 
 
 @pytest.mark.parametrize("value", [{}, {"shown": 3}, {"why": ["x" * 10**6]}, [1, 2], True, 10**400])
 def test_whatever_a_submission_sends_instead_of_an_answer_is_no_number(value):
-    answer = plain(received(value))
+    answer = plain_answer(received(value))
     with pytest.raises(NotNumbers):
         number_of(answer)
     assert len(answer.why) < 1000
@@ -196,5 +196,5 @@ def test_whatever_a_submission_sends_instead_of_an_answer_is_no_number(value):
 
 def test_a_text_is_cut_off_in_the_same_place_everywhere():
     long = f"{'0' * 150}.5{'0' * 150}"
-    assert number_of(long) == number_of(plain(long)) == 0.5
-    assert plain(" " * 500) is None
+    assert number_of(long) == number_of(plain_answer(long)) == 0.5
+    assert plain_answer(" " * 500) is None
