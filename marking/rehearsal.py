@@ -50,7 +50,7 @@ def rehearse(sandbox: Sandbox, grade: Grade) -> None:
         with tempfile.TemporaryFile() as words:
             try:
                 graded = grade(submission, replace(sandbox, stderr=words))
-                problem = problem_of(graded, course.solved.keys() if cells else ())
+                problem = what_failed(graded, course.solved.keys() if cells else ())
             except OSError as error:
                 problem = f"its process could not be started: {error}"
             if problem:
@@ -65,7 +65,7 @@ def solved_cells(course: Course) -> list[str]:
     return cells
 
 
-def problem_of(graded: Graded, solved: Collection[str]) -> str:
+def what_failed(graded: Graded, solved: Collection[str]) -> str:
     """What an answer earned that it must not, or did not earn; empty if all is well."""
     for row in graded.rows:
         must = row.exercise in solved

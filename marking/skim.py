@@ -23,14 +23,15 @@ KEY = re.compile(r'"(?:outputs|attachments|widgets)"\s*+(:|\Z)')
 IN_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 STRING = f'"{IN_STRING.pattern}"'
 STRINGS = re.compile(STRING, re.DOTALL)
-KEPT = re.compile(rf'[^"]*+(?:(?!{KEY.pattern}){STRING}[^"]*+)*+', re.DOTALL)  # up to such a key
-FLAT = re.compile(rf'[^"\[\]{{}}]*+(?:{STRING}[^"\[\]{{}}]*+)*+', re.DOTALL)  # up to a bracket
+UP_TO_KEY = re.compile(rf'[^"]*+(?:(?!{KEY.pattern}){STRING}[^"]*+)*+', re.DOTALL)
+OUTSIDE = r'[^"\[\]{}]*+'
+UP_TO_BRACKET = re.compile(rf"{OUTSIDE}(?:{STRING}{OUTSIDE})*+", re.DOTALL)
 # at the edge of what is left out
 EDGE = re.compile(r'["\[\]{},]')
 # by how much a character goes deeper
-STEPS = np.zeros(256, dtype=np.int8)
-STEPS[list(b"[{")] = 1
-STEPS[list(b"]}")] = -1
+DEEPER = np.zeros(256, dtype=np.int8)
+DEEPER[list(b"[{")] = 1
+DEEPER[list(b"]}")] = -1
 
 
 class TooMuch(Exception):
@@ -99,7 +100,7 @@ class Skimmer:
 
     def read_kept(self, text: str, place: int) -> int:
         """Keep all up to a value that is to be left out, and return where its key ends."""
-        end = end_of(KEPT, text, place)
+        end = end_of(UP_TO_KEY, text, place)
         self.keep(text[place:end])
         self.parts += sum(map(STRINGS.sub("", text[place:end]).count, "[{"))
         if self.parts > MOST_PARTS:
@@ -110,6 +111,7 @@ class Skimmer:
             self.keeping = False
             self.depth = 0
             self.shown = {}
+            self.tail = ""
             return key.end()
         if len(text) - end <= LONGEST_KEY:  # a key may be cut in two
             self.held = text[end:]
@@ -127,7 +129,7 @@ class Skimmer:
                 self.take(text[place:end])
                 return end
         if self.depth:
-            end = end_of(FLAT, text, place)
+            end = end_of(UP_TO_BRACKET, text, place)
         else:
             edge = EDGE.search(text, place)
             end = len(text) if edge is None else edge.start()
@@ -155,7 +157,7 @@ class Skimmer:
             end -= len(bare) - bare.index('"')
             bare = bare[: bare.index('"')]
         signs = np.frombuffer(bare.encode("ascii", "replace"), dtype=np.uint8)
-        depths = self.depth + np.cumsum(STEPS[signs], dtype=np.int64)
+        depths = self.depth + np.cumsum(DEEPER[signs], dtype=np.int64)
         if not len(depths) or depths.min() < 1:
             return place
         self.depth = int(depths[-1])

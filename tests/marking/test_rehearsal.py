@@ -18,9 +18,9 @@ from marking.rehearsal import (
     NotReady,
     last_words,
     message,
-    problem_of,
     rehearse,
     solved_cells,
+    what_failed,
     why_not_found,
 )
 from marking.sandbox import parent
@@ -125,15 +125,15 @@ def test_what_an_empty_and_a_solved_submission_must_earn():
     right = Row("solve.roots", 3, 3, summary="right")
     wrong = Row("solve.roots", 0, 3, summary="result 1 of 2 is wrong")
     lost = Row("solve.roots", 0, 3, summary="not graded: it took over 1 s in total")
-    assert problem_of(Graded("", "", "", (unwritten, right)), ["solve.roots"]) == ""
-    assert problem_of(Graded("", "", "", (unwritten, right)), []) == (
+    assert what_failed(Graded("", "", "", (unwritten, right)), ["solve.roots"]) == ""
+    assert what_failed(Graded("", "", "", (unwritten, right)), []) == (
         "solve.roots, to which it has no answer, got 'right'"
     )
-    assert problem_of(
+    assert what_failed(
         Graded("", "", "", (unwritten, wrong), ("cell 1: odd",)), ["solve.roots"]
     ) == ("its right answer to solve.roots earned 0 of 3: result 1 of 2 is wrong; cell 1: odd")
     for solved_ones in ([], ["solve.roots"]):
-        assert problem_of(Graded("", "", "", (lost,)), solved_ones) == "it took over 1 s in total"
+        assert what_failed(Graded("", "", "", (lost,)), solved_ones) == "it took over 1 s in total"
 
 
 def test_solved_cells_are_of_the_course():

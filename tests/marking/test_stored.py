@@ -56,6 +56,9 @@ def test_a_tick_counts_only_where_it_is_checked_and_in_the_course():
     elsewhere = [card_of(NAME), card_of("no.such")]
     data = notebook((f"check('{OTHER}', f)", elsewhere), ("check('no.such', 1)", elsewhere))
     assert read(data).claimed == ()
+    for next_one in ([], [{}], [{"data": {"text/plain": "x"}}]):
+        data = notebook(("x = 1", [card_of(NAME)]), (f"check('{NAME}', roots)", next_one))
+        assert read(data).claimed == ()
     assert claimed_in(f'check("{NAME}", roots)', [NAME, OTHER]) == [NAME]
     assert claimed_in(f"for n in ['{NAME}', '{OTHER}']: check(n, 1)", [NAME, OTHER]) == [
         NAME,

@@ -8,18 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDERS = (  # where the paths begin that pages name
-    *(
-        "minddpm",
-        "marking",
-        "minddpm_course",
-        "tests",
-        "hostile",
-        "honest",
-        "tools",
-        "benchmarks",
-        "docs",
-    ),
-    *("notebooks", "exercises", "solutions", ".ci", ".github"),
+    *("minddpm", "marking", "minddpm_course", "tests", "hostile", "honest", "tools", "benchmarks"),
+    *("docs", "notebooks", "exercises", "solutions", ".ci", ".github"),
 )
 SOURCES = (".py", ".md", ".toml", ".yml", ".cff", ".ipynb")
 # written by a command, in a folder that the reader chooses
