@@ -46,6 +46,7 @@ ZIPS_IN_ZIPS = 3  # zips in zips
 MOST_OPEN = 32  # zips at a time
 DEEPEST = 50  # folders in folders
 LONGEST_NAME = 255  # characters of a file's name in a zip; no disk takes a longer one
+DEVICES = {stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK}
 # other ways of compressing may unpack a few bytes to gigabytes at once
 READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 NOT_READ = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 9: "Deflate64"}
@@ -409,12 +410,12 @@ def in_folder(root: Path, zips: Zips, out: Path) -> Iterator[HandedFile]:
                 yield from in_students_zip(here / name, entry, zips, 1, Allowance())
             else:
                 yield entry
+        if parts and not own and not folders:
+            yield HandedFile((*parts, ""), 0, here.stat().st_mtime, nothing_to_open)
         if len(parts) == DEEPEST:
             for name in folders:
                 yield HandedFile((*parts, name, ""), 0, 0.0, nothing_to_open, TOO_DEEP)
             folders.clear()
-        if parts and not own and not folders:
-            yield HandedFile((*parts, ""), 0, here.stat().st_mtime, nothing_to_open)
     for error in closed:
         parts = Path(error.filename).relative_to(root).parts
         words = "a folder that cannot be opened"
@@ -456,15 +457,14 @@ def in_zip(
         if len(listed) > MOST_FILES:
             raise ValueError(f"it has {len(listed)} files, expected at most {MOST_FILES}")
         left.take(files=len(listed))
-    inside = [(info, PurePosixPath(info.filename.replace("\\", "/")).parts) for info in listed]
-    inside = [
-        (info, as_on_disk(parts))
-        for info, parts in inside
-        if parts
-        and ".." not in parts
-        and not info.filename.startswith(("/", "\\"))
-        and not any(map(is_system, parts))
-    ]
+    inside = []
+    for info in listed:
+        path_in = path_of(info)
+        parts = as_on_disk(tuple(one for one in path_in if one != ".." and one.strip("/")))
+        # beside the folders of a class, nobody's
+        nobodys = left is None and ".." in path_in
+        if parts and not nobodys and not any(map(is_system, parts)):
+            inside.append((info, parts))
     files = {parts for info, parts in inside if not info.is_dir()}
     folders = {parts[:end] for _, parts in inside for end in range(1, len(parts))}
     for info, parts in inside:
@@ -478,6 +478,10 @@ def in_zip(
             problem = "not read: its folder is a file too"
         elif stat.S_ISLNK(info.external_attr >> 16):
             problem = "not read: it is a link to another file"
+        elif stat.S_IFMT(info.external_attr >> 16) in DEVICES:
+            problem = "not read: it is no regular file"
+        elif ".." in path_of(info):
+            problem = "not read: its path leads out of the zip"
         elif len(parts) > DEEPEST:
             problem = TOO_DEEP
         opened = partial(zips.open, path, info)
@@ -491,6 +495,11 @@ def in_zip(
                 yield from in_inner_zip(entry, zips, depth + 1, left)
         else:
             yield entry
+
+
+def path_of(info: zipfile.ZipInfo) -> Parts:
+    """The parts of an entry's path, as the zip has it."""
+    return PurePosixPath(info.filename.replace("\\", "/")).parts
 
 
 def as_on_disk(parts: Parts) -> Parts:

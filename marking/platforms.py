@@ -7,11 +7,12 @@ name as long as no two students meet in what remains.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from marking.course import Course
 
@@ -189,6 +190,7 @@ class Reader:
     texts: Mapping[Parts, str]
     root: str
     found: dict[int, Placed]
+    heads: dict[int, set[str]] = field(default_factory=dict)  # of Blackboard's names, by depth
 
     def read(self, places: Sequence[int], depth: int, *, whole: bool) -> None:
         """Read the paths at these places, of which `depth` parts are above the students.
@@ -439,9 +441,11 @@ class Reader:
             return said[1]
         if head.count("_") == 1:
             return head.partition("_")[2]
-        pattern = ON_FILES["Blackboard"]
-        matches = [re.fullmatch(pattern, p[depth]) for p in self.paths if len(p) > depth]
-        heads = {match["head"] for match in matches if match}
+        if depth not in self.heads:
+            names = {parts[depth] for parts in self.paths if len(parts) > depth}
+            matches = [re.fullmatch(ON_FILES["Blackboard"], one) for one in names]
+            self.heads[depth] = {match["head"] for match in matches if match}
+        heads = self.heads[depth]
         if len(heads) == 1:
             return head.rpartition("_")[2]
         shared = common_start(heads)
@@ -453,17 +457,24 @@ class Reader:
         text = self.texts.get((*parts[:depth], METADATA)) or self.texts.get(
             (*parts[: depth + 1], METADATA), ""
         )
-        wanted = re.compile(rf"^[\"']?{re.escape(name.removesuffix('.zip'))}(?:\.\w+)?[\"']?:")
-        inside = False
-        names: list[str] = []
-        ids: list[str] = []
-        for line in text.splitlines():
-            if re.match(r"\S", line) and not line.startswith(("-", "#")):
-                inside = bool(wanted.match(line))
-            found = re.match(r"[\s-]*:?(name|sid|email): *[\"']?(.*?)[\"']?\s*$", line)
-            if inside and found and found[2]:
-                (names if found[1] == "name" else ids).append(found[2])
+        names, ids = submitters_in(text).get(name.removesuffix(".zip"), ([], []))
         return (" and ".join(names), tuple(ids)) if names else None
+
+
+@functools.lru_cache(maxsize=4)  # it is asked for each file of a class
+def submitters_in(text: str) -> dict[str, tuple[list[str], list[str]]]:
+    """The names and the numbers of who handed in each submission, in Gradescope's metadata."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    names: list[str] = []
+    ids: list[str] = []
+    for line in text.splitlines():
+        if re.match(r"\S", line) and not line.startswith(("-", "#")):
+            heading = re.match(r"[\"']?(submission_\d+)(?:\.\w+)?[\"']?:", line)
+            names, ids = found.setdefault(heading[1], ([], [])) if heading else ([], [])
+        said = re.match(r"[\s-]*:?(name|sid|email): *[\"']?(.*?)[\"']?\s*$", line)
+        if said and said[2]:
+            (names if said[1] == "name" else ids).append(said[2])
+    return found
 
 
 def common_start(names: Iterable[str]) -> str:

@@ -34,7 +34,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 90  # that a grader may take for one notebook
 CELL = 10  # seconds of a cell, where a grader has such a limit
 MEGABYTES = 4096  # of memory, a process
@@ -150,20 +149,37 @@ def without_checks(sources: Sequence[str]) -> list[str]:
     return [source for source in sources if not source.startswith("check(")]
 
 
-def submissions() -> dict[str, tuple[list[str], bool]]:
+def submissions(
+    victim: str, store: str, secrets: tuple[str, ...], only: Sequence[str]
+) -> dict[str, tuple[list[str], bool]]:
     """The cells of each hostile notebook, and whether the answer to its other question should
     count; and of an honest one.
+
+    Args:
+        victim: a file that they attack.
+        store: the file with the grade of another student.
+        secrets: files that they look for.
+        only: the names of some; all if it is empty.
     """
-    from hostile import Target, cells_of, hostile_notebooks
+    from marking.hostile import Target, hostile_cells, hostile_notebooks
 
     course = our_course()
-    exercise = course.bank["solve.discriminant"]
     rest = [ROOTS, "check('solve.roots', roots)"]
     honest = [HEAD, RIGHT, "check('solve.discriminant', discriminant)", *rest]
     found = {"(honest)": (honest, True)}
     for one in hostile_notebooks():
-        target = Target(course, exercise, RIGHT, PORT, VICTIM, "OUT")
-        found[one.name] = cells_of(one, target, HEAD, rest), one.spares_the_rest
+        if one.fits() and not one.paired and (not only or one.name in only):
+            target = Target(
+                course=course,
+                exercise=course.bank["solve.discriminant"],
+                right=RIGHT,
+                port=PORT,
+                victim=victim,
+                out=store,
+                secrets=secrets,
+                memory=MEGABYTES,
+            )
+            found[one.name] = hostile_cells(one, target, HEAD, rest), one.spares_the_rest
     return found
 
 
@@ -229,6 +245,7 @@ class Grader:
     Args:
         name: of the package.
         store: the file with the grade of another student.
+        secrets: more files that no student should read: solutions, tests, what others handed in.
         prepare: writes what a teacher has, into a folder that is copied to /class.
         submit: writes a submission below /class, from its cells.
         command: grades it, given the Python of the grader's environment.
@@ -237,6 +254,7 @@ class Grader:
 
     name: str
     store: str
+    secrets: tuple[str, ...]
     prepare: Callable[[Path, str], None]
     submit: Callable[[Path, Sequence[str]], None]
     command: Callable[[str], list[str]]
@@ -275,7 +293,9 @@ def points_of_nbgrader(python: str) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     with contextlib.closing(sqlite3.connect("/class/gradebook.db")) as gradebook:
         for student, name, score in gradebook.execute(NBGRADER_POINTS):
-            found.setdefault(student, {})[name] = float(score)
+            own = found.setdefault(student, {})
+            if score is not None:  # it was graded
+                own[name] = float(score)
     return found
 
 
@@ -315,7 +335,9 @@ def submit_to_otter(folder: Path, cells: Sequence[str]) -> None:
 
 
 def points_in(path: str, score: str) -> dict[str, float]:
-    """The points in a file of results."""
+    """The points in a file of results; none if there is no such file."""
+    if not Path(path).exists():
+        return {}
     tests = json.loads(Path(path).read_text())["tests"]
     return {
         name: float(test[score])
@@ -361,6 +383,7 @@ GRADERS = {
     "nbgrader": Grader(
         "nbgrader",
         "/class/gradebook.db",
+        ("/class/course/source/solve/hw.ipynb", "/class/course/submitted/ben/solve/hw.ipynb"),
         prepare_nbgrader,
         submit_to_nbgrader,
         lambda python: [python, "-m", "nbgrader", "autograde", "solve", "--student", "ada"],
@@ -369,6 +392,7 @@ GRADERS = {
     "otter": Grader(
         "otter-grader",
         "/class/results/ben/results.json",
+        ("/class/tests/discriminant.py", "/class/autograder.zip"),
         prepare_otter,
         submit_to_otter,
         lambda python: [
@@ -380,6 +404,7 @@ GRADERS = {
     "prairielearn": Grader(
         "pytest-prairielearn-grader",
         "/class/ben/autograder_results.json",
+        ("/class/test_student.py",),
         prepare_prairielearn,
         submit_to_prairielearn,
         lambda python: [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "/class"],
@@ -449,8 +474,9 @@ def wall(python: str, folder: Path, cwd: str, *, readonly: bool) -> list[str]:
         command += ["--setenv", name, value]
     command += ["--chdir", cwd]
     if os.geteuid() == 0:  # no limit of processes holds for root
-        nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"]
-        command += ["setpriv", *nobody, "--inh-caps=-all"]
+        nobody = 2**16 + os.getpid()  # nobody else's processes count
+        command += ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups"]
+        command += ["--bounding-set=-all", "--inh-caps=-all"]
     return command
 
 
@@ -493,9 +519,7 @@ class Found:
 
 def graded_alone(key: str, python: str, prepared: Path, cells: Sequence[str]) -> Found:
     """Grade one notebook inside the wall."""
-    grader = GRADERS[key]
-    texts = [cell.replace("OUT = 'OUT'", f"OUT = {grader.store!r}") for cell in cells]
-    job = json.dumps({"grader": key, "python": python, "cells": texts})
+    job = json.dumps({"grader": key, "python": python, "cells": cells})
     walled = wall(python, prepared, "/class", readonly=True)
     command = [*walled, python, "/tool/tool.py", "--inside"]
     process = subprocess.Popen(
@@ -566,10 +590,10 @@ def watch() -> None:
     points: dict[str, dict[str, float]] = {}
     try:
         points = grader.points(python)
-        ben = sum(points["ben"].values())
-    except Exception:
-        ben = -1.0
-    if ben != 0:
+        changed = points.get("ben", {}) != dict.fromkeys(POINTS, 0)
+    except Exception:  # whatever became of the files
+        changed = True
+    if changed:
         harm.append("changes the grade of another")
     own = points.get("ada", {})
     found = Found(own.get("discriminant", 0), own.get("roots", 0), tuple(harm), bool(own), ended)
@@ -600,7 +624,7 @@ def end_others() -> None:
 # --- ours, which has a wall of its own around each notebook ---
 
 
-def graded_by_us(chosen: dict[str, tuple[list[str], bool]]) -> dict[str, Found]:
+def graded_by_us(only: Sequence[str]) -> dict[str, Found]:
     """Grade all notebooks in one run; what harm is done counts for each of them."""
     from marking.grader import grade
     from marking.report import write_report
@@ -613,13 +637,10 @@ def graded_by_us(chosen: dict[str, tuple[list[str], bool]]) -> dict[str, Found]:
         victim, table = folder / "victim.txt", folder / "report" / "grades.csv"
         victim.write_text("whole")
         ben = [HEAD, UNSOLVED, "check('solve.discriminant', discriminant)"]
+        secrets = (str(folder / "in" / "ben" / "solve_hw.ipynb"),)
+        chosen = submissions(str(victim), str(table), secrets, only)
         for name, cells in {**{name: one[0] for name, one in chosen.items()}, "ben": ben}.items():
-            texts = [cell.replace("OUT = 'OUT'", f"OUT = {str(table)!r}") for cell in cells]
-            texts = [
-                cell.replace(f"VICTIM = {VICTIM!r}", f"VICTIM = {str(victim)!r}") for cell in texts
-            ]
-            texts.insert(1, "from quadratics import check")
-            made = notebook_of([cell_of(text) for text in texts])
+            made = notebook_of(list(map(cell_of, ["from quadratics import check", *cells])))
             written(folder / "in" / name / "solve_hw.ipynb", made)
         grade(
             our_course(),
@@ -683,26 +704,25 @@ def row_of(name: str, found: dict[str, Found], spared: set[str]) -> str:
     )
 
 
-def graded_by_another(
-    key: str, python: str, path: Path, chosen: dict[str, tuple[list[str], bool]]
-) -> None:
+def graded_by_another(key: str, python: str, path: Path, only: Sequence[str]) -> None:
     """Grade each notebook that has no result yet, and keep what came of it in a file."""
-    name = GRADERS[key].name
+    grader = GRADERS[key]
     record = read_record(path)
-    record["version"] = version_of(python, name)
-    left = {hostile: one for hostile, one in chosen.items() if hostile not in record["found"]}
+    record["version"] = version_of(python, grader.name)
+    chosen = submissions(VICTIM, grader.store, (*grader.secrets, grader.store), only)
+    left = {name: one for name, one in chosen.items() if name not in record["found"]}
     with tempfile.TemporaryDirectory(prefix="compare-") as place:
         prepared = Path(place) / "prepared"
         prepared.mkdir()
         Path(place).chmod(0o755)
         if left:
-            GRADERS[key].prepare(prepared, python)
+            grader.prepare(prepared, python)
             opened(prepared)
         for hostile, (cells, _) in left.items():
             found = graded_alone(key, python, prepared, cells)
             record["found"][hostile] = found
             path.write_text(json.dumps(record, indent=1, default=vars))
-            print(f"{name}: {hostile}: {found}", file=sys.stderr, flush=True)
+            print(f"{grader.name}: {hostile}: {found}", file=sys.stderr, flush=True)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -735,23 +755,25 @@ def main() -> None:
         watch()
         return
     args.out.mkdir(parents=True, exist_ok=True)
-    chosen = submissions()
-    chosen = {name: one for name, one in chosen.items() if not args.only or name in args.only}
-    spared = {name for name, (_, spares) in chosen.items() if spares and name != "(honest)"}
     paths = {key: args.out / f"{key}.json" for key in (*GRADERS, OURS)}
     for key in GRADERS:
         if getattr(args, key):
-            graded_by_another(key, getattr(args, key), paths[key], chosen)
+            graded_by_another(key, getattr(args, key), paths[key], args.only)
     if args.ours:
-        ours = {"version": version_of(sys.executable, OURS), "found": graded_by_us(chosen)}
+        version = version_of(sys.executable, OURS)
+        ours = {"version": version, "found": graded_by_us(args.only)}
         paths[OURS].write_text(json.dumps(ours, indent=1, default=vars))
+    chosen = submissions("", "", (), args.only)
+    spared = {name for name, (_, spares) in chosen.items() if spares and name != "(honest)"}
     print(HEADER)
     for key, path in paths.items():
         record = read_record(path)
+        name = GRADERS[key].name if key in GRADERS else OURS
         if chosen.keys() <= record["found"].keys():
-            name = GRADERS[key].name if key in GRADERS else OURS
             found = {hostile: record["found"][hostile] for hostile in chosen}
             print(row_of(f"{name} {record['version']}", found, spared))
+        elif record["found"]:
+            print(f"| {name}: {len(record['found'])} of {len(chosen)} graded so far | | | | | | |")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import re
+import stat
 import zipfile
 from contextlib import ExitStack
 from io import BytesIO
@@ -43,11 +45,23 @@ def zipped(files):
 
 
 def listed(*paths, out, roster=()):
+    return {key: one for key, (one, _) in listed_and_read(*paths, out=out, roster=roster).items()}
+
+
+def listed_and_read(*paths, out, roster=()):
+    """Each thing to grade, and its content or why it cannot be read."""
+
+    def content(one):
+        try:
+            return intake.content_of(one.entry.opened, one.entry.size)
+        except intake.Broken as reason:
+            return str(reason)
+
     with ExitStack() as stack:
         handed, _ = all_handed_in(COURSE, paths, stack, out, roster)
         for one in handed:
             one.digest()
-    return {(one.student, one.notebook): one for one in handed}
+        return {(one.student, one.notebook): (one, content(one)) for one in handed}
 
 
 def graded(paths, out, **options):
@@ -330,3 +344,244 @@ def test_the_time_that_a_platform_adds_is_no_lesson(tmp_path):
     solve = name.replace("work", "solve_quadratics")
     (found,) = listed(write(tmp_path / "in2", {solve: EMPTY}), out=tmp_path).values()
     assert found.lesson == "solve"
+
+
+# --- zips that are made to harm ---
+
+
+def zip_of(entries):
+    """The bytes of a zip with these entries; an entry is a name or a ZipInfo, and its content."""
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def with_type(name, kind):
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (kind | 0o644) << 16
+    return info
+
+
+def handed_by_ada(tmp_path, content):
+    """What is listed where Ada hands in a zip, and Ben a notebook; nothing else may appear."""
+    return [one for one, _ in read_of_ada(tmp_path, content)]
+
+
+def read_of_ada(tmp_path, content):
+    """The same, each with its content, or why it cannot be read."""
+    before = set(os.listdir(tmp_path.parent)), set(os.listdir("/" if os.name == "posix" else "."))
+    folder = write(tmp_path / "in", {"ada/a.zip": content, f"ben/{SOLVE}": EMPTY})
+    found = listed_and_read(folder, out=tmp_path)
+    after = set(os.listdir(tmp_path.parent)), set(os.listdir("/" if os.name == "posix" else "."))
+    assert after == before
+    assert set(os.listdir(folder)) == {"ada", "ben"}
+    assert set(os.listdir(folder / "ada")) == {"a.zip"}
+    assert found.pop(("ben", SOLVE))[0].problem == ""
+    assert {student for student, _ in found} == {"ada"}
+    return list(found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        (f"../../{SOLVE}", "not read: its path leads out of the zip"),
+        (f"a/../../{SOLVE}", "not read: its path leads out of the zip"),
+        (f"..\\..\\{SOLVE}", "not read: its path leads out of the zip"),
+        (f"/etc/{SOLVE}", ""),
+        (f"//host/share/{SOLVE}", ""),
+        (f"\\\\host\\share\\{SOLVE}", ""),
+        (f"C:\\Users\\ada\\{SOLVE}", ""),
+        (f"C:{SOLVE}", ""),
+    ],
+)
+def test_a_path_that_leads_out_of_a_zip_leads_nowhere(tmp_path, name, problem):
+    (found,) = handed_by_ada(tmp_path, zip_of([(name, EMPTY)]))
+    assert found.problem == problem
+    assert ".." not in found.entry.parts
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
+def test_a_device_in_a_zip_is_not_read(tmp_path, kind):
+    (found,) = handed_by_ada(tmp_path, zip_of([(with_type(SOLVE, kind), EMPTY)]))
+    assert found.problem == "not read: it is no regular file"
+
+
+def test_a_link_in_a_zip_is_not_followed(tmp_path):
+    link = with_type(SOLVE, stat.S_IFLNK)
+    (found,) = handed_by_ada(tmp_path, zip_of([(link, "/etc/passwd")]))
+    assert found.problem == "not read: it is a link to another file"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_may_unpack_without_bounds_is_not_unpacked(tmp_path, method):
+    """Python unpacks a block of these as a whole: a few bytes could take gigabytes."""
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        archive.writestr(SOLVE, b"\0" * 2**24)
+    # it announces 10 bytes
+    bomb = made.getvalue().replace((2**24).to_bytes(4, "little"), (10).to_bytes(4, "little"))
+    ((found, said),) = read_of_ada(tmp_path, bomb)
+    assert found.entry.size == 10
+    assert said.startswith("cannot be read: it is compressed with ")
+    inner = BytesIO()
+    with zipfile.ZipFile(inner, "w", method) as archive:
+        archive.writestr("b.zip", zipped({SOLVE: EMPTY}))
+    (found,) = handed_by_ada(tmp_path, inner.getvalue())
+    assert "a zip that cannot be read: it is compressed with" in found.problem
+
+
+def changed_at(content, signature, offset, size, value):
+    """The bytes of a zip with a number changed in each header of a kind."""
+    changed = bytearray(content)
+    start = changed.find(signature)
+    while start >= 0:
+        changed[start + offset : start + offset + size] = value.to_bytes(size, "little")
+        start = changed.find(signature, start + 4)
+    return bytes(changed)
+
+
+CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "words"),
+    [
+        (8, 1, "encrypted"),
+        (10, 99, "compressed with method 99"),
+        (16, 1, "CRC"),
+        (20, 3, ""),  # the compressed size: it ends too early
+        (24, 3, "CRC"),  # the size
+        (42, 5, "magic number|header"),  # where the entry begins
+    ],
+)
+def test_a_wrong_header_costs_its_entry(tmp_path, offset, value, words):
+    size = 2 if offset < 16 else 4
+    content = changed_at(zip_of([(SOLVE, RIGHT)]), CENTRAL, offset, size, value)
+    ((_, said),) = read_of_ada(tmp_path, content)
+    assert said.startswith("cannot be read: ")
+    assert re.search(words, said), said
+
+
+def test_entries_that_overlap_are_read_within_bounds(tmp_path, monkeypatch):
+    """Many entries of one content, as in a bomb of 10 MB that unpacks to 281 TB."""
+    names = [f"{number:04}.ipynb" for number in range(2000)]
+    whole = zip_of([(name, b"") for name in names] + [("last.ipynb", b"\0" * 2**22)])
+    place = whole.rfind(LOCAL)
+    info = zipfile.ZipFile(BytesIO(whole)).infolist()[-1]
+    overlapping = changed_at(whole, CENTRAL, 42, 4, place)
+    overlapping = changed_at(overlapping, CENTRAL, 24, 4, info.file_size)
+    overlapping = changed_at(overlapping, CENTRAL, 20, 4, info.compress_size)
+    found = handed_by_ada(tmp_path, overlapping)
+    assert len(found) == 2001
+    used = [one for one in found if not one.problem]
+    assert sum(one.entry.size for one in used) <= handed_in.PER_SUBMISSION
+    assert "the notebooks of this student have more than 500 MB together" in found[-1].problem
+
+
+def test_zips_in_a_zip_have_one_allowance_together(tmp_path, monkeypatch):
+    inner = zip_of([(f"{number}.txt", "") for number in range(10)])
+    every = zip_of([(f"{number}.zip", inner) for number in range(10)])
+    monkeypatch.setattr(handed_in, "MOST_TOGETHER", 50)
+    monkeypatch.setattr(handed_in.Allowance, "__init__", limited(files=50))
+    found = handed_by_ada(tmp_path, every)
+    refused = [one for one in found if "more than 50 files" in one.problem]
+    assert len(refused) == 6
+    monkeypatch.setattr(handed_in.Allowance, "__init__", limited(size=3 * len(inner)))
+    found = handed_by_ada(tmp_path, every)
+    refused = [one for one in found if "the zips in it have more than" in one.problem]
+    assert len(refused) == 7
+
+
+def limited(files=10**6, size=10**9):
+    """What makes a smaller allowance."""
+
+    def made(self):
+        self.files, self.size = files, size
+
+    return made
+
+
+def test_a_zip_that_holds_itself_ends(tmp_path):
+    """42.zip holds zips of zips of zips; at some depth they are not opened."""
+    nested = zipped({SOLVE: EMPTY})
+    for _ in range(8):
+        nested = zipped({"left.zip": nested, "right.zip": nested})
+    found = handed_by_ada(tmp_path, nested)
+    assert len(found) == 2**3
+    assert {one.problem for one in found} == {"not opened: it lies in 3 other zips"}
+
+
+def test_10_000_files_are_listed_and_one_more_is_refused(tmp_path):
+    content = zip_of([(f"{number}.txt", "") for number in range(10_000)])
+    (found,) = handed_by_ada(tmp_path, content)
+    assert found.problem.startswith("no notebook was handed in, but 0.txt, ")
+    made = BytesIO(content)
+    with zipfile.ZipFile(made, "a") as archive:
+        archive.writestr("more.txt", "")
+    (found,) = handed_by_ada(tmp_path, made.getvalue())
+    assert "it has 10001 files, expected at most 10000" in found.problem
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a\nb.ipynb",
+        "n" * 300 + ".ipynb",
+        "n" * 60_000 + ".ipynb",
+        "1-1 - " + "- A" * 20_000 + ".ipynb",  # looks like Brightspace's, many times
+        f"a ({'1' * 5000}).ipynb",  # a number that Python does not read
+        f"{'1' * 5000}/a.ipynb",
+        "\u202eadanob.ipynb",
+        " .ipynb",
+        ".ipynb",
+    ],
+)
+def test_an_odd_name_in_a_zip_leaves_a_line(tmp_path, name):
+    (found,) = handed_by_ada(tmp_path, zip_of([(name, EMPTY)]))
+    assert found.problem == ""
+    assert max(map(len, found.entry.parts)) <= 255
+
+
+def test_a_nul_ends_a_name_in_a_zip(tmp_path):
+    content = zip_of([("a?b.ipynb", EMPTY)]).replace(b"a?b.ipynb", b"a\0b.ipynb")
+    (found,) = handed_by_ada(tmp_path, content)
+    assert found.problem.startswith("no notebook was handed in")
+    assert "\0" not in found.notebook
+
+
+def test_folders_in_folders_end(tmp_path):
+    (found,) = handed_by_ada(tmp_path, zip_of([("a/" * 20_000 + SOLVE, EMPTY)]))
+    assert found.problem == "not read: it lies in more than 50 folders"
+    folder = tmp_path / "deep"
+    folder.joinpath(*["d"] * 60).mkdir(parents=True)
+    (found,) = listed(folder, out=tmp_path).values()
+    assert found.problem == "not read: it lies in more than 50 folders"
+
+
+def test_names_that_meet_on_a_disk_without_case_stay_apart(tmp_path):
+    content = zip_of([(SOLVE, EMPTY), (SOLVE.upper(), RIGHT), (f"A/{SOLVE}", WRONG)])
+    contents = [content.decode() for _, content in read_of_ada(tmp_path, content)]
+    assert sorted(contents) == sorted((EMPTY, RIGHT, WRONG))
+    folder = tmp_path / "class.zip"
+    folder.write_bytes(zip_of([(f"{name}/{SOLVE}", EMPTY) for name in ("Ada", "ADA", "ada ")]))
+    students = {student for student, _ in listed(folder, out=tmp_path)}
+    assert len(students) == 3
+    assert len({file.casefold() for file in feedback_files(students).values()}) == 3
+
+
+def test_more_zips_than_files_can_be_open(tmp_path):
+    files = {f"{number:04}/a.zip": zipped({SOLVE: EMPTY}) for number in range(300)}
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    folder = write(tmp_path / "in", files)
+    inner = zip_of([(f"{number}.zip", zipped({SOLVE: EMPTY})) for number in range(300)])
+    write(folder, {"0000/a.zip": inner})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (150, limits[1]))
+    try:
+        found = listed(folder, out=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(found) == 599
+    assert {one.problem for one in found.values()} == {""}

@@ -1,6 +1,7 @@
 """Whose a file is, by its name: each platform's export, alone and together with others' names."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -307,3 +308,23 @@ def test_what_is_about_the_class_is_nobodys():
     about = ["README.txt", "grades.csv", "notes.md", "timestamp.txt", "index.html", "LICENSE"]
     assert students(*about, f"ada/{SOLVE}", f"ben_{SOLVE}") == ["ada", "ben"]
     assert students("ada.docx", "solve_quadratics.pdf", f"ben_{SOLVE}")[2] == "ben"
+
+
+def test_a_large_class_is_told_apart_in_little_time():
+    """What a platform says of the whole class is read once, not for each file of it."""
+    students = range(1000)
+    said = "".join(
+        f"submission_{one}:\n  :submitters:\n  - :name: Ada {one}\n    :sid: '{one}'\n"
+        + "  :results: none\n" * 20
+        for one in students
+    )
+    gradescope = [(f"submission_{one}", f"{file}.ipynb") for one in students for file in range(3)]
+    stamp = "attempt_2026-11-03-10-11-12"
+    blackboard = [(f"HW_1_ada{one}_{stamp}_a.ipynb",) for one in students]
+    started = time.process_time()
+    metadata = ("submission_metadata.yml",)
+    placed = placed_in(COURSE, [*gradescope, metadata], {metadata: said})
+    assert placed[-2].owner.names[0] == "Ada 999"
+    placed = placed_in(COURSE, blackboard, {})
+    assert placed[-1].owner.names[0] == "ada999"
+    assert time.process_time() - started < 10
