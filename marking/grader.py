@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from marking.attempts import BEST, one_attempt_each
-from marking.checks import Judged, counting, most_checks
+from marking.attempts import BEST, NEWEST, by_checks, one_attempt_each
+from marking.checks import Judged, counting_check, most_checks
 from marking.course import Course
 from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
-from marking.grades import Graded, Row, as_line, read_results
+from marking.grades import Graded, Row, as_line, as_record, read_results
 from marking.groups import GROUP_SECONDS, fingerprint_of
 from marking.handed_in import Handed, all_handed_in
 from marking.hunting import Answering
@@ -56,10 +56,12 @@ def grade_submission(
     key: str = "",
     *,
     compared: bool = False,
-    attempts: str = BEST,
 ) -> Graded:
     """Run one submission and judge each of its answers, at the place of its check; if they are to
     be compared with others', keep what the wrong ones compute that are no known mistake.
+
+    Of several checks of a question the best counts; where the newest would earn another grade, that
+    is kept beside it.
     """
     course = sandbox.course
     questions = [
@@ -70,16 +72,24 @@ def grade_submission(
         remarks.append("it contains no exercise of this course")
     judging = Judging(sandbox, submission, questions, seed)
     running = judging.run()
-    places = []
-    rows = []
-    for question in questions:
-        place, one = judging.counting(question, attempts)
-        places.append(place)
-        rows.append(row_of(question, one.verdict, one.remark))
+    best, newest = (
+        [judging.counting(question, attempts) for question in questions]
+        for attempts in (BEST, NEWEST)
+    )
+    differ = [number for number, both in enumerate(zip(best, newest)) if both[0] != both[1]]
+    counting = [*best, *(newest[number] for number in differ)]
+    asked = [*questions, *(questions[number] for number in differ)]
+    rows = [
+        row_of(question, one.verdict, one.remark) for question, (_, one) in zip(asked, counting)
+    ]
     remarks += judging.remarks
     if compared and running is not None:
+        places = [place for place, _ in counting]
         rows = with_fingerprints(rows, places, submission, running)
     close(running, remarks)
+    rows, others = rows[: len(questions)], rows[len(questions) :]
+    for number, other in zip(differ, others):
+        rows[number] = replace(rows[number], newest=as_record(other))
     once = tuple(dict.fromkeys(remarks))
     return Graded(submission.student, submission.notebook, key, tuple(rows), once)
 
@@ -181,7 +191,7 @@ class Judging:
             return BY_NAME, not_graded(question, self.lost)
         if BY_NAME in judged:
             return BY_NAME, judged[BY_NAME]
-        return counting(judged, question, attempts)
+        return counting_check(judged, question, attempts)
 
 
 def not_graded(question: Question, why: str) -> Judged:
@@ -407,7 +417,7 @@ def grade(
         handed, absent = all_handed_in(course, paths, stack, out, people)
         if not handed and not absent:
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
-        keys = {key_of(one, f"{seed} {limits} {attempts}"): one for one in handed}
+        keys = {key_of(one, f"{seed} {limits}"): one for one in handed}
         done = {graded.key for graded in read_results(results)} if resume else set()
         wanted = [(key, one) for key, one in keys.items() if key not in done]
         pool = stack.enter_context(ThreadPoolExecutor(jobs or os.cpu_count() or 1))
@@ -423,9 +433,7 @@ def grade(
         if results.stat().st_size:
             file.write("\n")  # in case the last line was cut off
         try:
-            futures = [
-                pool.submit(grade_file, one, sandbox, seed, key, attempts) for key, one in wanted
-            ]
+            futures = [pool.submit(grade_file, one, sandbox, seed, key) for key, one in wanted]
             for future in as_completed(futures):
                 file.write(as_line(future.result()))
                 file.flush()
@@ -445,7 +453,9 @@ def grade(
         )
         for key, graded in latest.items()
     ]
-    in_order = sorted(named, key=lambda one: (one.student, one.notebook, one.key))
+    in_order = sorted(
+        by_checks(named, attempts), key=lambda one: (one.student, one.notebook, one.key)
+    )
     ages = {key: one.age for key, one in keys.items()}
     every = one_attempt_each(with_groups(with_lessons(course, in_order), said), ages, attempts)
     every += [Graded(name, "", "", remarks=(ABSENT,), absent=True) for name in sorted(absent)]
@@ -486,9 +496,7 @@ def key_of(handed: Handed, settings: str) -> str:
     return hashlib.sha256(place + handed.digest()).hexdigest()
 
 
-def grade_file(
-    handed: Handed, sandbox: Sandbox, seed: int, key: str, attempts: str = BEST
-) -> Graded:
+def grade_file(handed: Handed, sandbox: Sandbox, seed: int, key: str) -> Graded:
     """Grade one file; one that cannot be graded is marked as broken, and earns nothing for each
     exercise of its lesson.
     """
@@ -509,7 +517,7 @@ def grade_file(
             handed.lesson_of_class,
         )
         lessons = submission.lessons
-        return grade_submission(submission, sandbox, seed, key, compared=True, attempts=attempts)
+        return grade_submission(submission, sandbox, seed, key, compared=True)
     except (Broken, OSError) as reason:
         fault = str(reason)
         if not handed.problem and not handed.lesson:

@@ -33,6 +33,8 @@ class Row:
         sample: what it computes on a small input.
         fingerprint: what it computes.
         counts: whether no other notebook of the student counts for this exercise instead.
+        newest: the grade as `as_record` has it where the newest check counts and not the best, if
+            the notebook has several that came out differently.
     """
 
     exercise: str
@@ -51,6 +53,7 @@ class Row:
     sample: str = ""
     fingerprint: Fingerprint | None = None
     counts: bool = True
+    newest: dict[str, Any] | None = None
 
     @property
     def solved(self) -> bool:
@@ -79,6 +82,11 @@ class Graded:
     remarks: tuple[str, ...] = ()
     broken: bool = False
     absent: bool = False
+
+
+def as_record(row: Row) -> dict[str, Any]:
+    """A grade as JSON has it."""
+    return asdict(row)
 
 
 def as_line(graded: Graded) -> str:
