@@ -282,8 +282,9 @@ ODD_CHECKS = {  # cells that check in an odd way, and what is remarked of their 
 @pytest.mark.parametrize("how", ODD_CHECKS)
 def test_odd_checks_cost_nothing(how, tmp_path):
     cell, words = ODD_CHECKS[how]
-    after = "check('solve.by_hand', 7.0, student='Ada')"
+    after = "check('solve.by_hand', 7.0, student='Ada')\nopening = 'B'; 'graph.which_way'"
     rows, remarks = graded_cells([RIGHT, cell, after], tmp_path)
+    assert rows["graph.which_way"].remark == "not passed to check: found by its name"
     assert rows[NAME].points == 2, rows[NAME]
     assert rows["solve.by_hand"].summary == "wrong"
     assert words in remarks
