@@ -4,11 +4,11 @@ them counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from marking.grades import Graded, Row
+from marking.grades import Graded, Row, row_from
 from marking.words import counted, shortly
 
 Age = tuple[str, int, float]  # greater for a newer notebook
@@ -54,6 +54,19 @@ def one_attempt_each(
         for number, place in others:
             rows[number][place] = as_other(rows[number][place], name, attempts)
     return [replace(one, rows=tuple(own)) for one, own in zip(graded, rows)]
+
+
+def by_checks(graded: Iterable[Graded], attempts: str) -> list[Graded]:
+    """The grades by the best check of each exercise in a notebook, or by the newest."""
+    if attempts == BEST:
+        return list(graded)
+    return [
+        replace(
+            one,
+            rows=tuple(row_from(dict(row.newest)) if row.newest else row for row in one.rows),
+        )
+        for one in graded
+    ]
 
 
 def worth_of(points: float, age: Any, attempts: str) -> tuple[float, Any]:

@@ -35,7 +35,9 @@ def most_checks(question: Question) -> int:
     return max(1, len(question.options) // 2) if isinstance(question, Choice) else MOST_CHECKS
 
 
-def counting(judged: Mapping[int, Judged], question: Question, attempts: str) -> tuple[int, Judged]:
+def counting_check(
+    judged: Mapping[int, Judged], question: Question, attempts: str
+) -> tuple[int, Judged]:
     """Which of the checks of a question counts, and what became of it, with a remark if others came
     out differently.
 

@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from marking.attempts import BEST, one_attempt_each
-from marking.checks import Judged, counting, most_checks
+from marking.attempts import BEST, NEWEST, one_attempt_each
+from marking.checks import Judged, counting_check, most_checks
 from marking.course import Course
 from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
 from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
-from marking.grades import Graded, Row
+from marking.grades import Graded, Row, as_record
 from marking.groups import GROUP_SECONDS, fingerprint_of
 from marking.handed_in import Handed, all_handed_in
 from marking.hunting import Answering
@@ -72,10 +72,12 @@ def grade_submission(
     key: str = "",
     *,
     compared: bool = False,
-    attempts: str = BEST,
 ) -> Graded:
     """Run one submission and judge each of its answers, at the place of its check; if they are to
     be compared with others', keep what the wrong ones compute that are no known mistake.
+
+    Of several checks of a question the best counts; where the newest would earn another grade, that
+    is kept beside it.
     """
     course = sandbox.course
     questions = [
@@ -86,17 +88,25 @@ def grade_submission(
         remarks.append("it contains no exercise of this course")
     judging = Judging(sandbox, submission, questions, seed)
     running = judging.run()
-    places = []
-    rows = []
-    for question in questions:
-        place, one = judging.counting(question, attempts)
-        places.append(place)
-        rows.append(row_of(question, one.verdict, one.remark))
+    best, newest = (
+        [judging.counting(question, attempts) for question in questions]
+        for attempts in (BEST, NEWEST)
+    )
+    differ = [number for number, both in enumerate(zip(best, newest)) if both[0] != both[1]]
+    counting = [*best, *(newest[number] for number in differ)]
+    asked = [*questions, *(questions[number] for number in differ)]
+    rows = [
+        row_of(question, one.verdict, one.remark) for question, (_, one) in zip(asked, counting)
+    ]
     remarks += judging.remarks
     if compared and running is not None:
+        places = [place for place, _ in counting]
         rows = with_fingerprints(rows, places, submission, running)
     close(running, remarks)
+    rows, others = rows[: len(questions)], rows[len(questions) :]
     rows = with_claims(rows, submission.claimed)
+    for number, other in zip(differ, others):
+        rows[number] = replace(rows[number], newest=as_record(other))
     once = tuple(dict.fromkeys(remarks))
     return Graded(submission.student, submission.notebook, key, tuple(rows), once)
 
@@ -198,7 +208,7 @@ class Judging:
             return BY_NAME, not_graded(question, self.lost)
         if BY_NAME in judged:
             return BY_NAME, judged[BY_NAME]
-        return counting(judged, question, attempts)
+        return counting_check(judged, question, attempts)
 
 
 def not_graded(question: Question, why: str) -> Judged:
@@ -439,7 +449,7 @@ def grade(
         if not handed and not absent:
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
         secret = secret_of(seed)
-        keys = {key_of(one, f"{secret.hex()} {limits} {attempts}"): one for one in handed}
+        keys = {key_of(one, f"{secret.hex()} {limits}"): one for one in handed}
         results = stack.enter_context(opened_results(out, secret, keys))
         if results.refused:
             warnings.warn(f"{results.path} {changed_before(results.refused)}", stacklevel=2)
@@ -455,7 +465,7 @@ def grade(
             )
         )
         run = in_parallel(
-            lambda item: grade_file(item[1], sandbox, seed, item[0], attempts),
+            lambda item: grade_file(item[1], sandbox, seed, item[0]),
             wanted,
             jobs or os.cpu_count() or 1,
             sandbox.stop,  # otherwise each submission would go on until its time is up
@@ -551,9 +561,7 @@ def key_of(handed: Handed, settings: str) -> str:
     return hashlib.sha256(place + handed.digest()).hexdigest()
 
 
-def grade_file(
-    handed: Handed, sandbox: Sandbox, seed: int, key: str, attempts: str = BEST
-) -> Graded:
+def grade_file(handed: Handed, sandbox: Sandbox, seed: int, key: str) -> Graded:
     """Grade one file; one that cannot be graded is marked as broken, and earns nothing for each
     exercise of its lesson.
     """
@@ -574,7 +582,7 @@ def grade_file(
             handed.lesson_of_class,
         )
         lessons = submission.lessons
-        return grade_submission(submission, sandbox, seed, key, compared=True, attempts=attempts)
+        return grade_submission(submission, sandbox, seed, key, compared=True)
     except (Broken, OSError) as reason:
         if isinstance(reason, OSError) and reason.errno in OVERLOADED:
             raise  # a fault of the machine, which costs nobody anything

@@ -34,7 +34,12 @@ class Row:
         sample: what it computes on a small input.
         fingerprint: what it computes.
         counts: whether no other notebook of the student counts for this exercise instead.
+<<<<<<< HEAD
         shown_right: whether the notebook, as it was saved, shows as right what failed here.
+=======
+        newest: the grade as `as_record` has it where the newest check counts and not the best, if
+            the notebook has several that came out differently.
+>>>>>>> replay
     """
 
     exercise: str
@@ -53,7 +58,11 @@ class Row:
     sample: str = ""
     fingerprint: Fingerprint | None = None
     counts: bool = True
+<<<<<<< HEAD
     shown_right: bool = False
+=======
+    newest: dict[str, Any] | None = None
+>>>>>>> replay
 
     @property
     def solved(self) -> bool:
@@ -82,6 +91,11 @@ class Graded:
     remarks: tuple[str, ...] = ()
     broken: bool = False
     absent: bool = False
+
+
+def as_record(row: Row) -> dict[str, Any]:
+    """A grade as JSON has it."""
+    return asdict(row)
 
 
 def as_line(graded: Graded) -> str:

@@ -146,8 +146,8 @@ class Workspace:
             raise ValueError(f"expected the name of an exercise, got {shown(name)}")
         in_thread = threading.current_thread() is not threading.main_thread()
         most = self.most[name]
-        if not most or (self.telling and not in_thread):  # an answer that checks while it is judged
-            return
+        if not most or (self.telling and not in_thread) or self.final is not None:
+            return  # an answer that checks while it is judged, or a thread that does not end
         answer = (answer, *more) if more else answer
         student = str(student) or str(self.namespace.get("STUDENT", ""))
         why_old = self.definitions.why_old(answer)
@@ -184,9 +184,7 @@ class Workspace:
         for number, source in cells:
             self.run(number, source)
         self.final = dict(self.namespace)
-        while self.later:
-            name, place = next(iter(self.later))
-            del self.later[name, place]
+        for name, place in list(self.later):
             self.tell(name, place)
 
     def run(self, number: int, source: str) -> None:

@@ -245,8 +245,8 @@ class ZMQInteractiveShell:
 
     @property
     def execution_count(self) -> int:
-        """The number of the cell."""
-        return self.results.count
+        """The number of the next cell."""
+        return self.results.count + 1
 
     def run_cell_magic(self, name: str, line: str, body: str) -> Any:
         """Run what stands below %%time, %%timeit, %%prun and %%capture; write a file for

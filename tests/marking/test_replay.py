@@ -16,9 +16,9 @@ from bug_hunts import RIGHT as TESTS
 from quadratics import COURSE, HEAD, SOLVED, solved
 
 from hostile import as_notebook
-from marking import checks
+from marking import checks, grader
 from marking.attempts import BEST, NEWEST
-from marking.checks import Judged, counting, most_checks
+from marking.checks import Judged, counting_check, most_checks
 from marking.course import Course
 from marking.engine import Verdict
 from marking.exercise import Choice
@@ -37,8 +37,8 @@ NAME = "solve.discriminant"
 def graded_cells(cells, tmp_path, **options):
     path = tmp_path / "solve_it.ipynb"
     path.write_text(as_notebook([HEAD, *cells]), encoding="utf-8")
-    out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
     options = {"limits": Limits(timeout=60, cell=5), "progress": False, **options}
+    out = options.pop("out", tmp_path / f"out{len(list(tmp_path.iterdir()))}")
     (graded,) = grade(COURSE, [path], out, **options)
     return {row.exercise: row for row in graded.rows}, "; ".join(graded.remarks)
 
@@ -198,10 +198,12 @@ SEVERAL = {  # what is right of a notebook's checks, and the points by the best 
 
 @not_on_windows
 @pytest.mark.parametrize("how", SEVERAL)
-def test_of_several_checks_the_one_counts_that_attempts_say(how, tmp_path):
+def test_of_several_checks_the_one_counts_that_attempts_say(how, tmp_path, monkeypatch):
     cells, best, newest = SEVERAL[how]
-    for attempts, points in ((BEST, best), (NEWEST, newest)):
-        rows, _ = graded_cells(cells, tmp_path, attempts=attempts)
+    out = tmp_path / "out"
+    for attempts, points in ((BEST, best), (NEWEST, newest)):  # the second runs nothing again
+        rows, _ = graded_cells(cells, tmp_path, attempts=attempts, out=out, resume=True)
+        monkeypatch.setattr(grader, "grade_file", None)
         assert rows[NAME].points == points
         assert rows[NAME].remark == f"2 checks, 1 of them right: the {attempts} counts"
 
@@ -280,8 +282,9 @@ ODD_CHECKS = {  # cells that check in an odd way, and what is remarked of their 
 @pytest.mark.parametrize("how", ODD_CHECKS)
 def test_odd_checks_cost_nothing(how, tmp_path):
     cell, words = ODD_CHECKS[how]
-    after = "check('solve.by_hand', 7.0, student='Ada')"
+    after = "check('solve.by_hand', 7.0, student='Ada')\nopening = 'B'; 'graph.which_way'"
     rows, remarks = graded_cells([RIGHT, cell, after], tmp_path)
+    assert rows["graph.which_way"].remark == "not passed to check: found by its name"
     assert rows[NAME].points == 2, rows[NAME]
     assert rows["solve.by_hand"].summary == "wrong"
     assert words in remarks
@@ -336,9 +339,9 @@ def test_the_rule_is_that_of_several_notebooks():
     question = BANK[NAME]
     for attempts, places in ((BEST, (1, 2, 0)), (NEWEST, (1, 2, 2))):
         some = (judged(False, True), judged(True, False, True), judged(True, False, False))
-        assert tuple(counting(one, question, attempts)[0] for one in some) == places
-    assert counting(judged(*[True] * 11), question, BEST)[0] == checks.MOST_CHECKS
-    assert counting(judged(*[True] * 10, False), question, BEST)[1].verdict.passed is False
+        assert tuple(counting_check(one, question, attempts)[0] for one in some) == places
+    assert counting_check(judged(*[True] * 11), question, BEST)[0] == checks.MOST_CHECKS
+    assert counting_check(judged(*[True] * 10, False), question, BEST)[1].verdict.passed is False
 
 
 def test_of_a_predictions_letters_at_most_half_can_be_tried():
