@@ -34,12 +34,9 @@ class Row:
         sample: what it computes on a small input.
         fingerprint: what it computes.
         counts: whether no other notebook of the student counts for this exercise instead.
-<<<<<<< HEAD
         shown_right: whether the notebook, as it was saved, shows as right what failed here.
-=======
         newest: the grade as `as_record` has it where the newest check counts and not the best, if
             the notebook has several that came out differently.
->>>>>>> replay
     """
 
     exercise: str
@@ -58,11 +55,8 @@ class Row:
     sample: str = ""
     fingerprint: Fingerprint | None = None
     counts: bool = True
-<<<<<<< HEAD
     shown_right: bool = False
-=======
     newest: dict[str, Any] | None = None
->>>>>>> replay
 
     @property
     def solved(self) -> bool:

@@ -48,11 +48,8 @@ def importable(*extras: str) -> set[str]:
 # beside its own files
 MAY_IMPORT = {
     "minddpm": importable() | {"huggingface_hub", "minddpm"},
-<<<<<<< HEAD
-    "marking": importable("course") | {"marking", "wire", "cells", "outcome", "landlock"},
-=======
-    "marking": importable("course") | {"marking", "absent", "cells", "outcome", "shell", "wire"},
->>>>>>> replay
+    "marking": importable("course")
+    | {"marking", "wire", "cells", "outcome", "landlock", "absent", "shell"},
     "minddpm_course": importable("course", "classroom") | set(PACKAGES),
 }
 
