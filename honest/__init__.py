@@ -140,8 +140,7 @@ def older(notebook: Notebook, major: int) -> bytes:
     notebook["nbformat_minor"] = 4
     for cell in notebook["cells"]:
         cell.pop("id", None)
-    new = nbformat.from_dict(notebook)
-    text = nbformat.v3.writes_json(nbformat.convert(new, 3))
+    text = nbformat.v3.writes_json(nbformat.reads(json.dumps(notebook), as_version=3))
     content = json.loads(text)
     content["nbformat"] = major
     return saved(content)

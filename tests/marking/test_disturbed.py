@@ -18,6 +18,7 @@ from marking.sandbox.parent import Limits, prepared_sandbox
 from minddpm_course.course import load_course
 
 SOLUTIONS = Path(__file__).parents[2] / "solutions"
+PATIENT = Limits(timeout=300, cell=120)  # a whole notebook may be in one cell, or run twice
 SMALL = disturbances(megabytes=1)
 NUMBER = BANK["solve.by_hand"].answer(**BANK["solve.by_hand"].values_for("Ada"))
 CELLS = [
@@ -142,7 +143,7 @@ def marks(course, data, sandbox, lesson=""):
 
 @pytest.fixture(scope="module")
 def small_sandbox():
-    with prepared_sandbox(COURSE, Limits()) as sandbox:
+    with prepared_sandbox(COURSE, PATIENT) as sandbox:
         yield sandbox
 
 
@@ -171,7 +172,7 @@ SAMPLE = (
 
 @pytest.fixture(scope="module")
 def sandbox():
-    with prepared_sandbox(load_course(), Limits()) as made:
+    with prepared_sandbox(load_course(), PATIENT) as made:
         yield made
 
 
