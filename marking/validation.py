@@ -37,6 +37,7 @@ from marking.sandbox import wire
 from marking.words import counted
 
 SEEDS = range(3)  # of the inputs that are tried
+MOST_DECIMALS = 9  # that a calculator shows
 STUDENTS = ("Ada Lovelace", "Emmy Noether", "Sofya Kovalevskaya")  # whose values are tried
 
 
@@ -281,6 +282,11 @@ def fill_in(question: Question, what: str, text: str, **values: Any) -> None:
 
 def check_hand_number(question: HandNumber) -> None:
     """It can be asked of anyone, and its numbers are numbers."""
+    require(
+        type(question.decimals) is int and 1 <= question.decimals <= MOST_DECIMALS,
+        question,
+        f"the decimals must be an integer from 1 to {MOST_DECIMALS}, got {question.decimals!r}",
+    )
     for student in STUDENTS:
         values = attempt(question, "drawing the values", question.values, Inputs(0))
         functions = {"the answer": question.answer}

@@ -169,6 +169,14 @@ def test_arguments_that_a_submission_can_be_sent_are_taken():
 
 
 WRONG_NUMBERS = {
+    "a number by hand of too many decimals": (
+        replace(by_hand, decimals=10),
+        "the decimals must be an integer from 1 to 9, got 10",
+    ),
+    "a number by hand of half a decimal": (
+        replace(by_hand, decimals=2.5),
+        "the decimals must be an integer from 1 to 9, got 2.5",
+    ),
     "values that cannot be drawn": (
         replace(by_hand, values=lambda draw: no_number()),
         "drawing the values raises RuntimeError: no root",
