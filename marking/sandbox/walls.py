@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marking.sandbox import seccomp
@@ -52,6 +52,7 @@ class Walls:
             grades; otherwise as whoever grades.
         no_namespaces: whether bubblewrap can forbid namespaces inside its own.
         filtered: whether system calls are filtered here.
+        group: the command that runs another in a control group; may be empty.
     """
 
     bwrap: str
@@ -61,6 +62,7 @@ class Walls:
     own_user: bool
     no_namespaces: bool
     filtered: bool
+    group: tuple[str, ...] = ()
 
     def command(
         self, disk: int, home: str, environment: Mapping[str, str], passed: Sequence[int]
@@ -92,7 +94,23 @@ class Walls:
             wall, sources = staged(wall, home)
         options = f"size={disk * 2**20},nr_inodes={disk * FILES_IN_A_MEGABYTE},mode=755,uid={user}"
         before = [*PYTHON, "-S", str(LAUNCH), home if self.own_mounts else "", options, str(user)]
-        return [*before, str(len(sources)), *sources, self.bwrap, *wall]
+        return [*self.group, *before, str(len(sources)), *sources, self.bwrap, *wall]
+
+    def missing(self) -> list[str]:
+        """What this machine lacks, in words; empty where every wall is up."""
+        lacks = {
+            "system calls are not filtered on this kind of machine": not self.filtered,
+            "bubblewrap is older than 0.8 and cannot forbid namespaces inside its own": (
+                not self.no_namespaces and not self.filtered
+            ),
+            "the number of files of a submission is not limited": not self.own_mounts,
+            "the threads of a submission are not limited, because root grades": (
+                os.geteuid() == 0 and not self.own_user and not self.group
+            ),
+            "memory inside the kernel is bounded piece by piece, not as a whole: there is no"
+            " control group": not self.group,
+        }
+        return [words for words, lacking in lacks.items() if lacking]
 
     def processes(self) -> Iterator[str]:
         """Options for /proc: the submission's own process, and little of the machine."""
@@ -160,13 +178,16 @@ def devices() -> Iterator[str]:
     yield from ("--dir", "/dev/shm")
 
 
-def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
+def prepared_walls(
+    bwrap: str, folder: Path, hidden: Sequence[str], group: tuple[str, ...] = ()
+) -> Walls:
     """The best walls that this machine has.
 
     Args:
         bwrap: the path of bubblewrap.
         folder: in which `room` has what a submission may see of the engine.
         hidden: packages that it may not see.
+        group: the command that runs another in a control group; may be empty.
 
     Raises: OSError where Python does not start within any.
     """
@@ -187,7 +208,7 @@ def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
             walls = Walls(bwrap, folder, view, own_mounts, own_user, no_namespaces, filtered)
             said = why_not(walls)
             if not said:
-                return walls
+                return replace(walls, group=group)
     raise OSError(f"bubblewrap is installed, but Python does not start in it: {said}")
 
 
