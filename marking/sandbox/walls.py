@@ -19,7 +19,7 @@ from marking.sandbox.visible import PROC, View, view_for
 LAUNCH = Path(__file__).with_name("launch.py")
 NOBODY = "65534"  # whom a submission takes itself for
 FILES_IN_A_MEGABYTE = 64  # so many files may lie in its folder, whatever is in them
-DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICE_FILES = ("null", "zero", "full", "random", "urandom")
 # numbers of users that nobody has, as isolate takes them; root gives each submission one
 FIRST_USER, MANY_USERS = 60_000, 1000
 USERS = "nobody:x:65534:65534:nobody:/tmp:/bin/false\n"
@@ -170,7 +170,7 @@ def staged(options: Sequence[str], home: str) -> tuple[list[str], list[str]]:
 
 def devices() -> Iterator[str]:
     """Options for /dev: no terminals, and no memory that is shared."""
-    for name in DEVICES:
+    for name in DEVICE_FILES:
         yield from ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
     yield from ("--symlink", "/proc/self/fd", "/dev/fd")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
