@@ -29,8 +29,8 @@ TRIAL = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, "/room")
-from confine import confine
-confine(Path("/room"))
+from confine import give_up
+give_up(Path("/room"))
 for folder in sys.path:
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if not os.access(os.path.join(folder, name), os.R_OK):
