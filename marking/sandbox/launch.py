@@ -80,7 +80,7 @@ def become(user: int) -> None:
     os.setresuid(user, user, user)
 
 
-def main() -> None:
+def start_bubblewrap() -> None:
     """Do what the words on the command line say."""
     folder, options, user, count, *words = sys.argv[1:]
     sources, command = words[: int(count)], words[int(count) :]
@@ -97,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start_bubblewrap()

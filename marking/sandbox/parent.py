@@ -25,6 +25,7 @@ from marking.course import Course
 from marking.outcome import Array
 from marking.sandbox import wire
 from marking.sandbox.bare import Bare
+from marking.sandbox.control_group import group_command, session_environment
 from marking.sandbox.visible import packages_seen
 from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls, write_confinement
 
@@ -136,7 +137,8 @@ def prepared_sandbox(course: Course, limits: Limits) -> Iterator[Sandbox]:
             write_confinement(room, [folder for folder, _ in packages_seen(course.hidden)])
             yield Sandbox(course, limits, room, None)
         else:
-            walls = prepared_walls(bwrap, Path(folder), course.hidden)
+            group = group_command(limits.memory + limits.disk, limits.processes)
+            walls = prepared_walls(bwrap, Path(folder), course.hidden, group)
             yield Sandbox(course, limits, room, bwrap, walls)
 
 
@@ -314,6 +316,7 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
     ours, theirs = socket.socketpair()
     number = str(theirs.fileno())
     walls = sandbox.walls
+    environment = clean_environment(folder)
     popen: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
     if sandbox.bare is not None:
         popen = partial(sandbox.bare.popen, room=str(sandbox.room), folder=folder)
@@ -323,13 +326,14 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
             inside = clean_environment("/tmp")
             wall = walls.command(sandbox.limits.disk, folder, inside, passed)
             command = [*wall, *PYTHON, "/room/child.py", number]
+            environment |= session_environment() if walls.group else {}
         process = popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=sandbox.stderr,
             cwd=folder,
-            env=clean_environment(folder),
+            env=environment,
             pass_fds=[theirs.fileno(), *passed],
             start_new_session=True,
         )

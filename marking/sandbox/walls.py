@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marking.sandbox import seccomp
@@ -19,7 +19,7 @@ from marking.sandbox.visible import PROC, View, view_for
 LAUNCH = Path(__file__).with_name("launch.py")
 NOBODY = "65534"  # whom a submission takes itself for
 FILES_IN_A_MEGABYTE = 64  # so many files may lie in its folder, whatever is in them
-DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICE_FILES = ("null", "zero", "full", "random", "urandom")
 # numbers of users that nobody has, as isolate takes them; root gives each submission one
 FIRST_USER, MANY_USERS = 60_000, 1000
 USERS = "nobody:x:65534:65534:nobody:/tmp:/bin/false\n"
@@ -29,8 +29,8 @@ TRIAL = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, "/room")
-from confine import confine
-confine(Path("/room"))
+from confine import give_up
+give_up(Path("/room"))
 for folder in sys.path:
     for name in os.listdir(folder) if os.path.isdir(folder) else ():
         if not os.access(os.path.join(folder, name), os.R_OK):
@@ -52,6 +52,7 @@ class Walls:
             grades; otherwise as whoever grades.
         no_namespaces: whether bubblewrap can forbid namespaces inside its own.
         filtered: whether system calls are filtered here.
+        group: the command that runs another in a control group; may be empty.
     """
 
     bwrap: str
@@ -61,6 +62,7 @@ class Walls:
     own_user: bool
     no_namespaces: bool
     filtered: bool
+    group: tuple[str, ...] = ()
 
     def command(
         self, disk: int, home: str, environment: Mapping[str, str], passed: Sequence[int]
@@ -92,7 +94,23 @@ class Walls:
             wall, sources = staged(wall, home)
         options = f"size={disk * 2**20},nr_inodes={disk * FILES_IN_A_MEGABYTE},mode=755,uid={user}"
         before = [*PYTHON, "-S", str(LAUNCH), home if self.own_mounts else "", options, str(user)]
-        return [*before, str(len(sources)), *sources, self.bwrap, *wall]
+        return [*self.group, *before, str(len(sources)), *sources, self.bwrap, *wall]
+
+    def missing(self) -> list[str]:
+        """What this machine lacks, in words; empty where every wall is up."""
+        lacks = {
+            "system calls are not filtered on this kind of machine": not self.filtered,
+            "bubblewrap is older than 0.8 and cannot forbid namespaces inside its own": (
+                not self.no_namespaces and not self.filtered
+            ),
+            "the number of files of a submission is not limited": not self.own_mounts,
+            "the threads of a submission are not limited, because root grades": (
+                os.geteuid() == 0 and not self.own_user and not self.group
+            ),
+            "memory inside the kernel is bounded piece by piece, not as a whole: there is no"
+            " control group": not self.group,
+        }
+        return [words for words, lacking in lacks.items() if lacking]
 
     def processes(self) -> Iterator[str]:
         """Options for /proc: the submission's own process, and little of the machine."""
@@ -152,7 +170,7 @@ def staged(options: Sequence[str], home: str) -> tuple[list[str], list[str]]:
 
 def devices() -> Iterator[str]:
     """Options for /dev: no terminals, and no memory that is shared."""
-    for name in DEVICES:
+    for name in DEVICE_FILES:
         yield from ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
     yield from ("--symlink", "/proc/self/fd", "/dev/fd")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -160,13 +178,16 @@ def devices() -> Iterator[str]:
     yield from ("--dir", "/dev/shm")
 
 
-def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
+def prepared_walls(
+    bwrap: str, folder: Path, hidden: Sequence[str], group: tuple[str, ...] = ()
+) -> Walls:
     """The best walls that this machine has.
 
     Args:
         bwrap: the path of bubblewrap.
         folder: in which `room` has what a submission may see of the engine.
         hidden: packages that it may not see.
+        group: the command that runs another in a control group; may be empty.
 
     Raises: OSError where Python does not start within any.
     """
@@ -187,7 +208,7 @@ def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
             walls = Walls(bwrap, folder, view, own_mounts, own_user, no_namespaces, filtered)
             said = why_not(walls)
             if not said:
-                return walls
+                return replace(walls, group=group)
     raise OSError(f"bubblewrap is installed, but Python does not start in it: {said}")
 
 

@@ -19,7 +19,7 @@ import pytest
 from quadratics import COURSE
 
 import marking
-from marking.sandbox import launch, seccomp, visible, walls
+from marking.sandbox import control_group, launch, seccomp, visible, walls
 from marking.sandbox.parent import Limits, Lost, Running, bubblewrap, prepared_sandbox
 from marking.sandbox.walls import prepared_walls
 
@@ -542,6 +542,7 @@ def test_what_a_course_needs_works_inside(sandbox):
 @contained
 def test_without_mounts_of_our_own_bubblewrap_makes_them(sandbox):
     plain = dataclasses.replace(sandbox.walls, own_mounts=False)
+    assert "the number of files of a submission is not limited" in plain.missing()
     less = dataclasses.replace(sandbox, walls=plain)
     code = f"{FACTS}\nfound = {{'tmp': [line for line in found['mounts'] if ' /tmp ' in line]}}\n"
     ((line,),) = found_in(less, code).values()
@@ -562,6 +563,56 @@ def test_an_older_bubblewrap_is_used_for_what_it_can(tmp_path, monkeypatch):
         assert sandbox.bwrap == str(older)
         assert not sandbox.walls.no_namespaces
         assert found_in(sandbox, "found['here'] = True") == {"here": True}
+
+
+FAKE_SYSTEMD = """#!/bin/sh
+echo "$@" >> {log}
+[ -n "$XDG_RUNTIME_DIR" ] || exit 1
+while [ "$1" != "--" ]; do shift; done
+shift
+exec "$@"
+"""
+
+
+@contained
+def test_a_control_group_is_used_where_systemd_makes_one(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    fake = tmp_path / "systemd-run"
+    fake.write_text(FAKE_SYSTEMD.format(log=log))
+    fake.chmod(0o755)
+    controllers = tmp_path / "controllers"
+    controllers.write_text("cpu memory pids\n")
+    monkeypatch.setattr(control_group, "CONTROLLERS", controllers)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/of-the-teacher")
+    with prepared_sandbox(COURSE, LIMITS) as sandbox:
+        found = found_in(sandbox, FACTS)
+        assert not any("control group" in words for words in sandbox.walls.missing())
+    assert "XDG_RUNTIME_DIR" not in found["environment"]
+    trial, used = log.read_text().splitlines()
+    most = LIMITS.memory + LIMITS.disk + control_group.BESIDE
+    for line in (trial, used):
+        assert f"-p MemoryMax={most}M -p MemorySwapMax=0 -p TasksMax=72 --" in line
+        assert ("--user" in line.split()) is (os.geteuid() != 0)
+    assert "child.py" in used
+
+
+@pytest.mark.parametrize("controllers", ["cpu pids", None])
+def test_without_version_2_of_control_groups_there_is_none(tmp_path, monkeypatch, controllers):
+    if controllers is not None:
+        (tmp_path / "controllers").write_text(controllers)
+    monkeypatch.setattr(control_group, "CONTROLLERS", tmp_path / "controllers")
+    assert control_group.group_command(1, 1) == ()
+
+
+def test_systemd_that_does_not_answer_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "controllers").write_text("memory pids")
+    monkeypatch.setattr(control_group, "CONTROLLERS", tmp_path / "controllers")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert control_group.group_command(1, 1) == ()
+    (tmp_path / "systemd-run").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "systemd-run").chmod(0o755)
+    assert control_group.group_command(1, 1) == ()
 
 
 def test_a_python_that_does_not_start_inside_is_said_before_anything_is_graded(

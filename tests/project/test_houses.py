@@ -49,7 +49,7 @@ def importable(*extras: str) -> set[str]:
 MAY_IMPORT = {
     "minddpm": importable() | {"huggingface_hub", "minddpm"},
     "marking": importable("course")
-    | {"marking", "wire", "cells", "outcome", "landlock", "absent", "shell"},
+    | {"marking", "absent", "cells", "confine", "landlock", "outcome", "shell", "wire"},
     "minddpm_course": importable("course", "classroom") | set(PACKAGES),
 }
 
