@@ -23,7 +23,7 @@ from torch import Tensor
 LIMIT = 64 * 2**20  # bytes of one message
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
 MOST_DIMENSIONS = 8  # dimensions of an array
-DEEPEST = 100  # lists and objects in one another, in a message
+MOST_NESTED = 100  # lists and objects in one another, in a message
 MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
 MOST_TOGETHER = 2**25  # numbers that may arise where its arguments are broadcast
 
@@ -69,12 +69,12 @@ def receive(
 def refuse_deep(tree: Any) -> None:
     """Raises: ValueError for JSON that is nested so deep that Python cannot walk or print it."""
     level = [tree] if isinstance(tree, dict | list) else []
-    for _ in range(DEEPEST):
+    for _ in range(MOST_NESTED):
         lists = [one.values() if isinstance(one, dict) else one for one in level]
         level = [one for some in lists for one in some if isinstance(one, dict | list)]
         if not level:
             return
-    raise ValueError(f"lists and objects are nested more than {DEEPEST} deep")
+    raise ValueError(f"lists and objects are nested more than {MOST_NESTED} deep")
 
 
 def split(content: memoryview, kinds: Any) -> list[npt.NDArray[Any]]:
