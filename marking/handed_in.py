@@ -41,12 +41,12 @@ from marking.roster import Person, matched
 PER_SUBMISSION = 500 * 2**20  # bytes of notebooks, or of a zip, that one student may hand in
 MOST_PRESSED = 20  # times: what a zip holds is pressed already, and hardly shrinks in another
 MOST_FILES = 10_000  # in a zip that a student handed in
-MOST_TOGETHER = 100_000  # in such a zip and all zips in it
+MOST_FILES_DEEP = 100_000  # in such a zip and all zips in it
 ZIPS_IN_ZIPS = 3  # zips in zips
 MOST_OPEN = 32  # zips at a time
-DEEPEST = 50  # folders in folders
-LONGEST_NAME = 255  # characters of a file's name in a zip; no disk takes a longer one
-DEVICES = {stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK}
+MOST_FOLDERS = 50  # folders in folders
+LONGEST_PART = 255  # characters of a file's name in a zip; no disk takes a longer one
+NO_FILES = {stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK}
 # other ways of compressing may unpack a few bytes to gigabytes at once
 READ = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 NOT_READ = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 9: "Deflate64"}
@@ -126,7 +126,7 @@ class Handed:
         return hashed.digest()
 
 
-TOO_DEEP = f"not read: it lies in more than {DEEPEST} folders"
+TOO_DEEP = f"not read: it lies in more than {MOST_FOLDERS} folders"
 
 
 class Zips:
@@ -181,7 +181,7 @@ class Zips:
 class Allowance:
     """What a zip that was handed in may still hold, together with the zips in it."""
 
-    files: int = MOST_TOGETHER
+    files: int = MOST_FILES_DEEP
     size: int = PER_SUBMISSION
 
     def take(self, files: int = 0, size: int = 0) -> None:
@@ -189,7 +189,7 @@ class Allowance:
         self.files -= files
         self.size -= size
         if self.files < 0:
-            raise ValueError(f"with the zips in it, it has more than {MOST_TOGETHER} files")
+            raise ValueError(f"with the zips in it, it has more than {MOST_FILES_DEEP} files")
         if self.size < 0:
             most = f"{PER_SUBMISSION // 2**20} MB"
             raise ValueError(f"the zips in it have more than {most} together")
@@ -412,7 +412,7 @@ def in_folder(root: Path, zips: Zips, out: Path) -> Iterator[HandedFile]:
                 yield entry
         if parts and not own and not folders:
             yield HandedFile((*parts, ""), 0, here.stat().st_mtime, nothing_to_open)
-        if len(parts) == DEEPEST:
+        if len(parts) == MOST_FOLDERS:
             for name in folders:
                 yield HandedFile((*parts, name, ""), 0, 0.0, nothing_to_open, TOO_DEEP)
             folders.clear()
@@ -478,11 +478,11 @@ def in_zip(
             problem = "not read: its folder is a file too"
         elif stat.S_ISLNK(info.external_attr >> 16):
             problem = "not read: it is a link to another file"
-        elif stat.S_IFMT(info.external_attr >> 16) in DEVICES:
+        elif stat.S_IFMT(info.external_attr >> 16) in NO_FILES:
             problem = "not read: it is no regular file"
         elif ".." in path_of(info):
             problem = "not read: its path leads out of the zip"
-        elif len(parts) > DEEPEST:
+        elif len(parts) > MOST_FOLDERS:
             problem = TOO_DEEP
         opened = partial(zips.open, path, info)
         entry = HandedFile((*above, *parts), info.file_size, modified, opened, problem)
@@ -504,10 +504,10 @@ def path_of(info: zipfile.ZipInfo) -> Parts:
 
 def as_on_disk(parts: Parts) -> Parts:
     """A path in a zip as a disk could hold it: names and the path itself cut to a length."""
-    whole = (*parts[:DEEPEST], parts[-1]) if len(parts) > DEEPEST else parts
-    end = LONGEST_NAME // 4
+    whole = (*parts[:MOST_FOLDERS], parts[-1]) if len(parts) > MOST_FOLDERS else parts
+    end = LONGEST_PART // 4
     return tuple(
-        f"{part[: LONGEST_NAME - end - 1]}…{part[-end:]}" if len(part) > LONGEST_NAME else part
+        f"{part[: LONGEST_PART - end - 1]}…{part[-end:]}" if len(part) > LONGEST_PART else part
         for part in whole
     )
 

@@ -24,7 +24,7 @@ IDX_NAME = re.compile(
     r"(\.gz)?"
 )
 GZIP = bytes([0x1F, 0x8B])  # how a gzip file starts
-MOST_PRESSED = 1032  # times: gzip makes no file smaller than that
+MOST_GZIPPED = 1032  # times: gzip makes no file smaller than that
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def idx_in(file: io.BufferedIOBase, path: Path, rank: int) -> np.ndarray:
     shape = np.frombuffer(header[4:], ">u4").tolist()
     expected = math.prod(shape)
     # a header may announce more than any memory holds
-    most = MOST_PRESSED * path.stat().st_size
+    most = MOST_GZIPPED * path.stat().st_size
     content = file.read(min(expected, most))
     got = len(content) + len(file.read(1))
     if got != expected:

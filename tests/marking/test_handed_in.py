@@ -483,7 +483,7 @@ def test_entries_that_overlap_are_read_within_bounds(tmp_path, monkeypatch):
 def test_zips_in_a_zip_have_one_allowance_together(tmp_path, monkeypatch):
     inner = zip_of([(f"{number}.txt", "") for number in range(10)])
     every = zip_of([(f"{number}.zip", inner) for number in range(10)])
-    monkeypatch.setattr(handed_in, "MOST_TOGETHER", 50)
+    monkeypatch.setattr(handed_in, "MOST_FILES_DEEP", 50)
     monkeypatch.setattr(handed_in.Allowance, "__init__", limited(files=50))
     found = handed_by_ada(tmp_path, every)
     refused = [one for one in found if "more than 50 files" in one.problem]
