@@ -17,10 +17,10 @@ from pathlib import Path
 
 import nbformat
 
-from hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grader import grade
 from marking.grades import Graded
+from marking.hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.report import write_report
 from marking.sandbox.parent import Limits
 from minddpm_course.course import load_course

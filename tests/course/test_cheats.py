@@ -5,8 +5,8 @@ in tests/marking, on another bank.
 import pytest
 from handed_in import HEAD, SOLVED, solved
 
-from hostile import Target, cells_of, hostile_notebooks
 from marking.grader import grade
+from marking.hostile import Target, cells_of, hostile_notebooks
 from marking.sandbox.parent import Limits, bubblewrap
 from minddpm_course.course import load_course
 

@@ -11,8 +11,8 @@ import pytest
 from algebra import discriminant
 from quadratics import COURSE, HEAD, SOLVED, solved
 
-from hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.grader import grade
+from marking.hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.report import write_report
 from marking.sandbox import seccomp
 from marking.sandbox.parent import Limits, bubblewrap

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDERS = (  # where the paths begin that pages name
-    *("minddpm", "marking", "minddpm_course", "tests", "hostile", "tools", "benchmarks", "docs"),
+    *("minddpm", "marking", "minddpm_course", "tests", "tools", "benchmarks", "docs"),
     *("notebooks", "exercises", "solutions", ".ci", ".github"),
 )
 SOURCES = (".py", ".md", ".toml", ".yml", ".cff", ".ipynb")

@@ -1,0 +1,470 @@
+"""Try the walls of the machine on which a class is graded: hand in every hostile submission, and
+say which walls are up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from marking.course import Course
+from marking.grader import grade_submission
+from marking.grades import Graded
+from marking.hostile import GOT_THROUGH, Hostile, Target, as_notebook, cells_of, hostile_notebooks
+from marking.hostile.trial import AREA, ATTACKED, HALF, OTHER, trial_course
+from marking.intake import read_submission
+from marking.sandbox.parent import Limits, Sandbox, bubblewrap, locations, prepared_sandbox
+from marking.words import counted
+
+LIMITS = Limits(timeout=15, memory=1536, cell=2)
+MOST_TOGETHER = 12  # harmless attempts that one process makes one after the other
+SLACK = 10  # seconds in which a submission must be over after its time is up
+MOST_MEMORY = 500  # megabytes that all replies may cost the grader
+SOLVES_THE_OTHER = [HALF, f"check({OTHER.name!r}, half)"]
+
+
+@dataclass(frozen=True)
+class Wall:
+    """What a wall keeps, and what follows where it is down.
+
+    Args:
+        up: what holds where it is up.
+        down: what a submission can do where it is down.
+        needs_bubblewrap: whether it is missing where there is no bubblewrap.
+    """
+
+    up: str
+    down: str
+    needs_bubblewrap: bool = True
+
+
+WALLS = {
+    "points": Wall(
+        "what a submission changes in its own process earns it nothing",
+        "a submission can set its own points",
+        needs_bubblewrap=False,
+    ),
+    "channel": Wall(
+        "forged and crafted replies earn nothing and cost only their own student",
+        "a submission can earn points by a forged reply, or make the grader fail",
+        needs_bubblewrap=False,
+    ),
+    "answers": Wall(
+        "a submission can neither import nor read the right answers",
+        "a submission can read the right answers and hand them in",
+    ),
+    "files": Wall(
+        "a submission sees none of your files and changes nothing on this machine",
+        "a submission can read or change files of this machine, other students' work included",
+    ),
+    "processes": Wall(
+        "a submission starts no other process, and nothing of it is left when it is over",
+        "a submission can start programs that go on after it, and change grades later",
+    ),
+    "memory": Wall(
+        "a submission gets no more memory than its limit",
+        "a submission can fill this machine's memory and stop the grading of a class",
+    ),
+    "disk": Wall(
+        "a submission cannot fill the disk, the terminal or the report",
+        "a submission can fill this machine's disk or make a report that nobody can open",
+    ),
+    "time": Wall(
+        "a submission that waits or computes without end is ended in time",
+        "a submission can make the grader wait without end",
+        needs_bubblewrap=False,
+    ),
+    "network": Wall(
+        "a submission reaches no network and no server of this machine",
+        "a submission can fetch its answers from elsewhere, and send out what it finds",
+    ),
+    "kernel": Wall(
+        "a submission cannot call what grading does not need of the kernel",
+        "a submission can use rare system calls, through which others have broken out before",
+    ),
+    "neighbours": Wall(
+        "two submissions that run at once share nothing",
+        "two students whose submissions run at once can pass answers to each other",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of a hostile submission.
+
+    Args:
+        hostile: the submission.
+        harm: what it earned or harmed, in words; nothing if the wall is up.
+        odd: what else was not as expected: no remark, or points that it lost elsewhere.
+    """
+
+    hostile: Hostile
+    harm: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of all of them.
+
+    Args:
+        tried: each hostile submission that fits this machine.
+        harm: what nobody in particular did, by wall.
+        honest: the points of a solved notebook, each time that it was handed in between them.
+        seconds: how long it took.
+    """
+
+    tried: tuple[Tried, ...]
+    harm: tuple[tuple[str, str], ...]
+    honest: tuple[float, ...]
+    seconds: float
+
+    def harm_at(self, wall: str) -> list[str]:
+        """What got through a wall, a line each."""
+        lines = [
+            f"{one.hostile.name}: {what}"
+            for one in self.tried
+            if one.hostile.wall == wall
+            for what in one.harm
+        ]
+        return lines + [what for where, what in self.harm if where == wall]
+
+    def cheated(self) -> list[float]:
+        """What the solved notebook got where it did not get everything."""
+        full = ATTACKED.points + OTHER.points
+        return [points for points in self.honest if points != full]
+
+    def holds(self) -> bool:
+        """Whether nothing earned anything or did harm."""
+        return not (self.harm or self.cheated() or any(one.harm for one in self.tried))
+
+
+class Bench:
+    """Where hostile submissions are tried: a sandbox, and what they must not reach."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, port: int) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.port = port
+        self.seed = secrets.randbelow(2**32)
+        self.out = folder / "report" / "grades.csv"
+        self.out.parent.mkdir()
+        self.out.write_text("student,points\n", encoding="utf-8")
+        found = [path.resolve() for path in locations(sandbox.course.hidden)]
+        self.secrets = (*map(str, found), str(self.out.parent), str(folder / "handed-in"))
+
+    def victim(self, name: str) -> Path:
+        """The file that a submission must not change."""
+        return self.folder / f"victim-{name}.txt"
+
+    def target(self, name: str, side: int) -> Target:
+        """What a submission of this name attacks."""
+        return Target(
+            self.sandbox.course,
+            ATTACKED,
+            AREA,
+            self.port,
+            str(self.victim(name)),
+            str(self.out),
+            self.secrets,
+            self.seed,
+            self.sandbox.limits.memory,
+            side,
+        )
+
+    def graded(self, name: str, cells: Sequence[str]) -> Graded:
+        """Hand in a notebook of these cells, and grade it."""
+        path = self.folder / "handed-in" / name / "trial_notebook.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(as_notebook(cells), encoding="utf-8")
+        submission = read_submission(self.sandbox.course, path, name, path.name)
+        return grade_submission(submission, self.sandbox, self.seed)
+
+    @property
+    def head(self) -> str:
+        """The cell that imports the course."""
+        return f"import torch\nfrom {self.sandbox.course.package} import check"
+
+    def honest(self) -> float:
+        """What a solved notebook gets."""
+        cells = [self.head, AREA, f"check({ATTACKED.name!r}, area)", *SOLVES_THE_OTHER]
+        graded = self.graded(f"honest-{secrets.token_hex(4)}", cells)
+        return sum(row.points for row in graded.rows)
+
+    def handed_in(self, one: Hostile, side: int = 0) -> Tried:
+        """Hand in a hostile submission.
+
+        Args:
+            one: the submission.
+            side: which of two it is.
+        """
+        name = f"{one.wall}-{one.name}-{side}"
+        victim = self.victim(name)
+        victim.write_text("whole", encoding="utf-8")
+        cells = cells_of(one, self.target(name, side), self.head, SOLVES_THE_OTHER)
+        start = time.monotonic()
+        try:
+            graded = self.graded(name, cells)
+        except Exception as error:  # whatever a submission brings about, it is its doing
+            return Tried(one, (f"the grader failed: {type(error).__name__}: {error}"[:200],))
+        late = time.monotonic() - start - self.sandbox.limits.timeout - SLACK
+        harm = [f"it held the grader {late + SLACK:.0f} s past its time"] if late > 0 else []
+        if not victim.exists() or victim.read_text(encoding="utf-8") != "whole":
+            harm.append("it changed a file")
+        return judged(one, graded, harm)
+
+    def handed_in_together(self, some: Sequence[Hostile]) -> list[Tried]:
+        """Have one process make all these attempts; where anything is not as it should be, each is
+        handed in alone to see whose doing it is.
+        """
+        if len(some) > 1:
+            together = replace(
+                some[0],
+                name=f"and-{len(some) - 1}-more-{some[0].name}",
+                before="\n# %%\n".join(one.before for one in some),
+            )
+            tried = self.handed_in(together)
+            if not tried.harm and not tried.odd:
+                return [Tried(one) for one in some]
+        return [self.handed_in(one) for one in some]
+
+    def handed_in_twice(self, one: Hostile) -> list[Tried]:
+        """Hand in a submission twice, so that both run at once."""
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda side: self.handed_in(one, side), (0, 1)))
+        harm = [what for tried in both for what in tried.harm]
+        return [Tried(one, tuple(harm), tuple(what for tried in both for what in tried.odd))]
+
+
+def judged(one: Hostile, graded: Graded, harm: Sequence[str]) -> Tried:
+    """What came of a submission, from its grades and the harm that is known already."""
+    points = {row.exercise: row.points for row in graded.rows}
+    remarks = [*graded.remarks, *(row.remark for row in graded.rows)]
+    harm = list(harm)
+    through = [remark.partition(GOT_THROUGH)[2] for remark in remarks if GOT_THROUGH in remark]
+    harm += [f"got through: {what}" for what in dict.fromkeys(through)]
+    if points.get(ATTACKED.name) != 0 and not through:
+        harm.append(f"earned {points.get(ATTACKED.name)} points for what it did not solve")
+    odd = []
+    if one.spares_the_rest and points.get(OTHER.name) != OTHER.points:
+        odd.append(f"the exercise that it solved lost its points: {'; '.join(remarks)}")
+    if one.remark not in "\n".join(remarks):
+        odd.append(f"expected a remark with {one.remark!r}, got {'; '.join(remarks)!r}")
+    return Tried(one, tuple(harm), tuple(odd))
+
+
+def units(notebooks: Sequence[Hostile]) -> list[list[Hostile]]:
+    """What one process tries: a submission alone, or harmless attempts at one wall together."""
+    alone = [[one] for one in notebooks if not one.together]
+    for wall in WALLS:
+        some = [one for one in notebooks if one.together and one.wall == wall]
+        number = -(-len(some) // MOST_TOGETHER)
+        alone += [some[start::number] for start in range(number)]
+    return sorted(alone, key=lambda unit: list(WALLS).index(unit[0].wall))
+
+
+def try_walls(
+    course: Course, notebooks: Sequence[Hostile], limits: Limits = LIMITS, progress: bool = False
+) -> Trial:
+    """Hand in hostile submissions, and a solved notebook after those at each wall.
+
+    Args:
+        course: whose answers they look for; they attack an exercise of the engine's own.
+        notebooks: the submissions.
+        limits: how much each may use.
+        progress: show a bar.
+    """
+    start = time.monotonic()
+    fitting = [one for one in notebooks if one.fits()]
+    handed = units(fitting)
+    tried: list[Tried] = []
+    honest = []
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-trial-")))
+        sandbox = stack.enter_context(prepared_sandbox(trial_course(course), limits))
+        port, heard = stack.enter_context(listening())
+        bench = Bench(sandbox, folder, port)
+        before = resident_memory(peak=False)
+        pool = stack.enter_context(ThreadPoolExecutor(min(2 * (os.cpu_count() or 1), 8)))
+        bar = stack.enter_context(tqdm(total=len(fitting), disable=not progress, unit="attack"))
+        waiting = []
+        for place, unit in enumerate(handed):
+            hand_in = bench.handed_in_together
+            if unit[0].paired:
+                waiting.append(pool.submit(bench.handed_in_twice, unit[0]))
+            else:
+                waiting.append(pool.submit(hand_in, unit))
+            if handed[place + 1 : place + 2] == [] or handed[place + 1][0].wall != unit[0].wall:
+                honest.append(pool.submit(bench.honest))
+        for done in waiting:
+            tried += done.result()
+            bar.update(len(tried) - bar.n)
+        got = tuple(one.result() for one in honest)
+        harm = list(harm_done(bench, heard, before))
+    return Trial(tuple(tried), tuple(harm), got, time.monotonic() - start)
+
+
+def harm_done(bench: Bench, heard: Sequence[bytes], before: float) -> Iterator[tuple[str, str]]:
+    """Harm that nobody in particular did, with the wall that it got through."""
+    if heard:
+        yield "network", f"a server heard from a submission: {heard[0][:40]!r}"
+    if bench.out.read_text(encoding="utf-8") != "student,points\n":
+        yield "files", "the table of grades was changed"
+    known = {"report", "handed-in"}
+    new = [
+        path.name
+        for path in bench.folder.iterdir()
+        if path.name not in known and not path.name.startswith("victim-")
+    ]
+    if new:
+        yield "files", f"new files lie beside the grades: {new[:3]}"
+    left = survivors(bench.sandbox.room)
+    if left:
+        yield "processes", f"{len(left)} of its processes outlived the grading"
+    cost = resident_memory(peak=True) - before
+    if cost > MOST_MEMORY:
+        yield "channel", f"replies cost the grader {cost:.0f} MB"
+
+
+def survivors(room: Path, seconds: float = 3.0) -> list[int]:
+    """The processes that still see the room of a sandbox a while after it was closed; they are
+    ended.
+    """
+    end = time.monotonic() + seconds
+    while found := list(processes_in(room)):
+        if time.monotonic() > end:
+            break
+        time.sleep(0.1)
+    for process in found:
+        with contextlib.suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+    return found
+
+
+def processes_in(room: Path) -> Iterator[int]:
+    """The processes that see the room of a sandbox."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            mounts = (path / "mountinfo").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        if room.name in mounts:
+            yield int(path.name)
+
+
+def resident_memory(peak: bool) -> float:
+    """The megabytes of this process, or the most it has had since this was asked without `peak`."""
+    if not peak:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the old peak
+    name = "VmHWM:" if peak else "VmRSS:"
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+    return 0.0
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[int, list[bytes]]]:
+    """Servers of this machine that must not hear from anyone: their port, and what they hear."""
+    heard: list[bytes] = []
+    over = threading.Event()
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = stream.getsockname()[1]
+        servers = [stream]
+        for family, kind, address in (
+            (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port)),
+            (socket.AF_INET6, socket.SOCK_STREAM, ("::1", port)),
+            (socket.AF_INET6, socket.SOCK_DGRAM, ("::1", port)),
+            (socket.AF_UNIX, socket.SOCK_STREAM, f"\0hostile-{port}"),
+        ):
+            with contextlib.suppress(OSError):  # not every machine has them all
+                server = stack.enter_context(socket.socket(family, kind))
+                server.bind(address)
+                if kind == socket.SOCK_STREAM:
+                    server.listen()
+                servers.append(server)
+
+        def listen(server: socket.socket) -> None:
+            while not over.is_set():
+                with contextlib.suppress(TimeoutError, OSError):
+                    if server.type == socket.SOCK_DGRAM:
+                        heard.append(server.recv(100))
+                    else:
+                        connection, _ = server.accept()
+                        with connection:
+                            connection.settimeout(1)
+                            heard.append(b"a connection")
+
+        threads = []
+        for server in servers:
+            server.settimeout(0.2)
+            threads.append(threading.Thread(target=listen, args=(server,)))
+            threads[-1].start()
+        try:
+            yield port, heard
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+
+def in_words(trial: Trial) -> Iterator[str]:
+    """What came of a trial, line by line: each wall, and what it means."""
+    through = sum(bool(one.harm) for one in trial.tried)
+    number = counted(len(trial.tried), "hostile submission")
+    yield f"{number} in {trial.seconds:.0f} s, {through} got through"
+    for name, wall in WALLS.items():
+        harm = trial.harm_at(name)
+        tried = sum(one.hostile.wall == name for one in trial.tried)
+        if harm:
+            yield f"down  {name}: {wall.down}"
+            yield from (f"        {line}" for line in harm)
+        elif tried:
+            yield f"up    {name}: {wall.up} ({tried} tried)"
+    times = counted(len(trial.honest), "time")
+    cheated = trial.cheated()
+    full = ATTACKED.points + OTHER.points
+    if cheated:
+        yield f"a solved notebook, handed in {times}, got {cheated[0]:g} of {full} points: the"
+        yield "  hostile submissions before it were felt, and so a class would lose points"
+    else:
+        yield f"a solved notebook, handed in {times} between them, got all its points each time"
+    yield from (f"note  {one.hostile.name}: {what}" for one in trial.tried for what in one.odd)
+
+
+def without_bubblewrap() -> Iterator[str]:
+    """What is said where hostile submissions cannot be run, line by line."""
+    yield "not run: there is no bubblewrap here that works, and without it they could do harm"
+    for name, wall in WALLS.items():
+        if wall.needs_bubblewrap:
+            yield f"missing  {name}: {wall.down}"
+    kept = ", ".join(name for name, wall in WALLS.items() if not wall.needs_bubblewrap)
+    yield f"not tried  {kept}: these do not need bubblewrap"
+
+
+def self_test(course: Course) -> int:
+    """Try the walls of this machine and print what is up.
+
+    Returns: 0 if nothing earned anything or did harm, else 1.
+    """
+    if bubblewrap() is None:
+        print("\n".join(without_bubblewrap()))
+        return 1
+    trial = try_walls(course, hostile_notebooks(), progress=True)
+    print("\n".join(in_words(trial)))
+    return 0 if trial.holds() else 1
