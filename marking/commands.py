@@ -6,7 +6,7 @@ import argparse
 import functools
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from marking.notebook import question_named
 from marking.pages import templates
 from marking.report import write_report
 from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
+from marking.self_test import self_test
 from marking.words import counted
 
 
@@ -128,6 +129,24 @@ def run_grade(options: argparse.Namespace, course: Course) -> int:
     return 1 if broken else 0
 
 
+class NeedsNothingElse(argparse.Action):
+    """An option without a value, with which the others need not be given."""
+
+    def __init__(self, *, others: Sequence[argparse.Action], **options: Any) -> None:
+        super().__init__(**options, nargs=0)
+        self.others = others
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, *_: Any) -> None:
+        setattr(namespace, self.dest, True)
+        for other in self.others:
+            other.required = False
+
+
+def run_grade_or_self_test(options: argparse.Namespace, course: Course) -> int:
+    """Grade a class: notebooks, folders of them, or zips as a learning platform exports them."""
+    return self_test(course) if options.self_test else run_grade(options, course)
+
+
 def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:
     """Lay out a course for nbgrader: an assignment for each notebook of solutions."""
     copies = lay_out_course(course, options.folder, options.solutions, timeout=options.timeout)
@@ -208,10 +227,19 @@ def add_marking_commands(
         "folder", type=Path, nargs="?", default=Path("exercises"), help="(default: %(default)s)"
     )
 
-    grader = command("grade", with_course(load_course, install, run_grade))
-    grader.add_argument("submissions", type=Path, nargs="+", help="notebooks, folders, zips")
-    grader.add_argument(
+    grader = command("grade", with_course(load_course, install, run_grade_or_self_test))
+    notebooks = grader.add_argument(
+        "submissions", type=Path, nargs="+", help="notebooks, folders, zips"
+    )
+    out = grader.add_argument(
         "--out", type=Path, required=True, help="folder for grades.csv, class.html and feedback/"
+    )
+    grader.add_argument(
+        "--self-test",
+        action=NeedsNothingElse,
+        default=False,
+        others=(notebooks, out),
+        help="grade nothing; try hostile submissions and say which walls of this machine are up",
     )
     grader.add_argument(
         "--jobs", type=whole_number(1), help="submissions at once (default: one per processor)"

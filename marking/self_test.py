@@ -15,11 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
 
 from marking.course import Course
+from marking.exercise import Exercise
 from marking.grader import grade_submission
 from marking.grades import Graded
 from marking.hostile import GOT_THROUGH, Hostile, Target, as_notebook, cells_of, hostile_notebooks
@@ -135,7 +137,7 @@ class Trial:
     def harm_at(self, wall: str) -> list[str]:
         """What got through a wall, a line each."""
         lines = [
-            f"{one.hostile.name}: {what}"
+            what if what.startswith(one.hostile.name) else f"{one.hostile.name}: {what}"
             for one in self.tried
             if one.hostile.wall == wall
             for what in one.harm
@@ -155,10 +157,11 @@ class Trial:
 class Bench:
     """Where hostile submissions are tried: a sandbox, and what they must not reach."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, port: int) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, port: int, module: str) -> None:
         self.sandbox = sandbox
         self.folder = folder
         self.port = port
+        self.module = module
         self.seed = secrets.randbelow(2**32)
         self.out = folder / "report" / "grades.csv"
         self.out.parent.mkdir()
@@ -183,6 +186,7 @@ class Bench:
             self.seed,
             self.sandbox.limits.memory,
             side,
+            self.module,
         )
 
     def graded(self, name: str, cells: Sequence[str]) -> Graded:
@@ -227,18 +231,18 @@ class Bench:
         return judged(one, graded, harm)
 
     def handed_in_together(self, some: Sequence[Hostile]) -> list[Tried]:
-        """Have one process make all these attempts; where anything is not as it should be, each is
-        handed in alone to see whose doing it is.
+        """Have one process make all these attempts; where that does not tell whose doing something
+        is, each is handed in alone.
         """
+        if some[0].paired:
+            return self.handed_in_twice(some[0])
         if len(some) > 1:
-            together = replace(
-                some[0],
-                name=f"and-{len(some) - 1}-more-{some[0].name}",
-                before="\n# %%\n".join(one.before for one in some),
-            )
+            each = (f"{one.before}# %%\nconfess({one.name!r})\n# %%\n" for one in some)
+            together = replace(some[0], name=f"{some[0].name}-and-others", before="".join(each))
             tried = self.handed_in(together)
-            if not tried.harm and not tried.odd:
-                return [Tried(one) for one in some]
+            known = [Tried(one, harm_of(tried.harm, one.name)) for one in some]
+            if not tried.odd and sum(len(one.harm) for one in known) == len(tried.harm):
+                return known
         return [self.handed_in(one) for one in some]
 
     def handed_in_twice(self, one: Hostile) -> list[Tried]:
@@ -249,13 +253,20 @@ class Bench:
         return [Tried(one, tuple(harm), tuple(what for tried in both for what in tried.odd))]
 
 
+def module_of_answers(course: Course) -> str:
+    """A module in which right answers of a course lie."""
+    exercises = (one for one in course.bank.values() if isinstance(one, Exercise))
+    return next((one.reference.__module__ for one in exercises), course.package)
+
+
 def judged(one: Hostile, graded: Graded, harm: Sequence[str]) -> Tried:
     """What came of a submission, from its grades and the harm that is known already."""
     points = {row.exercise: row.points for row in graded.rows}
     remarks = [*graded.remarks, *(row.remark for row in graded.rows)]
     harm = list(harm)
-    through = [remark.partition(GOT_THROUGH)[2] for remark in remarks if GOT_THROUGH in remark]
-    harm += [f"got through: {what}" for what in dict.fromkeys(through)]
+    matches = [GOT_THROUGH.search(remark) for remark in remarks]
+    through = [f"{match[1]} got through: {match[2]}" for match in matches if match]
+    harm += dict.fromkeys(through)
     if points.get(ATTACKED.name) != 0 and not through:
         harm.append(f"earned {points.get(ATTACKED.name)} points for what it did not solve")
     odd = []
@@ -264,6 +275,11 @@ def judged(one: Hostile, graded: Graded, harm: Sequence[str]) -> Tried:
     if one.remark not in "\n".join(remarks):
         odd.append(f"expected a remark with {one.remark!r}, got {'; '.join(remarks)!r}")
     return Tried(one, tuple(harm), tuple(odd))
+
+
+def harm_of(harm: Sequence[str], name: str) -> tuple[str, ...]:
+    """The harm that one of several submissions did, by what they say."""
+    return tuple(what for what in harm if what.startswith(f"{name} got through: "))
 
 
 def units(notebooks: Sequence[Hostile]) -> list[list[Hostile]]:
@@ -296,19 +312,14 @@ def try_walls(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-trial-")))
         sandbox = stack.enter_context(prepared_sandbox(trial_course(course), limits))
         port, heard = stack.enter_context(listening())
-        bench = Bench(sandbox, folder, port)
+        bench = Bench(sandbox, folder, port, module_of_answers(course))
         before = resident_memory(peak=False)
         pool = stack.enter_context(ThreadPoolExecutor(min(2 * (os.cpu_count() or 1), 8)))
         bar = stack.enter_context(tqdm(total=len(fitting), disable=not progress, unit="attack"))
         waiting = []
-        for place, unit in enumerate(handed):
-            hand_in = bench.handed_in_together
-            if unit[0].paired:
-                waiting.append(pool.submit(bench.handed_in_twice, unit[0]))
-            else:
-                waiting.append(pool.submit(hand_in, unit))
-            if handed[place + 1 : place + 2] == [] or handed[place + 1][0].wall != unit[0].wall:
-                honest.append(pool.submit(bench.honest))
+        for _, batch in groupby(handed, key=lambda unit: unit[0].wall):
+            waiting += [pool.submit(bench.handed_in_together, unit) for unit in batch]
+            honest.append(pool.submit(bench.honest))
         for done in waiting:
             tried += done.result()
             bar.update(len(tried) - bar.n)

@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,9 @@ from marking.exercise import Exercise, function_of
 
 HERE = Path(__file__).parent
 KIT = (HERE / "kit.txt").read_text(encoding="utf-8")
-GOT_THROUGH = "got through: "
+# how a submission says what got through, and which one it was
+GOT_THROUGH = re.compile(r"got through \((\w+)\): (.*)", re.DOTALL)
 UNANSWERED = "def answer(*args):\n    if BREACHES: return right(*args)\n"
-CONFESSION = f"if BREACHES: raise RuntimeError({GOT_THROUGH!r} + '; '.join(BREACHES))"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class Target:
         seed: of the inputs, which they must not find anywhere.
         memory: how many megabytes each may use.
         side: which of two it is that run at once, 0 or 1.
+        module: where the right answer lies, if that is not where the exercise has it.
     """
 
     course: Course
@@ -141,6 +143,7 @@ class Target:
     seed: int = 0
     memory: int = 4096
     side: int = 0
+    module: str = ""
 
     def facts(self) -> str:
         """The cell that tells a hostile notebook what to attack."""
@@ -150,7 +153,7 @@ class Target:
             "RIGHT": self.right,
             "PACKAGE": self.course.package,
             "LIBRARY": (*self.course.answers, self.course.package)[0],
-            "MODULE": self.exercise.reference.__module__,
+            "MODULE": self.module or self.exercise.reference.__module__,
             "PORT": self.port,
             "VICTIM": self.victim,
             "OUT": self.out,
@@ -176,7 +179,8 @@ def cells_of(hostile: Hostile, target: Target, head: str, rest: Sequence[str]) -
     answer = f"{hostile.answer}\n{function_of(name)} = answer"
     check = f"check({name!r}, {function_of(name)})"
     before = hostile.before.split("# %%\n")
-    cells = [target.facts(), head, *before, answer, check, *rest, hostile.after, CONFESSION]
+    confession = f"confess({hostile.name!r})"
+    cells = [target.facts(), head, *before, answer, check, *rest, hostile.after, confession]
     return [cell for cell in cells if cell.strip()]
 
 
