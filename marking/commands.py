@@ -21,7 +21,7 @@ from marking.notebook import question_named
 from marking.pages import templates
 from marking.report import write_report
 from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
-from marking.self_test import self_test
+from marking.self_test import run_self_test
 from marking.words import counted
 
 
@@ -144,7 +144,7 @@ class NeedsNothingElse(argparse.Action):
 
 def run_grade_or_self_test(options: argparse.Namespace, course: Course) -> int:
     """Grade a class: notebooks, folders of them, or zips as a learning platform exports them."""
-    return self_test(course) if options.self_test else run_grade(options, course)
+    return run_self_test(course) if options.self_test else run_grade(options, course)
 
 
 def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:

@@ -14,27 +14,41 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
 
 from marking.course import Course
-from marking.exercise import Exercise
+from marking.exercise import Exercise, function_of
 from marking.grader import grade_submission
 from marking.grades import Graded
-from marking.hostile import GOT_THROUGH, Hostile, Target, as_notebook, cells_of, hostile_notebooks
-from marking.hostile.trial import AREA, ATTACKED, HALF, OTHER, trial_course
+from marking.hostile import (
+    GOT_THROUGH,
+    Hostile,
+    Target,
+    as_notebook,
+    hostile_cells,
+    hostile_notebooks,
+)
+from marking.hostile.trial import (
+    AREA,
+    ATTACKED,
+    HALF,
+    IN_ONE_PROCESS,
+    MANY,
+    OTHER,
+    OTHER_OF_MANY,
+    trial_course,
+)
 from marking.intake import read_submission
 from marking.sandbox.parent import Limits, Sandbox, bubblewrap, locations, prepared_sandbox
 from marking.words import counted
 
 LIMITS = Limits(timeout=15, memory=1536, cell=2)
-MOST_TOGETHER = 12  # harmless attempts that one process makes one after the other
 SLACK = 10  # seconds in which a submission must be over after its time is up
 MOST_MEMORY = 500  # megabytes that all replies may cost the grader
-SOLVES_THE_OTHER = [HALF, f"check({OTHER.name!r}, half)"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Trial:
+class WallReport:
     """What came of all of them.
 
     Args:
@@ -137,7 +151,7 @@ class Trial:
     def harm_at(self, wall: str) -> list[str]:
         """What got through a wall, a line each."""
         lines = [
-            what if what.startswith(one.hostile.name) else f"{one.hostile.name}: {what}"
+            f"{one.hostile.name}: {what}"
             for one in self.tried
             if one.hostile.wall == wall
             for what in one.harm
@@ -189,9 +203,9 @@ class Bench:
             self.module,
         )
 
-    def graded(self, name: str, cells: Sequence[str]) -> Graded:
+    def graded(self, name: str, cells: Sequence[str], lesson: str = "trial") -> Graded:
         """Hand in a notebook of these cells, and grade it."""
-        path = self.folder / "handed-in" / name / "trial_notebook.ipynb"
+        path = self.folder / "handed-in" / name / f"{lesson}_notebook.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(as_notebook(cells), encoding="utf-8")
         submission = read_submission(self.sandbox.course, path, name, path.name)
@@ -204,7 +218,7 @@ class Bench:
 
     def honest(self) -> float:
         """What a solved notebook gets."""
-        cells = [self.head, AREA, f"check({ATTACKED.name!r}, area)", *SOLVES_THE_OTHER]
+        cells = [self.head, AREA, f"check({ATTACKED.name!r}, area)", *solves(OTHER)]
         graded = self.graded(f"honest-{secrets.token_hex(4)}", cells)
         return sum(row.points for row in graded.rows)
 
@@ -216,34 +230,47 @@ class Bench:
             side: which of two it is.
         """
         name = f"{one.wall}-{one.name}-{side}"
-        victim = self.victim(name)
-        victim.write_text("whole", encoding="utf-8")
-        cells = cells_of(one, self.target(name, side), self.head, SOLVES_THE_OTHER)
-        start = time.monotonic()
-        try:
-            graded = self.graded(name, cells)
-        except Exception as error:  # whatever a submission brings about, it is its doing
-            return Tried(one, (f"the grader failed: {type(error).__name__}: {error}"[:200],))
-        late = time.monotonic() - start - self.sandbox.limits.timeout - SLACK
-        harm = [f"it held the grader {late + SLACK:.0f} s past its time"] if late > 0 else []
-        if not victim.exists() or victim.read_text(encoding="utf-8") != "whole":
-            harm.append("it changed a file")
-        return judged(one, graded, harm)
+        cells = hostile_cells(one, self.target(name, side), self.head, solves(OTHER))
+        return self.tried([one], name, cells, "trial")[0]
 
     def handed_in_together(self, some: Sequence[Hostile]) -> list[Tried]:
-        """Have one process make all these attempts; where that does not tell whose doing something
-        is, each is handed in alone.
+        """Have one process make all these attempts, each against an exercise of its own; where that
+        does not tell whose doing something is, each is handed in alone.
         """
         if some[0].paired:
             return self.handed_in_twice(some[0])
         if len(some) > 1:
-            each = (f"{one.before}# %%\nconfess({one.name!r})\n# %%\n" for one in some)
-            together = replace(some[0], name=f"{some[0].name}-and-others", before="".join(each))
-            tried = self.handed_in(together)
-            known = [Tried(one, harm_of(tried.harm, one.name)) for one in some]
-            if not tried.odd and sum(len(one.harm) for one in known) == len(tried.harm):
-                return known
+            name = f"{some[0].wall}-{some[0].name}-and-others"
+            cells = [self.target(name, 0).facts(), self.head]
+            for one, exercise in zip(some, MANY):
+                area = function_of(exercise.name)
+                cells += [one.before, f"{one.answer}\n{area} = answer"]
+                cells += [f"check({exercise.name!r}, {area})", f"confess({one.name!r})"]
+            tried = self.tried(some, name, [*filter(None, cells), *solves(OTHER_OF_MANY)], "many")
+            if not any(one.odd or any(map(is_nobodys, one.harm)) for one in tried):
+                return tried
         return [self.handed_in(one) for one in some]
+
+    def tried(
+        self, some: Sequence[Hostile], name: str, cells: Sequence[str], lesson: str
+    ) -> list[Tried]:
+        """Hand in a notebook of these cells, and see what came of each submission in it."""
+        victim = self.victim(name)
+        victim.write_text("whole", encoding="utf-8")
+        start = time.monotonic()
+        try:
+            graded = self.graded(name, cells, lesson)
+        except Exception as error:  # whatever a submission brings about, it is its doing
+            failed = f"the grader failed: {type(error).__name__}: {error}"[:200]
+            return [Tried(one, (failed,)) for one in some]
+        late = time.monotonic() - start - self.sandbox.limits.timeout
+        harm = [f"it held the grader {late:.0f} s past its time"] if late > SLACK else []
+        if not victim.exists() or victim.read_text(encoding="utf-8") != "whole":
+            harm.append("it changed a file")
+        if lesson == "trial":
+            return [judged(one, ATTACKED, OTHER, graded, harm) for one in some]
+        pairs = zip(some, MANY)
+        return [judged(one, exercise, OTHER_OF_MANY, graded, harm) for one, exercise in pairs]
 
     def handed_in_twice(self, one: Hostile) -> list[Tried]:
         """Hand in a submission twice, so that both run at once."""
@@ -259,27 +286,41 @@ def module_of_answers(course: Course) -> str:
     return next((one.reference.__module__ for one in exercises), course.package)
 
 
-def judged(one: Hostile, graded: Graded, harm: Sequence[str]) -> Tried:
-    """What came of a submission, from its grades and the harm that is known already."""
+def solves(exercise: Exercise) -> list[str]:
+    """The cells that solve the exercise which hostile submissions do not attack."""
+    return [HALF, f"check({exercise.name!r}, half)"]
+
+
+def judged(
+    one: Hostile, attacked: Exercise, other: Exercise, graded: Graded, harm: Sequence[str]
+) -> Tried:
+    """What came of a submission.
+
+    Args:
+        one: the submission.
+        attacked: the exercise that it attacks.
+        other: the exercise that it solves.
+        graded: its grades, which may be those of several submissions.
+        harm: what is known already.
+    """
     points = {row.exercise: row.points for row in graded.rows}
     remarks = [*graded.remarks, *(row.remark for row in graded.rows)]
-    harm = list(harm)
-    matches = [GOT_THROUGH.search(remark) for remark in remarks]
-    through = [f"{match[1]} got through: {match[2]}" for match in matches if match]
-    harm += dict.fromkeys(through)
-    if points.get(ATTACKED.name) != 0 and not through:
-        harm.append(f"earned {points.get(ATTACKED.name)} points for what it did not solve")
+    through = [match for match in map(GOT_THROUGH.search, remarks) if match]
+    told = [f"got through: {match[2]}" for match in through if match[1] == one.name]
+    harm = [*harm, *dict.fromkeys(told)]
+    if points.get(attacked.name) != 0 and not through:  # one that got through helps the others
+        harm.append(f"earned {points.get(attacked.name)} points for what it did not solve")
     odd = []
-    if one.spares_the_rest and points.get(OTHER.name) != OTHER.points:
+    if one.spares_the_rest and points.get(other.name) != other.points:
         odd.append(f"the exercise that it solved lost its points: {'; '.join(remarks)}")
     if one.remark not in "\n".join(remarks):
         odd.append(f"expected a remark with {one.remark!r}, got {'; '.join(remarks)!r}")
     return Tried(one, tuple(harm), tuple(odd))
 
 
-def harm_of(harm: Sequence[str], name: str) -> tuple[str, ...]:
-    """The harm that one of several submissions did, by what they say."""
-    return tuple(what for what in harm if what.startswith(f"{name} got through: "))
+def is_nobodys(harm: str) -> bool:
+    """Whether harm was done by one of several submissions, nobody knows which."""
+    return not harm.startswith(("got through: ", "earned "))
 
 
 def units(notebooks: Sequence[Hostile]) -> list[list[Hostile]]:
@@ -287,14 +328,14 @@ def units(notebooks: Sequence[Hostile]) -> list[list[Hostile]]:
     alone = [[one] for one in notebooks if not one.together]
     for wall in WALLS:
         some = [one for one in notebooks if one.together and one.wall == wall]
-        number = -(-len(some) // MOST_TOGETHER)
+        number = -(-len(some) // IN_ONE_PROCESS)
         alone += [some[start::number] for start in range(number)]
     return sorted(alone, key=lambda unit: list(WALLS).index(unit[0].wall))
 
 
 def try_walls(
     course: Course, notebooks: Sequence[Hostile], limits: Limits = LIMITS, progress: bool = False
-) -> Trial:
+) -> WallReport:
     """Hand in hostile submissions, and a solved notebook after those at each wall.
 
     Args:
@@ -325,7 +366,7 @@ def try_walls(
             bar.update(len(tried) - bar.n)
         got = tuple(one.result() for one in honest)
         harm = list(harm_done(bench, heard, before))
-    return Trial(tuple(tried), tuple(harm), got, time.monotonic() - start)
+    return WallReport(tuple(tried), tuple(harm), got, time.monotonic() - start)
 
 
 def harm_done(bench: Bench, heard: Sequence[bytes], before: float) -> Iterator[tuple[str, str]]:
@@ -434,7 +475,7 @@ def listening() -> Iterator[tuple[int, list[bytes]]]:
                 thread.join()
 
 
-def in_words(trial: Trial) -> Iterator[str]:
+def walls_in_words(trial: WallReport) -> Iterator[str]:
     """What came of a trial, line by line: each wall, and what it means."""
     through = sum(bool(one.harm) for one in trial.tried)
     number = counted(len(trial.tried), "hostile submission")
@@ -468,7 +509,7 @@ def without_bubblewrap() -> Iterator[str]:
     yield f"not tried  {kept}: these do not need bubblewrap"
 
 
-def self_test(course: Course) -> int:
+def run_self_test(course: Course) -> int:
     """Try the walls of this machine and print what is up.
 
     Returns: 0 if nothing earned anything or did harm, else 1.
@@ -477,5 +518,5 @@ def self_test(course: Course) -> int:
         print("\n".join(without_bubblewrap()))
         return 1
     trial = try_walls(course, hostile_notebooks(), progress=True)
-    print("\n".join(in_words(trial)))
+    print("\n".join(walls_in_words(trial)))
     return 0 if trial.holds() else 1

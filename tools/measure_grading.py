@@ -20,7 +20,7 @@ import nbformat
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grader import grade
 from marking.grades import Graded
-from marking.hostile import Target, as_notebook, cells_of, hostile_notebooks
+from marking.hostile import Target, as_notebook, hostile_cells, hostile_notebooks
 from marking.report import write_report
 from marking.sandbox.parent import Limits
 from minddpm_course.course import load_course
@@ -98,7 +98,7 @@ def write_class(folder: Path, students: int) -> dict[str, tuple[str, str]]:
     target = Target(course, exercise, right, 9, "/tmp/victim", "/tmp/grades.csv")
     rest = [cell for cell in cells if function_of(TARGET) not in cell]
     for hostile in hostile_notebooks()[::ONE_IN]:
-        texts[f"hostile {hostile.name}"] = as_notebook(cells_of(hostile, target, HEAD, rest))
+        texts[f"hostile {hostile.name}"] = as_notebook(hostile_cells(hostile, target, HEAD, rest))
     texts |= {f"broken {place}": text for place, text in enumerate(BROKEN)}
     for place in range(students - len(texts)):
         texts[f"Ada {place}"] = as_notebook(cells)

@@ -10,8 +10,8 @@ comments:
 - `on`: the machine that it is made for, if it is one ("x86_64"), or "user" where only a grader that
   is not root can hold it;
 - `pair`: "yes" if it is handed in twice, and both run at once: SIDE is 0 in one and 1 in the other;
-- `together`: "yes" if it may be tried in one process with others, since it only tries the wall and
-  leaves nothing behind where that is up.
+- `together`: "yes" if it may be tried in one process with others, each against an exercise of its
+  own, since it leaves nothing behind where the wall is up.
 
 Whatever the file says, it earns nothing for the exercise that it does not solve.
 
@@ -34,8 +34,8 @@ from typing import Any
 from marking.course import Course
 from marking.exercise import Exercise, function_of
 
-HERE = Path(__file__).parent
-KIT = (HERE / "kit.txt").read_text(encoding="utf-8")
+CORPUS = Path(__file__).parent
+KIT = (CORPUS / "kit.txt").read_text(encoding="utf-8")
 # how a submission says what got through, and which one it was
 GOT_THROUGH = re.compile(r"got through \((\w+)\): (.*)", re.DOTALL)
 UNANSWERED = "def answer(*args):\n    if BREACHES: return right(*args)\n"
@@ -81,7 +81,7 @@ class Hostile:
 
 def hostile_notebooks() -> list[Hostile]:
     """All hostile notebooks, by wall and name."""
-    return [read_hostile(path) for path in sorted(HERE.glob("*/*.txt"))]
+    return [read_hostile(path) for path in sorted(CORPUS.glob("*/*.txt"))]
 
 
 def read_hostile(path: Path) -> Hostile:
@@ -166,7 +166,7 @@ class Target:
         return "\n".join(lines) + "\n" + KIT
 
 
-def cells_of(hostile: Hostile, target: Target, head: str, rest: Sequence[str]) -> list[str]:
+def hostile_cells(hostile: Hostile, target: Target, head: str, rest: Sequence[str]) -> list[str]:
     """The code cells of a hostile submission.
 
     Args:

@@ -1,4 +1,4 @@
-"""A course for hostile submissions: one exercise that they solve, and one that they attack."""
+"""A course for hostile submissions: exercises that they attack, and one that they solve."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ ATTACKED = Exercise(
     cases=two_edges,
     mistakes=(),
 )
+IN_ONE_PROCESS = 12  # submissions that one process makes one after the other
+# the exercises that each of them attacks
+MANY = [replace(ATTACKED, name=f"many.area_{number}") for number in range(IN_ONE_PROCESS)]
 OTHER = Exercise(
     "trial.half",
     arguments=("a",),
@@ -41,13 +44,14 @@ OTHER = Exercise(
     mistakes=(),
     points=3,
 )
+OTHER_OF_MANY = replace(OTHER, name="many.half")
 
 
 def trial_course(course: Course) -> Course:
-    """A course with these two exercises, which hides what another course hides."""
+    """A course with these exercises, which hides what another course hides."""
     return replace(
         course,
-        bank={one.name: one for one in (ATTACKED, OTHER)},
+        bank={one.name: one for one in (ATTACKED, OTHER, *MANY, OTHER_OF_MANY)},
         stretches={},
         draw_beside=None,
         variables={},

@@ -18,14 +18,23 @@ from test_commands import run
 
 from marking import hostile, self_test
 from marking.grades import Graded, Row
-from marking.hostile import HERE, Hostile, Target, hostile_notebooks, read_hostile
+from marking.hostile import CORPUS, Hostile, Target, hostile_notebooks, read_hostile
 from marking.hostile.trial import ATTACKED, OTHER, trial_course
 from marking.sandbox import parent, seccomp
 from marking.sandbox.parent import Limits, bubblewrap
-from marking.self_test import LIMITS, WALLS, Trial, Tried, in_words, judged, try_walls, units
+from marking.self_test import (
+    LIMITS,
+    WALLS,
+    Tried,
+    WallReport,
+    judged,
+    try_walls,
+    units,
+    walls_in_words,
+)
 
-CORPUS = hostile_notebooks()
-NAMED = {one.name: one for one in CORPUS}
+ALL = hostile_notebooks()
+NAMED = {one.name: one for one in ALL}
 LOADED = replace(LIMITS, timeout=40, cell=5)  # other tests run at the same time
 contained = pytest.mark.skipif(
     bubblewrap() is None, reason="without bubblewrap a submission can do harm"
@@ -34,8 +43,8 @@ contained = pytest.mark.skipif(
 
 @contained
 def test_no_hostile_submission_earns_or_harms_anything():
-    trial = try_walls(COURSE, CORPUS, LOADED)
-    assert trial.holds(), "\n".join(in_words(trial))
+    trial = try_walls(COURSE, ALL, LOADED)
+    assert trial.holds(), "\n".join(walls_in_words(trial))
     assert [(one.hostile.name, one.odd) for one in trial.tried if one.odd] == []
     assert len(trial.tried) >= 120
     assert len(trial.honest) == len(WALLS)
@@ -65,7 +74,7 @@ def test_a_filter_that_is_gone_is_noticed(name, wall, monkeypatch):
     trial = try_walls(COURSE, [NAMED[name]], LOADED)
     assert not trial.holds()
     assert name in trial.harm_at(wall)[0]
-    assert f"down  {wall}: {WALLS[wall].down}" in list(in_words(trial))
+    assert f"down  {wall}: {WALLS[wall].down}" in list(walls_in_words(trial))
 
 
 @contained
@@ -82,7 +91,7 @@ def test_files_that_can_be_written_are_noticed(monkeypatch):
     trial = try_walls(COURSE, some, LOADED)
     assert "follows_links_out: it changed a file" in trial.harm_at("files")
     assert any("grades was changed" in line for line in trial.harm_at("files"))
-    assert "leaves_a_file got through: a file of a neighbour" in trial.harm_at("neighbours")
+    assert "leaves_a_file: got through: a file of a neighbour" in trial.harm_at("neighbours")
 
 
 @contained
@@ -97,12 +106,12 @@ def test_one_of_several_that_are_tried_together_is_named(monkeypatch):
 
 
 def test_the_corpus_is_read_whole():
-    assert len(CORPUS) >= 120
-    assert len(NAMED) == len(CORPUS)
-    assert len({one.before + one.answer + one.after for one in CORPUS}) == len(CORPUS)
-    assert {one.wall for one in CORPUS} == set(WALLS)
-    assert sum(one.spares_the_rest for one in CORPUS) > len(CORPUS) / 2
-    assert sum(one.paired for one in CORPUS) >= 10
+    assert len(ALL) >= 120
+    assert len(NAMED) == len(ALL)
+    assert len({one.before + one.answer + one.after for one in ALL}) == len(ALL)
+    assert {one.wall for one in ALL} == set(WALLS)
+    assert sum(one.spares_the_rest for one in ALL) > len(ALL) / 2
+    assert sum(one.paired for one in ALL) >= 10
     assert NAMED["loops"].before == ""
     assert "while True" in NAMED["loops"].answer
     assert "time.sleep" in NAMED["sleeps"].after
@@ -110,12 +119,12 @@ def test_the_corpus_is_read_whole():
     assert NAMED["calls_as_another_architecture"].on == "x86_64"
 
 
-@pytest.mark.parametrize("one", CORPUS, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", ALL, ids=lambda one: one.name)
 def test_each_submission_says_what_is_expected_and_is_python(one):
     assert one.title
     assert one.harm
     assert one.paired == (one.wall == "neighbours")
-    assert not (one.together and (one.after or one.remark or one.answer != hostile.UNANSWERED))
+    assert not (one.together and one.after)
     for cell in (one.before, one.answer, one.after):
         compile(cell, one.name, "exec")
 
@@ -127,7 +136,7 @@ def test_the_kit_is_python_and_knows_the_calls_of_both_machines():
     assert x86.keys() == arm.keys()
     used = {
         name
-        for one in CORPUS
+        for one in ALL
         for name in re.findall(r"(?:system|reaches_the_kernel)\('(\w+)'", one.before + one.after)
     }
     assert len(used) > 30
@@ -140,8 +149,8 @@ def test_the_kits_system_calls_are_those_of_this_machine():
     exec(hostile.KIT, scope)
     assert scope["system"]("pidfd_open", os.getpid(), 0) != -38
     assert scope["system"]("pidfd_open", -1, 0) == -22
-    assert scope["readable"](str(HERE / "kit.txt"))
-    assert not scope["readable"](str(HERE / "none.txt"))
+    assert scope["readable"](str(CORPUS / "kit.txt"))
+    assert not scope["readable"](str(CORPUS / "none.txt"))
 
 
 @pytest.mark.parametrize(
@@ -175,13 +184,13 @@ def test_what_the_trial_hides_is_what_the_course_hides():
     trial = trial_course(COURSE)
     assert trial.hidden == COURSE.hidden
     assert trial.answer_files == COURSE.answer_files
-    assert set(trial.bank) == {ATTACKED.name, OTHER.name}
+    assert {ATTACKED.name, OTHER.name} <= set(trial.bank)
     assert self_test.module_of_answers(COURSE) == "algebra"
 
 
 @contained
 def test_no_submission_can_see_the_corpus():
-    look = "import os; os.listdir(PATH)".replace("PATH", repr(str(HERE)))
+    look = "import os; os.listdir(PATH)".replace("PATH", repr(str(CORPUS)))
     with parent.prepared_sandbox(COURSE, Limits()) as sandbox:
         assert not [path for path in sandbox.room.iterdir() if "hostile" in path.name]
         command = parent.walls(sandbox.bwrap, sandbox.room, 8, COURSE.hidden)
@@ -207,21 +216,21 @@ ONE = Hostile("x", "points", "a title", "", "", "", True, "harm")
     ],
 )
 def test_what_a_submission_did_is_told_from_its_grades(one, graded, harm, odd):
-    tried = judged(one, graded, [])
+    tried = judged(one, ATTACKED, OTHER, graded, [])
     assert (len(tried.harm), len(tried.odd)) == (harm, odd), tried
 
 
 def trial_of(tried, harm=(), honest=(5.0,)):
-    return Trial(tuple(tried), tuple(harm), honest, 61.4)
+    return WallReport(tuple(tried), tuple(harm), honest, 61.4)
 
 
 def test_the_words_of_a_trial_say_what_is_up_and_what_is_down():
-    down = Tried(NAMED["fills_pipes"], ("fills_pipes got through: 256 MB in pipes",))
+    down = Tried(NAMED["fills_pipes"], ("got through: 256 MB in pipes",))
     trial = trial_of([Tried(NAMED["loops"]), down])
-    assert list(in_words(trial)) == [
+    assert list(walls_in_words(trial)) == [
         "2 hostile submissions in 61 s, 1 got through",
         f"down  memory: {WALLS['memory'].down}",
-        "        fills_pipes got through: 256 MB in pipes",
+        "        fills_pipes: got through: 256 MB in pipes",
         f"up    time: {WALLS['time'].up} (1 tried)",
         "a solved notebook, handed in 1 time between them, got all its points each time",
     ]
@@ -231,7 +240,7 @@ def test_the_words_of_a_trial_say_what_is_up_and_what_is_down():
 
 def test_harm_without_an_author_and_a_solved_notebook_that_loses_are_said():
     trial = trial_of([Tried(NAMED["loops"])], [("network", "a server heard")], (5.0, 3.0))
-    lines = list(in_words(trial))
+    lines = list(walls_in_words(trial))
     assert "        a server heard" in lines
     assert "a solved notebook, handed in 2 times, got 3 of 5 points: the" in lines
     assert not trial.holds()
@@ -241,7 +250,7 @@ def test_harm_without_an_author_and_a_solved_notebook_that_loses_are_said():
 
 def test_what_is_only_odd_is_said_and_no_fault():
     trial = trial_of([Tried(NAMED["loops"], odd=("expected a remark",))])
-    assert list(in_words(trial))[-1] == "note  loops: expected a remark"
+    assert list(walls_in_words(trial))[-1] == "note  loops: expected a remark"
     assert trial.holds()
 
 
