@@ -27,6 +27,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
+from confine import confine
+
+confine(Path(__file__).parent)  # before anything is imported that a submission could have a say in
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
     Made,
@@ -374,7 +377,9 @@ def serve() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     order, _ = receive(channel, FOREVER)
     for limit, value in order["limits"].items():
-        with contextlib.suppress(ValueError, OSError):  # not every system has every limit
+        with contextlib.suppress(
+            ValueError, OSError, AttributeError
+        ):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
     workspace = Workspace(order["seconds"], order["hidden"])
     line = Line(channel, workspace)

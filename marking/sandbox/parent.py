@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import secrets
 import shutil
@@ -11,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
@@ -23,28 +21,19 @@ from typing import Any
 
 from marking.course import Course
 from marking.outcome import Array
-from marking.sandbox import seccomp, wire
+from marking.sandbox import wire
+from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls, write_confinement
 
 HERE = Path(__file__).parent
 # all that a submission may see of the engine
 ROOM = (
     HERE / "child.py",
+    HERE / "confine.py",
     HERE / "wire.py",
     HERE.with_name("cells.py"),
     HERE.with_name("outcome.py"),
 )
 MOST_ANSWERS = 1000  # that are answered in one conversation; a test is told before to stop
-SYSTEM = (
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib64",
-    "/lib32",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/etc/alternatives",
-)
 
 
 @dataclass(frozen=True)
@@ -72,7 +61,15 @@ class Limits:
             "RLIMIT_FSIZE": self.disk * 2**20,
             "RLIMIT_CPU": self.timeout + 5,
             "RLIMIT_NPROC": self.processes,
+            # each open file holds memory that the process does not have: up to 200 KB in a socket
+            "RLIMIT_NOFILE": 256,
+            "RLIMIT_STACK": 8 * 2**20,
+            "RLIMIT_SIGPENDING": 64,
             "RLIMIT_CORE": 0,
+            "RLIMIT_MEMLOCK": 0,
+            "RLIMIT_MSGQUEUE": 0,
+            "RLIMIT_NICE": 0,
+            "RLIMIT_RTPRIO": 0,
         }
 
 
@@ -85,12 +82,14 @@ class Sandbox:
         limits: how much each may use.
         room: a folder with the few files of the engine that a submission's process needs.
         bwrap: the path of bubblewrap; None where a submission cannot be contained.
+        walls: what is built with it.
     """
 
     course: Course
     limits: Limits
     room: Path
     bwrap: str | None
+    walls: Walls | None = None
     running: weakref.WeakSet[Running] = field(default_factory=weakref.WeakSet)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -117,9 +116,17 @@ def prepared_sandbox(course: Course, limits: Limits) -> Iterator[Sandbox]:
             " Windows"
         )
     with tempfile.TemporaryDirectory(prefix="marking-room-") as folder:
+        room = Path(folder, "room")
+        room.mkdir()
         for path in ROOM:
-            shutil.copy(path, folder)
-        yield Sandbox(course, limits, Path(folder), bubblewrap())
+            shutil.copy(path, room)
+        bwrap = bubblewrap()
+        if bwrap is None:
+            write_confinement(room, None)
+            yield Sandbox(course, limits, room, None)
+        else:
+            walls = prepared_walls(bwrap, Path(folder), course.hidden)
+            yield Sandbox(course, limits, room, bwrap, walls)
 
 
 def bubblewrap() -> str | None:
@@ -129,38 +136,6 @@ def bubblewrap() -> str | None:
         return None
     trial = [path, "--unshare-all", "--ro-bind", "/", "/", "true"]
     return path if subprocess.run(trial, capture_output=True).returncode == 0 else None
-
-
-def locations(packages: Sequence[str]) -> Iterator[Path]:
-    """The folders of installed packages, or the files of those that are single modules."""
-    for package in packages:
-        spec = importlib.util.find_spec(package)
-        if spec is not None:
-            yield from map(Path, spec.submodule_search_locations or [spec.origin or ""])
-
-
-def walls(bwrap: str, room: Path, disk: int, hidden: Sequence[str]) -> list[str]:
-    """The command to put before Python's: it leaves a read-only system without the hidden packages,
-    an empty folder, and nothing else.
-    """
-    prefixes = [Path(path) for path in (sys.prefix, sys.base_prefix, sysconfig.get_path("purelib"))]
-    seen = [path for path in SYSTEM if Path(path).exists()]
-    for prefix in [*prefixes, *(prefix.resolve() for prefix in prefixes)]:
-        if not any(prefix.is_relative_to(folder) for folder in seen):
-            seen.append(str(prefix))
-    command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    command += ["--cap-drop", "ALL", "--proc", "/proc", "--dev", "/dev"]
-    command += ["--size", str(disk * 2**20), "--tmpfs", "/tmp"]
-    for path in seen:  # after /tmp: an environment may be in it
-        command += ["--ro-bind", path, path]
-    for location in locations(hidden):
-        if any(location.is_relative_to(path) for path in seen):
-            empty = ["--tmpfs"] if location.is_dir() else ["--ro-bind", "/dev/null"]
-            command += [*empty, str(location)]
-    for name, value in clean_environment("/tmp").items():
-        command += ["--setenv", name, value]
-    command += ["--ro-bind", str(room), "/room", "--remount-ro", "/dev", "--remount-ro", "/"]
-    return [*command, "--chdir", "/tmp"]
 
 
 def clean_environment(home: str) -> dict[str, str]:
@@ -284,27 +259,23 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
     Returns: our end of the channel to it, and the process.
     """
     ours, theirs = socket.socketpair()
-    python = [sys.executable, "-I", "-B"]
-    passed = [theirs.fileno()]
-    if sandbox.bwrap:
-        rule = seccomp.descriptor()
-        filtered = [] if rule is None else ["--seccomp", str(rule)]
-        passed += [] if rule is None else [rule]
-        wall = walls(sandbox.bwrap, sandbox.room, sandbox.limits.disk, sandbox.course.hidden)
-        command = [*wall, *filtered, *python, "/room/child.py", str(theirs.fileno())]
-    else:
-        command = [*python, str(sandbox.room / "child.py"), str(theirs.fileno())]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        env=clean_environment(folder),
-        pass_fds=passed,
-        start_new_session=True,
-    )
-    theirs.close()
-    for file in passed[1:]:
-        os.close(file)
+    number = str(theirs.fileno())
+    environment = clean_environment(folder)
+    walls = sandbox.walls
+    with theirs, filter_to_pass(walls is not None and walls.filtered) as passed:
+        command = [*PYTHON, str(sandbox.room / "child.py"), number]
+        if walls is not None:
+            inside = clean_environment("/tmp")
+            wall = walls.command(sandbox.limits.disk, folder, inside, passed)
+            command = [*wall, *PYTHON, "/room/child.py", number]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=environment,
+            pass_fds=[theirs.fileno(), *passed],
+            start_new_session=True,
+        )
     return ours, process

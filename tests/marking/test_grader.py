@@ -19,7 +19,7 @@ from marking.hostile import as_notebook
 from marking.intake import read_submission
 from marking.report import write_report
 from marking.sandbox import parent
-from marking.sandbox.parent import Limits, prepared_sandbox, walls
+from marking.sandbox.parent import Limits, bubblewrap, prepared_sandbox
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
 LIMITS = Limits(timeout=60, cell=10)
@@ -216,24 +216,6 @@ def test_odd_characters_and_large_cells_cost_no_one_time(hand_in, tmp_path):
         assert by_exercise(rows, student)["solve.discriminant"]["points"] == "2", student
 
 
-def test_an_environment_that_lies_in_tmp_is_not_hidden(monkeypatch):
-    monkeypatch.setattr(sys, "prefix", "/tmp/course/.venv")
-    command = walls("bwrap", Path("/room"), 1, ())
-    assert command.index("/tmp") < command.index("/tmp/course/.venv")
-    assert command[command.index("/tmp") - 1] == "--tmpfs"
-
-
-def test_packages_that_hold_answers_are_hidden_where_they_are_installed():
-    import torch
-    import typing_extensions
-
-    command = walls("bwrap", Path("/room"), 1, ("torch", "typing_extensions", "no_such_package"))
-    folder = command.index(str(Path(torch.__file__).parent))
-    assert command[folder - 1] == "--tmpfs"
-    file = command.index(typing_extensions.__file__)
-    assert command[file - 2 : file] == ["--ro-bind", "/dev/null"]
-
-
 def test_an_answer_that_ends_the_process_costs_only_itself(hand_in, tmp_path):
     ending = "def roots(a, b, c):\n    import os\n    os._exit(0)\n"
     cells = [*solved(roots=ending), "by_hand = 1.0"]
@@ -329,7 +311,7 @@ def test_a_zip_that_holds_too_much_of_one_student_costs_only_that(tmp_path, monk
     assert {row["points"] for row in cleo} == {"0"}
 
 
-@pytest.mark.parametrize("bwrap", [None, "/usr/bin/bwrap"])
+@pytest.mark.parametrize("bwrap", {None, bubblewrap()})
 def test_a_report_is_told_whether_submissions_were_contained(hand_in, tmp_path, monkeypatch, bwrap):
     monkeypatch.setattr(parent, "bubblewrap", lambda: bwrap)
     told = []
