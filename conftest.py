@@ -48,6 +48,7 @@ SLOW = (
     "tests/marking/test_hostile.py::test_a_network_that_is_shared_is_noticed",
     "tests/marking/test_hostile.py::test_files_that_can_be_written_are_noticed",
     "tests/marking/test_hostile.py::test_no_hostile_submission_earns_or_harms_anything",
+    "tests/marking/test_hostile.py::test_no_submission_can_see_the_corpus",
     "tests/marking/test_hostile.py::test_one_of_several_that_are_tried_together_is_named",
     "tests/marking/test_hunting.py::test_a_cheat_earns_nothing_in_the_grader",
     "tests/marking/test_hunting.py::test_the_grader_says_what_a_notebook_says",

@@ -5,6 +5,7 @@ say which walls are up.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import signal
@@ -43,7 +44,7 @@ from marking.hostile.trial import (
     trial_course,
 )
 from marking.intake import read_submission
-from marking.sandbox.parent import Limits, Sandbox, bubblewrap, locations, prepared_sandbox
+from marking.sandbox.parent import Limits, Sandbox, bubblewrap, prepared_sandbox
 from marking.words import counted
 
 LIMITS = Limits(timeout=15, memory=1536, cell=2)
@@ -180,8 +181,8 @@ class Bench:
         self.out = folder / "report" / "grades.csv"
         self.out.parent.mkdir()
         self.out.write_text("student,points\n", encoding="utf-8")
-        found = [path.resolve() for path in locations(sandbox.course.hidden)]
-        self.secrets = (*map(str, found), str(self.out.parent), str(folder / "handed-in"))
+        found = places_of(sandbox.course.hidden)
+        self.secrets = (*found, str(self.out.parent), str(folder / "handed-in"))
 
     def victim(self, name: str) -> Path:
         """The file that a submission must not change."""
@@ -278,6 +279,15 @@ class Bench:
             both = list(pool.map(lambda side: self.handed_in(one, side), (0, 1)))
         harm = [what for tried in both for what in tried.harm]
         return [Tried(one, tuple(harm), tuple(what for tried in both for what in tried.odd))]
+
+
+def places_of(packages: Sequence[str]) -> Iterator[str]:
+    """The folders of installed packages, or the files of those that are single modules."""
+    for package in packages:
+        spec = importlib.util.find_spec(package)
+        if spec is not None:
+            found = spec.submodule_search_locations or [spec.origin or ""]
+            yield from (os.path.realpath(place) for place in found)
 
 
 def module_of_answers(course: Course) -> str:
@@ -413,7 +423,7 @@ def processes_in(room: Path) -> Iterator[int]:
             mounts = (path / "mountinfo").read_text(encoding="utf-8")
         except OSError:
             continue
-        if room.name in mounts:
+        if f"{room.parent.name}/{room.name}" in mounts:
             yield int(path.name)
 
 
