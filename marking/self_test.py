@@ -15,14 +15,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
 
 from marking.course import Course
-from marking.exercise import Exercise, function_of
+from marking.exercise import Exercise, function_of, lesson_of
 from marking.grader import grade_submission
 from marking.grades import Graded
 from marking.hostile import (
@@ -48,6 +48,7 @@ from marking.sandbox.parent import Limits, Sandbox, bubblewrap, prepared_sandbox
 from marking.words import counted
 
 LIMITS = Limits(timeout=15, memory=1536, cell=2)
+PAIRS_IN_ONE_PROCESS = 4  # each of them waits for the other
 SLACK = 10  # seconds in which a submission must be over after its time is up
 MOST_MEMORY = 500  # megabytes that all replies may cost the grader
 
@@ -174,6 +175,9 @@ class Bench:
 
     def __init__(self, sandbox: Sandbox, folder: Path, port: int, module: str) -> None:
         self.sandbox = sandbox
+        timeout = min(sandbox.limits.timeout, max(sandbox.limits.timeout // 2, 8))
+        # some compute until their time is up
+        self.hurried = replace(sandbox, limits=replace(sandbox.limits, timeout=timeout))
         self.folder = folder
         self.port = port
         self.module = module
@@ -204,13 +208,13 @@ class Bench:
             self.module,
         )
 
-    def graded(self, name: str, cells: Sequence[str], lesson: str = "trial") -> Graded:
+    def graded(self, name: str, cells: Sequence[str], lesson: str, sandbox: Sandbox) -> Graded:
         """Hand in a notebook of these cells, and grade it."""
         path = self.folder / "handed-in" / name / f"{lesson}_notebook.ipynb"
         path.parent.mkdir(parents=True)
         path.write_text(as_notebook(cells), encoding="utf-8")
-        submission = read_submission(self.sandbox.course, path, name, path.name)
-        return grade_submission(submission, self.sandbox, self.seed)
+        submission = read_submission(sandbox.course, path, name, path.name)
+        return grade_submission(submission, sandbox, self.seed)
 
     @property
     def head(self) -> str:
@@ -220,65 +224,59 @@ class Bench:
     def honest(self) -> float:
         """What a solved notebook gets."""
         cells = [self.head, AREA, f"check({ATTACKED.name!r}, area)", *solves(OTHER)]
-        graded = self.graded(f"honest-{secrets.token_hex(4)}", cells)
+        graded = self.graded(f"honest-{secrets.token_hex(4)}", cells, "trial", self.sandbox)
         return sum(row.points for row in graded.rows)
 
-    def handed_in(self, one: Hostile, side: int = 0) -> Tried:
-        """Hand in a hostile submission.
-
-        Args:
-            one: the submission.
-            side: which of two it is.
+    def handed_in(self, some: Sequence[Hostile]) -> list[Tried]:
+        """Have one process make these attempts, each against an exercise of its own, or two at once
+        where they are pairs; where that does not tell whose doing something is, each is handed in
+        alone.
         """
-        name = f"{one.wall}-{one.name}-{side}"
-        cells = hostile_cells(one, self.target(name, side), self.head, solves(OTHER))
-        return self.tried([one], name, cells, "trial")[0]
+        sides = (0, 1) if some[0].paired else (0,)
+        with ThreadPoolExecutor(len(sides)) as pool:
+            both = list(pool.map(lambda side: self.side_of(some, side), sides))
+        tried = [together(each) for each in zip(*both)]
+        if len(some) > 1 and any(one.odd or any(map(is_nobodys, one.harm)) for one in tried):
+            return [alone for one in some for alone in self.handed_in([one])]
+        return tried
 
-    def handed_in_together(self, some: Sequence[Hostile]) -> list[Tried]:
-        """Have one process make all these attempts, each against an exercise of its own; where that
-        does not tell whose doing something is, each is handed in alone.
-        """
-        if some[0].paired:
-            return self.handed_in_twice(some[0])
-        if len(some) > 1:
-            name = f"{some[0].wall}-{some[0].name}-and-others"
-            cells = [self.target(name, 0).facts(), self.head]
-            for one, exercise in zip(some, MANY):
+    def side_of(self, some: Sequence[Hostile], side: int) -> list[Tried]:
+        """Hand in a notebook that makes these attempts, and see what came of each."""
+        first = some[0]
+        name = f"{first.wall}-{first.name}-{len(some)}-{side}"
+        victim = self.victim(name)
+        victim.write_text("whole", encoding="utf-8")
+        target = self.target(name, side)
+        if len(some) == 1:
+            attacked, other = [ATTACKED], OTHER
+            cells = hostile_cells(first, target, self.head, solves(OTHER))
+        else:
+            attacked, other = MANY, OTHER_OF_MANY
+            cells = [target.facts(), self.head]
+            for one, exercise in zip(some, attacked):
                 area = function_of(exercise.name)
                 cells += [one.before, f"{one.answer}\n{area} = answer"]
                 cells += [f"check({exercise.name!r}, {area})", f"confess({one.name!r})"]
-            tried = self.tried(some, name, [*filter(None, cells), *solves(OTHER_OF_MANY)], "many")
-            if not any(one.odd or any(map(is_nobodys, one.harm)) for one in tried):
-                return tried
-        return [self.handed_in(one) for one in some]
-
-    def tried(
-        self, some: Sequence[Hostile], name: str, cells: Sequence[str], lesson: str
-    ) -> list[Tried]:
-        """Hand in a notebook of these cells, and see what came of each submission in it."""
-        victim = self.victim(name)
-        victim.write_text("whole", encoding="utf-8")
+            cells = [*filter(None, cells), *solves(other)]
+        sandbox = self.hurried if first.wall == "time" else self.sandbox
         start = time.monotonic()
         try:
-            graded = self.graded(name, cells, lesson)
+            graded = self.graded(name, cells, lesson_of(other.name), sandbox)
         except Exception as error:  # whatever a submission brings about, it is its doing
             failed = f"the grader failed: {type(error).__name__}: {error}"[:200]
             return [Tried(one, (failed,)) for one in some]
-        late = time.monotonic() - start - self.sandbox.limits.timeout
+        late = time.monotonic() - start - sandbox.limits.timeout
         harm = [f"it held the grader {late:.0f} s past its time"] if late > SLACK else []
         if not victim.exists() or victim.read_text(encoding="utf-8") != "whole":
             harm.append("it changed a file")
-        if lesson == "trial":
-            return [judged(one, ATTACKED, OTHER, graded, harm) for one in some]
-        pairs = zip(some, MANY)
-        return [judged(one, exercise, OTHER_OF_MANY, graded, harm) for one, exercise in pairs]
+        return [judged(one, mine, other, graded, harm) for one, mine in zip(some, attacked)]
 
-    def handed_in_twice(self, one: Hostile) -> list[Tried]:
-        """Hand in a submission twice, so that both run at once."""
-        with ThreadPoolExecutor(2) as pool:
-            both = list(pool.map(lambda side: self.handed_in(one, side), (0, 1)))
-        harm = [what for tried in both for what in tried.harm]
-        return [Tried(one, tuple(harm), tuple(what for tried in both for what in tried.odd))]
+
+def together(sides: Sequence[Tried]) -> Tried:
+    """What came of a submission that was handed in once, or twice at once."""
+    harm = [what for tried in sides for what in tried.harm]
+    odd = [what for tried in sides for what in tried.odd]
+    return Tried(sides[0].hostile, tuple(harm), tuple(odd))
 
 
 def places_of(packages: Sequence[str]) -> Iterator[str]:
@@ -334,13 +332,14 @@ def is_nobodys(harm: str) -> bool:
 
 
 def units(notebooks: Sequence[Hostile]) -> list[list[Hostile]]:
-    """What one process tries: a submission alone, or harmless attempts at one wall together."""
-    alone = [[one] for one in notebooks if not one.together]
+    """What one process tries, or two at once: a submission alone, or several at the same wall."""
+    made = [[one] for one in notebooks if not one.together]
     for wall in WALLS:
         some = [one for one in notebooks if one.together and one.wall == wall]
-        number = -(-len(some) // IN_ONE_PROCESS)
-        alone += [some[start::number] for start in range(number)]
-    return sorted(alone, key=lambda unit: list(WALLS).index(unit[0].wall))
+        most = PAIRS_IN_ONE_PROCESS if any(one.paired for one in some) else IN_ONE_PROCESS
+        number = -(-len(some) // most)
+        made += [some[start::number] for start in range(number)]
+    return sorted(made, key=lambda unit: list(WALLS).index(unit[0].wall))
 
 
 def try_walls(
@@ -355,7 +354,7 @@ def try_walls(
         progress: show a bar.
     """
     start = time.monotonic()
-    fitting = [one for one in notebooks if one.fits()]
+    fitting = [one for one in notebooks if one.fits()]  # others are not counted as tried
     handed = units(fitting)
     tried: list[Tried] = []
     honest = []
@@ -369,7 +368,7 @@ def try_walls(
         bar = stack.enter_context(tqdm(total=len(fitting), disable=not progress, unit="attack"))
         waiting = []
         for _, batch in groupby(handed, key=lambda unit: unit[0].wall):
-            waiting += [pool.submit(bench.handed_in_together, unit) for unit in batch]
+            waiting += [pool.submit(bench.handed_in, unit) for unit in batch]
             honest.append(pool.submit(bench.honest))
         for done in waiting:
             tried += done.result()

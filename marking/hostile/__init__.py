@@ -7,8 +7,7 @@ comments:
 - `the rest`: whether the other exercises of the notebook are still graded, or may be lost;
 - `harm`: what would have been seen if the attack had worked;
 - `remark`: words that the grader says of it, if it must say any;
-- `on`: the machine that it is made for, if it is one ("x86_64"), or "user" where only a grader that
-  is not root can hold it;
+- `on`: the machine that it is made for, if it is one ("x86_64");
 - `pair`: "yes" if it is handed in twice, and both run at once: SIDE is 0 in one and 1 in the other;
 - `together`: "yes" if it may be tried in one process with others, each against an exercise of its
   own, since it leaves nothing behind where the wall is up.
@@ -23,7 +22,6 @@ what got through stands in a remark. All of them may use what is in kit.txt.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from collections.abc import Sequence
@@ -36,6 +34,8 @@ from marking.exercise import Exercise, function_of
 
 CORPUS = Path(__file__).parent
 KIT = (CORPUS / "kit.txt").read_text(encoding="utf-8")
+NUMBERED = ("x86_64", "aarch64")  # the machines whose system calls the kit knows
+CALLS_BY_NUMBER = re.compile(r"\b(system|reaches_the_kernel)\(")
 # how a submission says what got through, and which one it was
 GOT_THROUGH = re.compile(r"got through \((\w+)\): (.*)", re.DOTALL)
 UNANSWERED = "def answer(*args):\n    if BREACHES: return right(*args)\n"
@@ -75,8 +75,9 @@ class Hostile:
 
     def fits(self) -> bool:
         """Whether it can be tried on this machine."""
-        user = hasattr(os, "getuid") and os.getuid() != 0
-        return self.on in ("", platform.machine()) or (self.on == "user" and user)
+        machine = platform.machine()
+        calls_by_number = CALLS_BY_NUMBER.search(self.before + self.after) is not None
+        return self.on in ("", machine) and (machine in NUMBERED or not calls_by_number)
 
 
 def hostile_notebooks() -> list[Hostile]:
