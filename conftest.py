@@ -57,6 +57,8 @@ SLOW = (
     "tests/marking/test_tutor.py::test_in_ipython_a_wrong_answer_is_drawn_beside_the_target",
     "tests/marking/test_tutor.py::test_in_ipython_the_message_is_a_card_and_the_traceback_one_line",
     "tests/marking/test_tutor.py::test_what_a_course_lacks_is_said_in_one_line",
+    "tests/marking/test_walls.py",
+    "tests/marking/test_wire.py::test_no_message_makes_the_grader_take_much_memory",
     "tests/notebooks/test_seeded_mistakes.py",
     "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
     "tests/project/test_static.py",

@@ -29,7 +29,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
 from confine import confine
 
-confine(Path(__file__).parent)  # before anything is imported that a submission could have a say in
+confine(Path(__file__).parent)  # before anything else is imported, torch included
+# ruff: noqa: E402
 from cells import DID_NOT_RUN, Definitions
 from outcome import (
     Made,
@@ -44,7 +45,7 @@ from outcome import (
     shown,
     source_text,
 )
-from wire import receive, remote_function, send, unpack
+from wire import LIMIT, receive, remote_function, send, unpack
 
 sys.path.pop(0)
 
@@ -375,7 +376,7 @@ def answer_value(workspace: Workspace, request: dict[str, Any]) -> dict[str, Any
 def serve() -> None:
     """Receive the cells, run them, then answer until the grader hangs up."""
     channel = socket.socket(fileno=int(sys.argv[1]))
-    order, _ = receive(channel, FOREVER)
+    order, _ = receive(channel, FOREVER, words=LIMIT)
     for limit, value in order["limits"].items():
         with contextlib.suppress(
             ValueError, OSError, AttributeError

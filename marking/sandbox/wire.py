@@ -21,6 +21,11 @@ import torch
 from torch import Tensor
 
 LIMIT = 64 * 2**20  # bytes of one message
+MOST_WORDS = 2**19  # bytes of what is said in it, its arrays aside: in memory, 50 times as many
+MOST_ARRAYS = 2**13
+MOST_NUMBERS = 2**23  # in its arrays together, which may become twice as wide or eight times
+MOST_NESTED = 32  # levels
+MOST_DIGITS = 40  # of a whole number
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
 MOST_DIMENSIONS = 8  # dimensions of an array
 MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
@@ -42,64 +47,123 @@ def send(
 
 
 def receive(
-    channel: socket.socket, deadline: float
+    channel: socket.socket, deadline: float, words: int = MOST_WORDS
 ) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
-    """Receive a message and its arrays.
+    """Receive a message and its arrays. It may come from anyone: what it can cost is limited before
+    it is read, not by what it says of itself.
 
-    Raises: TimeoutError past the deadline (of time.monotonic); EOFError where the other side is
-        gone; Unreadable for bytes that are no message.
+    Args:
+        channel: where it arrives.
+        deadline: until when, by time.monotonic.
+        words: bytes that it may have besides its arrays.
+
+    Raises: TimeoutError past the deadline; EOFError where the other side is gone; Unreadable for
+        bytes that are no message.
     """
     head, body = struct.unpack("<II", read_exactly(channel, 8, deadline))
-    if head + body > LIMIT:
-        raise Unreadable(f"a message has at most {LIMIT} bytes, this one announces {head + body}")
+    for count, most in ((head, words), (head + body, LIMIT)):
+        if count > most:
+            raise Unreadable(f"expected at most {most:,} bytes, this message announces {count:,}")
     header = read_exactly(channel, head, deadline)
-    content = read_exactly(channel, body, deadline)
     try:
-        parsed = json.loads(header)
-        message = parsed["message"]
+        parsed = DECODER.decode(header.decode())
+        del header
+        if depth_of(parsed) > MOST_NESTED:
+            raise ValueError("it is nested too deeply")
+        message, kinds = parsed["message"], parsed["arrays"]
         if not isinstance(message, dict):
             raise TypeError("the message is no object")
-        return message, split(content, parsed["arrays"])
+        sizes = [size_of(kind) for kind in kinds[: MOST_ARRAYS + 1]]
+        if len(sizes) > MOST_ARRAYS or sum(map(math.prod, sizes)) > MOST_NUMBERS:
+            raise ValueError("there are too many arrays or numbers")
+        return message, split(read_exactly(channel, body, deadline), kinds)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}"[:200]) from None
 
 
-def split(content: bytes, kinds: Any) -> list[npt.NDArray[Any]]:
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; two values of one name mean nothing.
+
+    Raises: ValueError for them.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return found
+
+
+def whole(digits: str) -> int | float:
+    """A whole number; one with very many digits is as good as infinite, and as quickly read."""
+    if len(digits) <= MOST_DIGITS:
+        return int(digits)
+    return -math.inf if digits.startswith("-") else math.inf
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=once_each, parse_int=whole)
+
+
+def depth_of(value: Any) -> int:
+    """How deeply lists and objects are nested."""
+    depth = 0
+    level = [value]
+    while level:
+        depth += 1
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [one for some in inner for one in some if isinstance(one, dict | list)]
+    return depth
+
+
+def size_of(kind: Any) -> tuple[int, ...]:
+    """The shape that a message announces for an array.
+
+    Raises: ValueError, TypeError or KeyError for anything else.
+    """
+    shape = tuple(kind["shape"])
+    sides_fit = len(shape) <= MOST_DIMENSIONS and all(
+        type(side) is int and 0 <= side <= MOST_NUMBERS for side in shape
+    )
+    # that without the empty sides too: NumPy computes it
+    if not sides_fit or math.prod(side or 1 for side in shape) > MOST_NUMBERS:
+        raise ValueError("an array of another shape")
+    return shape
+
+
+def split(content: bytes | bytearray, kinds: Any) -> list[npt.NDArray[Any]]:
     """Cut bytes into arrays of the dtypes and shapes that a message announces.
 
     Raises: ValueError, TypeError, KeyError or OverflowError where they do not fit.
     """
     arrays = []
+    whole_content = memoryview(content)
+    start = 0
     for kind in kinds:
-        dtype = kind["dtype"]
-        shape = tuple(kind["shape"])
-        sides_fit = len(shape) <= MOST_DIMENSIONS and all(
-            type(side) is int and side >= 0 for side in shape
-        )
-        if dtype not in DTYPES or not sides_fit:
+        shape = size_of(kind)
+        if kind["dtype"] not in DTYPES:
             raise ValueError("an array of another kind")
-        count = math.prod(shape) * np.dtype(dtype).itemsize
-        arrays.append(np.frombuffer(content[:count], dtype).reshape(shape))
-        content = content[count:]
-    if content:
+        dtype = np.dtype(kind["dtype"])
+        end = start + math.prod(shape) * dtype.itemsize
+        array = np.frombuffer(whole_content[start:end], dtype)
+        arrays.append((array if array.flags.aligned else array.copy()).reshape(shape))
+        start = end
+    if start != len(content):
         raise ValueError("bytes are left over")
     return arrays
 
 
-def read_exactly(channel: socket.socket, count: int, deadline: float) -> bytes:
+def read_exactly(channel: socket.socket, count: int, deadline: float) -> bytearray:
     """Read so many bytes, no fewer."""
-    parts = []
-    while count:
+    content = bytearray(count)
+    rest = memoryview(content)
+    while rest:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError
         channel.settimeout(left)
-        part = channel.recv(min(count, 2**20))
-        if not part:
+        arrived = channel.recv_into(rest[: 2**20])
+        if not arrived:
             raise EOFError
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+        rest = rest[arrived:]
+    return content
 
 
 def pack(args: Sequence[Any]) -> tuple[list[Any], list[npt.NDArray[Any]]]:

@@ -311,7 +311,7 @@ def test_a_zip_that_holds_too_much_of_one_student_costs_only_that(tmp_path, monk
     assert {row["points"] for row in cleo} == {"0"}
 
 
-@pytest.mark.parametrize("bwrap", {None, bubblewrap()})
+@pytest.mark.parametrize("bwrap", list(dict.fromkeys([None, bubblewrap()])))
 def test_a_report_is_told_whether_submissions_were_contained(hand_in, tmp_path, monkeypatch, bwrap):
     monkeypatch.setattr(parent, "bubblewrap", lambda: bwrap)
     told = []
