@@ -258,7 +258,8 @@ class Bench:
                 cells += [one.before, f"{one.answer}\n{area} = answer"]
                 cells += [f"check({exercise.name!r}, {area})", f"confess({one.name!r})"]
             cells = [*filter(None, cells), *solves(other)]
-        sandbox = self.hurried if first.wall == "time" else self.sandbox
+        patient = first.wall != "time" or first.spares_the_rest
+        sandbox = self.sandbox if patient else self.hurried
         start = time.monotonic()
         try:
             graded = self.graded(name, cells, lesson_of(other.name), sandbox)
