@@ -79,6 +79,7 @@ def test_a_filter_that_is_gone_is_noticed(name, wall, monkeypatch):
 
 @contained
 def test_a_network_that_is_shared_is_noticed(monkeypatch):
+    monkeypatch.setattr(seccomp, "program", lambda *_, **__: None)  # it refuses sockets too
     torn_down(monkeypatch, "--share-net")
     trial = try_walls(COURSE, [NAMED["opens_a_socket"], NAMED["sends_datagrams"]], LOADED)
     assert any("a server heard from a submission" in line for line in trial.harm_at("network"))
