@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import os
 import secrets
 import signal
@@ -47,7 +48,8 @@ from marking.intake import read_submission
 from marking.sandbox.parent import Limits, Sandbox, bubblewrap, prepared_sandbox
 from marking.words import counted
 
-LIMITS = Limits(timeout=15, memory=1536, cell=2)
+LIMITS = Limits(timeout=15, memory=1536, cell=2)  # on a machine that has nothing else to do
+AT_FIRST = replace(LIMITS, timeout=120)  # for a solved notebook, which shows how fast it is
 PAIRS_IN_ONE_PROCESS = 4  # each of them waits for the other
 SLACK = 10  # seconds in which a submission must be over after its time is up
 MOST_MEMORY = 500  # megabytes that all replies may cost the grader
@@ -175,9 +177,7 @@ class Bench:
 
     def __init__(self, sandbox: Sandbox, folder: Path, port: int, module: str) -> None:
         self.sandbox = sandbox
-        timeout = min(sandbox.limits.timeout, max(sandbox.limits.timeout // 2, 8))
-        # some compute until their time is up
-        self.hurried = replace(sandbox, limits=replace(sandbox.limits, timeout=timeout))
+        self.hurried = sandbox
         self.folder = folder
         self.port = port
         self.module = module
@@ -187,6 +187,18 @@ class Bench:
         self.out.write_text("student,points\n", encoding="utf-8")
         found = places_of(sandbox.course.hidden)
         self.secrets = (*found, str(self.out.parent), str(folder / "handed-in"))
+
+    def set_limits(self, limits: Limits) -> None:
+        """Limit what comes from now on; what computes until its time is up gets half of it."""
+        half = max(limits.timeout // 2, 8)
+        self.sandbox = replace(self.sandbox, limits=limits)
+        self.hurried = replace(self.sandbox, limits=replace(limits, timeout=half))
+
+    def seconds_of_an_honest_one(self) -> float:
+        """How long a solved notebook takes on this machine."""
+        start = time.monotonic()
+        self.honest()
+        return time.monotonic() - start
 
     def victim(self, name: str) -> Path:
         """The file that a submission must not change."""
@@ -280,6 +292,15 @@ def together(sides: Sequence[Tried]) -> Tried:
     return Tried(sides[0].hostile, tuple(harm), tuple(odd))
 
 
+def limits_for(seconds: float) -> Limits:
+    """The limits of a hostile submission where a solved one takes so many seconds."""
+    return replace(
+        LIMITS,
+        timeout=max(LIMITS.timeout, math.ceil(8 * seconds)),
+        cell=max(LIMITS.cell, math.ceil(seconds)),
+    )
+
+
 def places_of(packages: Sequence[str]) -> Iterator[str]:
     """The folders of installed packages, or the files of those that are single modules."""
     for package in packages:
@@ -343,15 +364,12 @@ def units(notebooks: Sequence[Hostile]) -> list[list[Hostile]]:
     return sorted(made, key=lambda unit: list(WALLS).index(unit[0].wall))
 
 
-def try_walls(
-    course: Course, notebooks: Sequence[Hostile], limits: Limits = LIMITS, progress: bool = False
-) -> WallReport:
+def try_walls(course: Course, notebooks: Sequence[Hostile], progress: bool = False) -> WallReport:
     """Hand in hostile submissions, and a solved notebook after those at each wall.
 
     Args:
         course: whose answers they look for; they attack an exercise of the engine's own.
         notebooks: the submissions.
-        limits: how much each may use.
         progress: show a bar.
     """
     start = time.monotonic()
@@ -361,9 +379,10 @@ def try_walls(
     honest = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marking-trial-")))
-        sandbox = stack.enter_context(prepared_sandbox(trial_course(course), limits))
+        sandbox = stack.enter_context(prepared_sandbox(trial_course(course), AT_FIRST))
         port, heard = stack.enter_context(listening())
         bench = Bench(sandbox, folder, port, module_of_answers(course))
+        bench.set_limits(limits_for(bench.seconds_of_an_honest_one()))
         before = resident_memory(peak=False)
         pool = stack.enter_context(ThreadPoolExecutor(min(2 * (os.cpu_count() or 1), 8)))
         bar = stack.enter_context(tqdm(total=len(fitting), disable=not progress, unit="attack"))

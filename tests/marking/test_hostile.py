@@ -35,7 +35,6 @@ from marking.self_test import (
 
 ALL = hostile_notebooks()
 NAMED = {one.name: one for one in ALL}
-LOADED = replace(LIMITS, timeout=40, cell=5)  # other tests run at the same time
 contained = pytest.mark.skipif(
     bubblewrap() is None, reason="without bubblewrap a submission can do harm"
 )
@@ -43,7 +42,7 @@ contained = pytest.mark.skipif(
 
 @contained
 def test_no_hostile_submission_earns_or_harms_anything():
-    trial = try_walls(COURSE, ALL, LOADED)
+    trial = try_walls(COURSE, ALL)
     assert trial.holds(), "\n".join(walls_in_words(trial))
     assert [(one.hostile.name, one.odd) for one in trial.tried if one.odd] == []
     assert len(trial.tried) >= 120
@@ -71,7 +70,7 @@ def test_a_filter_that_is_gone_is_noticed(name, wall, monkeypatch):
     if seccomp.program() is None:
         pytest.skip("there is no filter for this machine")
     monkeypatch.setattr(seccomp, "program", lambda *_, **__: None)
-    trial = try_walls(COURSE, [NAMED[name]], LOADED)
+    trial = try_walls(COURSE, [NAMED[name]])
     assert not trial.holds()
     assert name in trial.harm_at(wall)[0]
     assert f"down  {wall}: {WALLS[wall].down}" in list(walls_in_words(trial))
@@ -81,7 +80,7 @@ def test_a_filter_that_is_gone_is_noticed(name, wall, monkeypatch):
 def test_a_network_that_is_shared_is_noticed(monkeypatch):
     monkeypatch.setattr(seccomp, "program", lambda *_, **__: None)  # it refuses sockets too
     torn_down(monkeypatch, "--share-net")
-    trial = try_walls(COURSE, [NAMED["opens_a_socket"], NAMED["sends_datagrams"]], LOADED)
+    trial = try_walls(COURSE, [NAMED["opens_a_socket"], NAMED["sends_datagrams"]])
     assert any("a server heard from a submission" in line for line in trial.harm_at("network"))
 
 
@@ -89,7 +88,7 @@ def test_a_network_that_is_shared_is_noticed(monkeypatch):
 def test_files_that_can_be_written_are_noticed(monkeypatch):
     torn_down(monkeypatch, "--bind", tempfile.gettempdir(), tempfile.gettempdir())
     some = [NAMED["follows_links_out"], NAMED["opens_where_answers_lie"], NAMED["leaves_a_file"]]
-    trial = try_walls(COURSE, some, LOADED)
+    trial = try_walls(COURSE, some)
     assert "follows_links_out: it changed a file" in trial.harm_at("files")
     assert any("grades was changed" in line for line in trial.harm_at("files"))
     assert "leaves_a_file: got through: a file of a neighbour" in trial.harm_at("neighbours")
@@ -100,7 +99,7 @@ def test_one_of_several_that_are_tried_together_is_named(monkeypatch):
     monkeypatch.setattr(seccomp, "program", lambda *_, **__: None)
     some = [NAMED[name] for name in ("leaves_zombies", "goes_before_others", "spawns_a_shell")]
     assert len(units(some)) == 1
-    trial = try_walls(COURSE, some, LOADED)
+    trial = try_walls(COURSE, some)
     through = {one.hostile.name for one in trial.tried if one.harm}
     assert through == {"leaves_zombies", "spawns_a_shell"}
     assert trial.honest == (5.0,)
@@ -219,6 +218,12 @@ ONE = Hostile("x", "points", "a title", "", "", "", True, "harm")
 def test_what_a_submission_did_is_told_from_its_grades(one, graded, harm, odd):
     tried = judged(one, ATTACKED, OTHER, graded, [])
     assert (len(tried.harm), len(tried.odd)) == (harm, odd), tried
+
+
+def test_a_slow_machine_gives_more_time():
+    assert self_test.limits_for(0.9) == LIMITS
+    slow = self_test.limits_for(6.5)
+    assert (slow.timeout, slow.cell, slow.memory) == (52, 7, LIMITS.memory)
 
 
 def trial_of(tried, harm=(), honest=(5.0,)):
