@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the script's own folder out
-from confine import confine
+from confine import give_up
 
-confine(Path(__file__).parent)  # before anything else is imported, torch included
+give_up(Path(__file__).parent)  # before anything else is imported, torch included
 # ruff: noqa: E402
 from cells import DID_NOT_RUN, Definitions
 from outcome import (

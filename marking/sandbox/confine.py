@@ -17,7 +17,7 @@ PACKAGES = "packages"  # folders with packages, one a line
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 
-def confine(folder: Path) -> None:
+def give_up(folder: Path) -> None:
     """Take a filter and folders of packages from a folder, as far as they are there.
 
     Raises: OSError where the kernel does not take the filter.

@@ -22,6 +22,8 @@ from typing import Any
 from marking.course import Course
 from marking.outcome import Array
 from marking.sandbox import wire
+from marking.sandbox.control_group import group_command, session_environment
+from marking.sandbox.visible import packages_seen
 from marking.sandbox.walls import PYTHON, Walls, filter_to_pass, prepared_walls, write_confinement
 
 HERE = Path(__file__).parent
@@ -122,10 +124,11 @@ def prepared_sandbox(course: Course, limits: Limits) -> Iterator[Sandbox]:
             shutil.copy(path, room)
         bwrap = bubblewrap()
         if bwrap is None:
-            write_confinement(room, None)
+            write_confinement(room, [folder for folder, _ in packages_seen(course.hidden)])
             yield Sandbox(course, limits, room, None)
         else:
-            walls = prepared_walls(bwrap, Path(folder), course.hidden)
+            group = group_command(limits.memory + limits.disk, limits.processes)
+            walls = prepared_walls(bwrap, Path(folder), course.hidden, group)
             yield Sandbox(course, limits, room, bwrap, walls)
 
 
@@ -268,6 +271,7 @@ def started(sandbox: Sandbox, folder: str) -> tuple[socket.socket, subprocess.Po
             inside = clean_environment("/tmp")
             wall = walls.command(sandbox.limits.disk, folder, inside, passed)
             command = [*wall, *PYTHON, "/room/child.py", number]
+            environment |= session_environment() if walls.group else {}
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

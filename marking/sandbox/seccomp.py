@@ -17,7 +17,7 @@ from marking.sandbox.system_calls import FREE, MACHINES, NARROWED, START, UNSUPP
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # the kernel's names of them
 X32 = 0x40000000  # from here on, x86's third set of calls
-NEWEST = 441  # up to here a call that is not listed is refused, from here on it is missing
+FIRST_MISSING = 441  # up to here a call that is not listed is refused, from here on it is missing
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 LOAD, EQUAL, AT_LEAST, ANY_BIT, MASK, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in the record that a filter reads
@@ -37,7 +37,7 @@ MAP_HUGETLB = 0x40000
 # no merging of equal pages, which tells by its time what others hold
 MADVISE = (0, 1, 2, 3, 4, 8, 9, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 25, 102, 103)
 
-Step = tuple[int, int, int, int]  # an instruction: its code, two jumps, a number
+Instruction = tuple[int, int, int, int]  # an instruction: its code, two jumps, a number
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def refuse(error: int) -> int:
     return REFUSE | error
 
 
-def on_arguments(rule: Arguments) -> Iterator[Step]:
+def on_arguments(rule: Arguments) -> Iterator[Instruction]:
     """The end of a filter for one call, by its arguments."""
     low = ARGUMENTS + 8 * rule.place  # its lower half: both machines are little-endian
     if rule.null:
@@ -99,15 +99,15 @@ def on_arguments(rule: Arguments) -> Iterator[Step]:
     yield (RETURN, 0, 0, refuse(errno.EPERM))
 
 
-def numbers_of(calls: Numbers, machine: str) -> dict[str, int]:
+def numbers_on(calls: Numbers, machine: str) -> dict[str, int]:
     """The calls that a machine has, with its numbers."""
     place = MACHINES.index(machine)
     return {name: number for name, both in calls.items() if (number := both[place]) is not None}
 
 
-def instructions(machine: str, *, start: bool) -> list[Step]:
+def instructions(machine: str, *, start: bool) -> list[Instruction]:
     """A filter for a machine, as instructions; with `start`, what starts Python is allowed too."""
-    steps: list[Step] = [
+    steps: list[Instruction] = [
         (LOAD, 0, 0, ARCHITECTURE),
         (EQUAL, 1, 0, ARCHITECTURES[machine]),
         (RETURN, 0, 0, KILL),
@@ -117,19 +117,19 @@ def instructions(machine: str, *, start: bool) -> list[Step]:
     ]
     rules = allowed_arguments(start)
     simple = {**FREE, **START} if start else FREE
-    narrowed = numbers_of({**NARROWED, **FREE}, machine)
-    for name, number in numbers_of(simple, machine).items():
+    narrowed = numbers_on({**NARROWED, **FREE}, machine)
+    for name, number in numbers_on(simple, machine).items():
         if name not in rules:
             steps += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW)]
     for name, rule in rules.items():
         body = list(on_arguments(rule))
         steps += [(EQUAL, 0, len(body), narrowed[name]), *body]
-    for number in numbers_of(UNSUPPORTED, machine).values():
+    for number in numbers_on(UNSUPPORTED, machine).values():
         steps += [(EQUAL, 0, 1, number), (RETURN, 0, 0, refuse(errno.EOPNOTSUPP))]
     # hides its flags behind a pointer: reported as missing, so that threads are made with clone
     missing = refuse(errno.ENOSYS)
     steps += [(EQUAL, 0, 1, narrowed["clone3"]), (RETURN, 0, 0, missing)]
-    steps += [(AT_LEAST, 0, 1, NEWEST), (RETURN, 0, 0, missing)]
+    steps += [(AT_LEAST, 0, 1, FIRST_MISSING), (RETURN, 0, 0, missing)]
     return [*steps, (RETURN, 0, 0, refuse(errno.EPERM))]
 
 

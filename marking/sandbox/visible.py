@@ -126,9 +126,9 @@ def packages_seen(hidden: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]
         if Path(folder).is_dir():
             names: set[str] = set()
             for distribution in importlib.metadata.distributions(path=[folder]):
-                entries = set(entries_of(distribution))
+                entries = set(installed_entries(distribution))
                 if not is_editable(distribution) and not any(
-                    is_hidden(entry, hidden) for entry in entries
+                    hides_answers(entry, hidden) for entry in entries
                 ):
                     names |= entries
             seen = [name for name in names if os.path.exists(os.path.join(folder, name))]
@@ -136,7 +136,7 @@ def packages_seen(hidden: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]
                 yield folder, tuple(sorted(seen))
 
 
-def entries_of(distribution: importlib.metadata.Distribution) -> Iterator[str]:
+def installed_entries(distribution: importlib.metadata.Distribution) -> Iterator[str]:
     """What a distribution has put into its folder, as far as it can be imported or describes it."""
     record = distribution.read_text("RECORD")
     if record is None:  # of a system's own packages
@@ -155,6 +155,6 @@ def is_editable(distribution: importlib.metadata.Distribution) -> bool:
     return bool(origin.get("dir_info", {}).get("editable"))
 
 
-def is_hidden(entry: str, hidden: Sequence[str]) -> bool:
+def hides_answers(entry: str, hidden: Sequence[str]) -> bool:
     """Whether a package, a module or a compiled one is hidden."""
     return entry.partition(".")[0] in hidden

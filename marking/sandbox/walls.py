@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marking.sandbox import seccomp
@@ -18,9 +19,24 @@ from marking.sandbox.visible import PROC, View, view_for
 LAUNCH = Path(__file__).with_name("launch.py")
 NOBODY = "65534"  # whom a submission takes itself for
 FILES_IN_A_MEGABYTE = 64  # so many files may lie in its folder, whatever is in them
-DEVICES = ("null", "zero", "full", "random", "urandom")
+DEVICE_FILES = ("null", "zero", "full", "random", "urandom")
+# numbers of users that nobody has, as isolate takes them; root gives each submission one
+FIRST_USER, MANY_USERS = 60_000, 1000
 USERS = "nobody:x:65534:65534:nobody:/tmp:/bin/false\n"
 PYTHON = (sys.executable, "-I", "-B")
+
+TRIAL = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, "/room")
+from confine import give_up
+give_up(Path("/room"))
+for folder in sys.path:
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if not os.access(os.path.join(folder, name), os.R_OK):
+            sys.exit(f"{folder}/{name} cannot be read")
+print("here")
+"""
 
 
 @dataclass(frozen=True)
@@ -32,16 +48,21 @@ class Walls:
         folder: of the grader's own, with what the walls are made of: see `prepared_walls`.
         view: what is seen of the system.
         own_mounts: whether we can mount before bubblewrap does, and so limit the number of files.
+        own_user: whether a submission runs as a user of its own on this machine, for which root
+            grades; otherwise as whoever grades.
         no_namespaces: whether bubblewrap can forbid namespaces inside its own.
         filtered: whether system calls are filtered here.
+        group: the command that runs another in a control group; may be empty.
     """
 
     bwrap: str
     folder: Path
     view: View
     own_mounts: bool
+    own_user: bool
     no_namespaces: bool
     filtered: bool
+    group: tuple[str, ...] = ()
 
     def command(
         self, disk: int, home: str, environment: Mapping[str, str], passed: Sequence[int]
@@ -54,22 +75,42 @@ class Walls:
             environment: the whole environment.
             passed: what `filter_to_pass` gives.
         """
-        options = f"size={disk * 2**20},nr_inodes={disk * FILES_IN_A_MEGABYTE},mode=755"
-        mounted = [home, options] if self.own_mounts else ["", ""]
-        command = [*PYTHON, "-S", str(LAUNCH), *mounted, self.bwrap]
-        command += ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
-        command += ["--disable-userns"] if self.no_namespaces else []
-        command += ["--hostname", "submission", "--as-pid-1", "--die-with-parent", "--new-session"]
-        command += ["--clearenv", "--cap-drop", "ALL", *self.processes(), *devices()]
+        wall = ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
+        wall += ["--disable-userns"] if self.no_namespaces else []
+        wall += ["--hostname", "submission", "--as-pid-1", "--die-with-parent", "--new-session"]
+        wall += ["--clearenv", "--cap-drop", "ALL", *self.processes(), *devices()]
         if self.own_mounts:
-            command += ["--bind", home, "/tmp"]
+            wall += ["--bind", f"{home}/tmp", "/tmp"]
         else:
-            command += ["--size", str(disk * 2**20), "--tmpfs", "/tmp"]
-        command += self.readable()  # after /tmp: an environment may be in it
+            wall += ["--size", str(disk * 2**20), "--tmpfs", "/tmp"]
+        wall += self.readable()  # after /tmp: an environment may be in it
         for name, value in environment.items():
-            command += ["--setenv", name, value]
-        command += ["--seccomp", str(passed[0])] if passed else []
-        return [*command, "--remount-ro", "/", "--chdir", "/tmp"]
+            wall += ["--setenv", name, value]
+        wall += ["--seccomp", str(passed[0])] if passed else []
+        wall += ["--remount-ro", "/", "--chdir", "/tmp"]
+        user, sources = 0, list[str]()
+        if self.own_user:
+            user = FIRST_USER + secrets.randbelow(MANY_USERS)
+            wall, sources = staged(wall, home)
+        options = f"size={disk * 2**20},nr_inodes={disk * FILES_IN_A_MEGABYTE},mode=755,uid={user}"
+        before = [*PYTHON, "-S", str(LAUNCH), home if self.own_mounts else "", options, str(user)]
+        return [*self.group, *before, str(len(sources)), *sources, self.bwrap, *wall]
+
+    def missing(self) -> list[str]:
+        """What this machine lacks, in words; empty where every wall is up."""
+        lacks = {
+            "system calls are not filtered on this kind of machine": not self.filtered,
+            "bubblewrap is older than 0.8 and cannot forbid namespaces inside its own": (
+                not self.no_namespaces and not self.filtered
+            ),
+            "the number of files of a submission is not limited": not self.own_mounts,
+            "the threads of a submission are not limited, because root grades": (
+                os.geteuid() == 0 and not self.own_user and not self.group
+            ),
+            "memory inside the kernel is bounded piece by piece, not as a whole: there is no"
+            " control group": not self.group,
+        }
+        return [words for words, lacking in lacks.items() if lacking]
 
     def processes(self) -> Iterator[str]:
         """Options for /proc: the submission's own process, and little of the machine."""
@@ -112,9 +153,24 @@ class Walls:
         yield from ("--ro-bind", str(self.folder / kind), path)
 
 
+def staged(options: Sequence[str], home: str) -> tuple[list[str], list[str]]:
+    """Options for a user who cannot reach what is to be seen, because a folder above is closed to
+    others: it is bound from places in the home, where the launcher mounts it.
+
+    Returns: the options, and what is mounted at home/0, home/1 and so on.
+    """
+    places: dict[str, str] = {}
+    changed = list(options)
+    for place, option in enumerate(options):
+        if option == "--ro-bind":
+            source = options[place + 1]
+            changed[place + 1] = places.setdefault(source, f"{home}/{len(places)}")
+    return changed, list(places)
+
+
 def devices() -> Iterator[str]:
     """Options for /dev: no terminals, and no memory that is shared."""
-    for name in DEVICES:
+    for name in DEVICE_FILES:
         yield from ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
     yield from ("--symlink", "/proc/self/fd", "/dev/fd")
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -122,13 +178,16 @@ def devices() -> Iterator[str]:
     yield from ("--dir", "/dev/shm")
 
 
-def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
+def prepared_walls(
+    bwrap: str, folder: Path, hidden: Sequence[str], group: tuple[str, ...] = ()
+) -> Walls:
     """The best walls that this machine has.
 
     Args:
         bwrap: the path of bubblewrap.
         folder: in which `room` has what a submission may see of the engine.
         hidden: packages that it may not see.
+        group: the command that runs another in a control group; may be empty.
 
     Raises: OSError where Python does not start within any.
     """
@@ -136,34 +195,37 @@ def prepared_walls(bwrap: str, folder: Path, hidden: Sequence[str]) -> Walls:
     (folder / "empty").mkdir()
     (folder / "nothing").touch()
     (folder / "passwd").write_text(USERS, encoding="utf-8")
-    write_confinement(folder / "room", view)
+    write_confinement(folder / "room", view.packages)
+    for path in (folder / "room").iterdir():
+        path.chmod(0o644)  # for another user; the folder above is closed
+    (folder / "room").chmod(0o755)
     filtered = seccomp.program() is not None
     said = ""
-    for no_namespaces, own_mounts in itertools.product((True, False), repeat=2):
-        walls = Walls(bwrap, folder, view, own_mounts, no_namespaces, filtered)
-        said = why_not(walls)
-        if not said:
-            return walls
+    for no_namespaces in (True, False):
+        for own_mounts, own_user in ((True, True), (True, False), (False, False)):
+            if own_user and os.geteuid():
+                continue
+            walls = Walls(bwrap, folder, view, own_mounts, own_user, no_namespaces, filtered)
+            said = why_not(walls)
+            if not said:
+                return replace(walls, group=group)
     raise OSError(f"bubblewrap is installed, but Python does not start in it: {said}")
 
 
-def write_confinement(room: Path, view: View | None) -> None:
-    """Write what a submission's process reads about itself: see `confine`."""
+def write_confinement(room: Path, packages: Iterable[str]) -> None:
+    """Write what a submission's process reads about itself (see `confine`): its second filter, and
+    folders with packages.
+    """
     filter_ = seccomp.program(start=False)
     if filter_ is not None and sys.platform == "linux":
         (room / FILTER).write_bytes(filter_)
-    folders = sys.path if view is None else view.packages
-    wanted = [
-        os.path.abspath(path) for path in sys.path if path and os.path.abspath(path) in folders
-    ]
-    (room / PACKAGES).write_text("\0".join(wanted), encoding="utf-8")
+    (room / PACKAGES).write_text("\0".join(packages), encoding="utf-8")
 
 
 def why_not(walls: Walls) -> str:
     """The last words of a Python that does not start within these walls; empty if it does."""
-    home = walls.folder / "empty"
-    with filter_to_pass(walls.filtered) as passed:
-        command = [*walls.command(1, str(home), {}, passed), *PYTHON, "-c", "print('here')"]
+    with tempfile.TemporaryDirectory() as home, filter_to_pass(walls.filtered) as passed:
+        command = [*walls.command(1, home, {}, passed), *PYTHON, "-c", TRIAL]
         done = subprocess.run(command, capture_output=True, pass_fds=passed, check=False)
     if done.stdout == b"here\n":
         return ""

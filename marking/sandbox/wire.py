@@ -22,8 +22,8 @@ from torch import Tensor
 
 LIMIT = 64 * 2**20  # bytes of one message
 MOST_WORDS = 2**19  # bytes of what is said in it, its arrays aside: in memory, 50 times as many
-MOST_ARRAYS = 2**13
-MOST_NUMBERS = 2**23  # in its arrays together, which may become twice as wide or eight times
+ARRAYS_IN_MESSAGE = 2**13
+NUMBERS_IN_MESSAGE = 2**23  # in its arrays together, which may become twice as wide or eight times
 MOST_NESTED = 32  # levels
 MOST_DIGITS = 40  # of a whole number
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "float16")
@@ -73,8 +73,8 @@ def receive(
         message, kinds = parsed["message"], parsed["arrays"]
         if not isinstance(message, dict):
             raise TypeError("the message is no object")
-        sizes = [size_of(kind) for kind in kinds[: MOST_ARRAYS + 1]]
-        if len(sizes) > MOST_ARRAYS or sum(map(math.prod, sizes)) > MOST_NUMBERS:
+        sizes = [size_of(kind) for kind in kinds[: ARRAYS_IN_MESSAGE + 1]]
+        if len(sizes) > ARRAYS_IN_MESSAGE or sum(map(math.prod, sizes)) > NUMBERS_IN_MESSAGE:
             raise ValueError("there are too many arrays or numbers")
         return message, split(read_exactly(channel, body, deadline), kinds)
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
@@ -120,10 +120,10 @@ def size_of(kind: Any) -> tuple[int, ...]:
     """
     shape = tuple(kind["shape"])
     sides_fit = len(shape) <= MOST_DIMENSIONS and all(
-        type(side) is int and 0 <= side <= MOST_NUMBERS for side in shape
+        type(side) is int and 0 <= side <= NUMBERS_IN_MESSAGE for side in shape
     )
     # that without the empty sides too: NumPy computes it
-    if not sides_fit or math.prod(side or 1 for side in shape) > MOST_NUMBERS:
+    if not sides_fit or math.prod(side or 1 for side in shape) > NUMBERS_IN_MESSAGE:
         raise ValueError("an array of another shape")
     return shape
 

@@ -2,6 +2,7 @@
 not have.
 """
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -18,7 +19,7 @@ import pytest
 from quadratics import COURSE
 
 import marking
-from marking.sandbox import launch, seccomp, visible, walls
+from marking.sandbox import control_group, launch, seccomp, visible, walls
 from marking.sandbox.parent import Limits, Lost, Running, bubblewrap, prepared_sandbox
 from marking.sandbox.walls import prepared_walls
 
@@ -200,6 +201,48 @@ def test_it_is_nobody_and_has_nothing(sandbox):
         assert "nosuid" in options.split(","), line
 
 
+@contained
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can be someone else")
+def test_for_root_each_runs_as_a_user_of_its_own_whose_threads_are_limited(sandbox):
+    assert sandbox.walls.own_user
+    code = (
+        "import threading\nthreading.stack_size(65536)\nstop = threading.Event()\n"
+        "found['threads'] = 0\n"
+        "try:\n"
+        "    while found['threads'] < 5000:\n"
+        "        threading.Thread(target=stop.wait, daemon=True).start(); found['threads'] += 1\n"
+        "except RuntimeError: pass\n"
+    )
+    running = started(sandbox, code)
+    try:
+        found = told(running)
+        inside = children_of(running.process.pid)
+        users = {os.stat(f"/proc/{pid}").st_uid for pid in inside}
+        assert inside
+        assert all(60_000 <= user < 61_000 for user in users)
+    finally:
+        running.close()
+    assert found["threads"] < LIMITS.processes
+
+
+def children_of(process):
+    """The processes that a process has started, and theirs."""
+    own = [
+        int(name)
+        for name in os.listdir("/proc")
+        if name.isdecimal() and parent_of(name) == str(process)
+    ]
+    return [*own, *(pid for child in own for pid in children_of(child))]
+
+
+def parent_of(process):
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{process}/status").read_text()
+        return dict(line.split(":\t", 1) for line in status.splitlines())["PPid"]
+    return ""
+
+
+@contained
 def test_the_seed_is_in_no_command_line_and_no_environment(sandbox, monkeypatch):
     seen = []
     popen = subprocess.Popen
@@ -440,7 +483,7 @@ def test_two_at_once_share_nothing(sandbox):
 def test_the_keyring_of_the_session_is_left_behind(tmp_path):
     """The launcher itself, with a program in bubblewrap's place."""
     show = "print(*[line for line in open('/proc/self/mountinfo') if 'tmpfs' in line][-1:])"
-    command = [sys.executable, "-I", launch.__file__, "", "", sys.executable, "-c", show]
+    command = [sys.executable, "-I", launch.__file__, "", "", "0", "0", sys.executable, "-c", show]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     code = (
         "import ctypes, sys\nfrom marking.sandbox import launch\n"
@@ -499,6 +542,7 @@ def test_what_a_course_needs_works_inside(sandbox):
 @contained
 def test_without_mounts_of_our_own_bubblewrap_makes_them(sandbox):
     plain = dataclasses.replace(sandbox.walls, own_mounts=False)
+    assert "the number of files of a submission is not limited" in plain.missing()
     less = dataclasses.replace(sandbox, walls=plain)
     code = f"{FACTS}\nfound = {{'tmp': [line for line in found['mounts'] if ' /tmp ' in line]}}\n"
     ((line,),) = found_in(less, code).values()
@@ -519,6 +563,56 @@ def test_an_older_bubblewrap_is_used_for_what_it_can(tmp_path, monkeypatch):
         assert sandbox.bwrap == str(older)
         assert not sandbox.walls.no_namespaces
         assert found_in(sandbox, "found['here'] = True") == {"here": True}
+
+
+FAKE_SYSTEMD = """#!/bin/sh
+echo "$@" >> {log}
+[ -n "$XDG_RUNTIME_DIR" ] || exit 1
+while [ "$1" != "--" ]; do shift; done
+shift
+exec "$@"
+"""
+
+
+@contained
+def test_a_control_group_is_used_where_systemd_makes_one(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    fake = tmp_path / "systemd-run"
+    fake.write_text(FAKE_SYSTEMD.format(log=log))
+    fake.chmod(0o755)
+    controllers = tmp_path / "controllers"
+    controllers.write_text("cpu memory pids\n")
+    monkeypatch.setattr(control_group, "CONTROLLERS", controllers)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/of-the-teacher")
+    with prepared_sandbox(COURSE, LIMITS) as sandbox:
+        found = found_in(sandbox, FACTS)
+        assert not any("control group" in words for words in sandbox.walls.missing())
+    assert "XDG_RUNTIME_DIR" not in found["environment"]
+    trial, used = log.read_text().splitlines()
+    most = LIMITS.memory + LIMITS.disk + control_group.BESIDE
+    for line in (trial, used):
+        assert f"-p MemoryMax={most}M -p MemorySwapMax=0 -p TasksMax=72 --" in line
+        assert ("--user" in line.split()) is (os.geteuid() != 0)
+    assert "child.py" in used
+
+
+@pytest.mark.parametrize("controllers", ["cpu pids", None])
+def test_without_version_2_of_control_groups_there_is_none(tmp_path, monkeypatch, controllers):
+    if controllers is not None:
+        (tmp_path / "controllers").write_text(controllers)
+    monkeypatch.setattr(control_group, "CONTROLLERS", tmp_path / "controllers")
+    assert control_group.group_command(1, 1) == ()
+
+
+def test_systemd_that_does_not_answer_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "controllers").write_text("memory pids")
+    monkeypatch.setattr(control_group, "CONTROLLERS", tmp_path / "controllers")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert control_group.group_command(1, 1) == ()
+    (tmp_path / "systemd-run").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "systemd-run").chmod(0o755)
+    assert control_group.group_command(1, 1) == ()
 
 
 def test_a_python_that_does_not_start_inside_is_said_before_anything_is_graded(

@@ -47,7 +47,7 @@ def importable(*extras: str) -> set[str]:
 # huggingface_hub is used where it is installed; marking's child process runs beside its own files
 MAY_IMPORT = {
     "minddpm": importable() | {"huggingface_hub", "minddpm"},
-    "marking": importable("course") | {"marking", "wire", "cells", "outcome"},
+    "marking": importable("course") | {"marking", "wire", "cells", "confine", "outcome"},
     "minddpm_course": importable("course", "classroom") | set(PACKAGES),
 }
 
