@@ -30,6 +30,7 @@ from marking.report import FILES, write_report
 from marking.report_folder import refuse_foreign_report
 from marking.sandbox.bare import Bare, prepared
 from marking.sandbox.parent import Limits, bubblewrap, hidden_places, prepared_sandbox
+from marking.self_test import run_self_test
 from marking.stored import NOT_GRADED
 from marking.words import counted, harmless
 
@@ -225,6 +226,24 @@ def read_seed(path: Path) -> int:
     return int(text)
 
 
+class NeedsNothingElse(argparse.Action):
+    """An option without a value, with which the others need not be given."""
+
+    def __init__(self, *, others: Sequence[argparse.Action], **options: Any) -> None:
+        super().__init__(**options, nargs=0)
+        self.others = others
+
+    def __call__(self, _parser: Any, namespace: argparse.Namespace, *_: Any) -> None:
+        setattr(namespace, self.dest, True)
+        for other in self.others:
+            other.required = False
+
+
+def run_grade_or_self_test(options: argparse.Namespace, course: Course) -> int:
+    """Grade a class: notebooks, folders of them, or zips as a learning platform exports them."""
+    return run_self_test(course) if options.self_test else run_grade(options, course)
+
+
 def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:
     """Lay out a course for nbgrader: an assignment for each notebook of solutions."""
     copies = lay_out_course(course, options.folder, options.solutions, timeout=options.timeout)
@@ -305,10 +324,19 @@ def add_marking_commands(
         "folder", type=Path, nargs="?", default=Path("exercises"), help="(default: %(default)s)"
     )
 
-    grader = command("grade", with_course(load_course, install, run_grade))
-    grader.add_argument("submissions", type=Path, nargs="+", help="notebooks, folders, zips")
-    grader.add_argument(
+    grader = command("grade", with_course(load_course, install, run_grade_or_self_test))
+    notebooks = grader.add_argument(
+        "submissions", type=Path, nargs="+", help="notebooks, folders, zips"
+    )
+    out = grader.add_argument(
         "--out", type=Path, required=True, help="folder for grades.csv, class.html and feedback/"
+    )
+    grader.add_argument(
+        "--self-test",
+        action=NeedsNothingElse,
+        default=False,
+        others=(notebooks, out),
+        help="grade nothing; try hostile submissions and say which walls of this machine are up",
     )
     grader.add_argument(
         "--jobs", type=whole_number(1), help="submissions at once (default: one per processor)"

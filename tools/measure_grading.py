@@ -4,7 +4,7 @@ hostile ones earned.
 python tools/measure_grading.py --students 300 --out runs/class
 
 Each student hands in one notebook with the exercises of lessons 02 and 03, thirteen questions:
-solved ones, one for each known mistake of the bank, one for each hostile notebook of the engine, a
+solved ones, one for each known mistake of the bank, every fifth hostile notebook of the engine, a
 few that are broken, and more solved ones until the class is full.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 
 import nbformat
 
-from hostile import Target, as_notebook, cells_of, hostile_notebooks
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grader import grade
 from marking.grades import Graded
+from marking.hostile import Target, as_notebook, hostile_cells, hostile_notebooks
 from marking.report import write_report
 from marking.sandbox.parent import Limits
 from minddpm_course.course import load_course
@@ -30,6 +30,7 @@ FOLDER = ROOT / "minddpm_course" / "bank"
 STUDENTS = 300
 LESSONS = ("02", "03")
 TARGET = "03.posterior_variance"  # which the hostile notebooks do not solve
+ONE_IN = 5  # of the hostile notebooks is handed in: a class is not made of them
 BROKEN = ("", "not JSON", "[1, 2]", '{"cells": "' + "x" * 2**25 + '"}')
 HEAD = "import torch\nfrom minddpm_course import ask, beside, check"
 
@@ -96,8 +97,8 @@ def write_class(folder: Path, students: int) -> dict[str, tuple[str, str]]:
     right = next(cell for cell in cells if f"def {function_of(TARGET)}(" in cell)
     target = Target(course, exercise, right, 9, "/tmp/victim", "/tmp/grades.csv")
     rest = [cell for cell in cells if function_of(TARGET) not in cell]
-    for hostile in hostile_notebooks():
-        texts[f"hostile {hostile.name}"] = as_notebook(cells_of(hostile, target, HEAD, rest))
+    for hostile in hostile_notebooks()[::ONE_IN]:
+        texts[f"hostile {hostile.name}"] = as_notebook(hostile_cells(hostile, target, HEAD, rest))
     texts |= {f"broken {place}": text for place, text in enumerate(BROKEN)}
     for place in range(students - len(texts)):
         texts[f"Ada {place}"] = as_notebook(cells)

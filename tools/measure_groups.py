@@ -21,13 +21,13 @@ from pathlib import Path
 
 from measure_grading import HEAD, mistaken
 
-from hostile import as_notebook
 from marking import grader
 from marking.course import Course
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grader import grade
 from marking.grades import Graded
 from marking.groups import cases_for_groups
+from marking.hostile import as_notebook
 from marking.names import with_groups
 from marking.outcome import Made
 from marking.report import write_report

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hostile import as_notebook
+from marking.hostile import as_notebook
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ in tests/marking, on another bank.
 import pytest
 from handed_in import HEAD, SOLVED, solved
 
-from hostile import Target, cells_of, hostile_notebooks
 from marking.grader import grade
+from marking.hostile import Target, hostile_cells, hostile_notebooks
 from marking.sandbox.parent import Limits, bubblewrap
 from minddpm_course.course import load_course
 
@@ -28,7 +28,7 @@ def test_no_answer_of_the_course_can_be_had(hand_in, tmp_path):
     exercise = COURSE.bank[f"03.{TARGET}"]
     target = Target(COURSE, exercise, SOLVED[TARGET], 9, str(tmp_path / "v"), str(tmp_path / "o"))
     notebooks = [one for one in hostile_notebooks() if one.name in AFTER_ANSWERS]
-    cells = {one.name: cells_of(one, target, HEAD, REST) for one in notebooks}
+    cells = {one.name: hostile_cells(one, target, HEAD, REST) for one in notebooks}
     assert cells.keys() == AFTER_ANSWERS.keys()
     folder = hand_in(**cells, zz_honest=solved())
     limits = Limits(timeout=40, cell=10)

@@ -16,10 +16,10 @@ from handed_in import HEAD
 from right import __dict__ as RIGHT
 from styles import BY_HAND, FORMULAS, PUT_TOGETHER, answers
 
-from hostile import as_notebook
 from marking.engine import judge
 from marking.exercise import Exercise, lesson_of
 from marking.grader import grade
+from marking.hostile import as_notebook
 from marking.notebook import call_here
 from marking.sandbox.parent import Limits
 from minddpm_course.bank import BANK

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hostile import as_notebook
+from marking.hostile import as_notebook
 
 
 @pytest.fixture

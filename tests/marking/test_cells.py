@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from quadratics import COURSE, HEAD, SOLVED
 
-from hostile import as_notebook
 from marking.cells import Definitions, names_defined
 from marking.grader import grade
+from marking.hostile import as_notebook
 from marking.sandbox.parent import Limits
 
 HERE = Path(__file__).parent

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from quadratics import COURSE, solved
 
-from hostile import as_notebook
 from marking.commands import add_marking_commands
+from marking.hostile import as_notebook
 from marking.pages import templates
 from marking.sandbox.parent import Limits, Lost, Running, prepared_sandbox
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from odd_objects import NO_FUNCTIONS, RESULTS, SETUP
 from quadratics import HEAD, SOLVED
 
-from hostile import as_notebook
 from marking import notebook
 from marking.course import Course
 from marking.engine import Verdict, judge
 from marking.exercise import Exercise
 from marking.grader import grade
+from marking.hostile import as_notebook
 from marking.notebook import CheckFailed, NoFunction, Tutor, call_here
 from marking.outcome import outcome_of
 from marking.sandbox.parent import Limits

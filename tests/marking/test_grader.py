@@ -13,9 +13,9 @@ import pytest
 from algebra import BANK
 from quadratics import COURSE, HEAD, solved
 
-from hostile import as_notebook
 from marking import grader, handed_in
 from marking.grader import grade, grade_submission
+from marking.hostile import as_notebook
 from marking.intake import read_submission
 from marking.report import write_report
 from marking.sandbox import parent

@@ -11,12 +11,12 @@ from io import BytesIO
 import pytest
 from quadratics import COURSE, solved
 
-from hostile import as_notebook
 from marking import handed_in, intake
 from marking.attempts import one_attempt_each
 from marking.grader import grade
 from marking.grades import Graded, Row
 from marking.handed_in import all_handed_in
+from marking.hostile import as_notebook
 from marking.report import feedback_files, write_report
 from marking.sandbox.parent import Limits
 

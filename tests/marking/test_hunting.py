@@ -16,12 +16,12 @@ from bug_hunts import CHEATS, HEAD, RIGHT, STUBS, WRONG
 from quadratics import COURSE, TUTOR
 from quadratics import HEAD as IMPORTS
 
-from hostile import as_notebook
 from marking import engine, hunting, notebook
 from marking.course import Course
 from marking.engine import judge
 from marking.exercise import BugHunt, Variant
 from marking.grader import grade
+from marking.hostile import as_notebook
 from marking.hunting import MOST_CALLS, Answering
 from marking.notebook import CheckFailed, NoFunction, attempt_here
 from marking.outcome import Made, attempt_of

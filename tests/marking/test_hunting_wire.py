@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from quadratics import COURSE
 from quadratics import HEAD as IMPORTS
 
-from hostile import as_notebook
 from marking.grader import grade
+from marking.hostile import as_notebook
 from marking.hunting import Answering
 from marking.sandbox import parent, wire
 from marking.sandbox.parent import Limits, Lost, Running

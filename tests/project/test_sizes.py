@@ -124,7 +124,7 @@ def test_no_line_is_wide_or_crowded_and_the_formatter_never_off(package):
 
 
 @pytest.mark.parametrize(
-    "folder", ["tests", "hostile", "honest", "tools", "benchmarks", "notebooks/py", "solutions/py"]
+    "folder", ["tests", "honest", "tools", "benchmarks", "notebooks/py", "solutions/py"]
 )
 def test_the_formatter_is_never_off_elsewhere(folder):
     files = sorted((ROOT / folder).rglob("*.py"))

@@ -12,7 +12,7 @@ import pytest
 from imports import PACKAGES, modules
 
 ROOT = Path(__file__).parents[2]
-BESIDE = ("hostile", "honest", "tools", "benchmarks", "tests")
+BESIDE = ("honest", "tools", "benchmarks", "tests")
 FILES = {path.relative_to(ROOT).as_posix() for path in modules(ROOT).values()} | {
     path.relative_to(ROOT).as_posix() for folder in BESIDE for path in (ROOT / folder).rglob("*.py")
 }
