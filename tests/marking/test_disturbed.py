@@ -11,8 +11,8 @@ from quadratics import BANK, COURSE, HEAD, SOLVED
 
 from honest import disturbances
 from honest.code import in_order_permitted, split_definitions, split_statements
-from hostile import as_notebook
 from marking.grader import grade_submission
+from marking.hostile import as_notebook
 from marking.intake import submission_in
 from marking.sandbox.parent import Limits, prepared_sandbox
 from minddpm_course.course import load_course

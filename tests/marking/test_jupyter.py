@@ -17,9 +17,9 @@ from bug_hunts import RIGHT as TESTS
 from bug_hunts import WRONG as WRONG_TESTS
 from quadratics import COURSE, HEAD, SOLVED
 
-from hostile import as_notebook
 from marking.checks import MOST_CHECKS
 from marking.grader import BY_NAME, Judging
+from marking.hostile import as_notebook
 from marking.intake import read_submission
 from marking.sandbox.parent import Limits, prepared_sandbox
 

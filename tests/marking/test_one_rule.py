@@ -10,9 +10,9 @@ from algebra import BANK
 from odd_objects import NO_FUNCTIONS, RESULTS, SETUP
 from quadratics import HEAD
 
-from hostile import as_notebook
 from marking.course import Course
 from marking.grader import grade
+from marking.hostile import as_notebook
 from marking.notebook import CheckFailed, Tutor
 from marking.outcome import NoNumber, NotNumbers, number_of, plain_answer, received, to_send
 from marking.sandbox.parent import Limits

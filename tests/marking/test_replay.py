@@ -15,7 +15,6 @@ from bug_hunts import HEAD as HUNTING
 from bug_hunts import RIGHT as TESTS
 from quadratics import COURSE, HEAD, SOLVED, solved
 
-from hostile import as_notebook
 from marking import checks, grader
 from marking.attempts import BEST, NEWEST
 from marking.checks import Judged, counting_check, most_checks
@@ -23,6 +22,7 @@ from marking.course import Course
 from marking.engine import Verdict
 from marking.exercise import Choice
 from marking.grader import Judging, grade, judge_answer
+from marking.hostile import as_notebook
 from marking.intake import imports
 from marking.sandbox import wire
 from marking.sandbox.parent import Limits, Lost, Running

@@ -8,11 +8,11 @@ import os
 import pytest
 from quadratics import COURSE, solved
 
-from hostile import as_notebook
 from marking import skim
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN
 from marking.grader import grade
 from marking.grades import Graded, Row, as_line, read_results
+from marking.hostile import as_notebook
 from marking.intake import LARGEST, Broken, submission_in
 from marking.notebook import card
 from marking.report import class_page, feedback, write_report

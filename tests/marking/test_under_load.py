@@ -19,10 +19,10 @@ import pytest
 from quadratics import COURSE, solved
 from test_commands import run
 
-from hostile import as_notebook
 from marking import commands, grader
 from marking.grader import grade
 from marking.grades import Graded, Row, read_results
+from marking.hostile import as_notebook
 from marking.pool import in_parallel
 from marking.report import write_report
 from marking.results import Stopped
