@@ -333,7 +333,7 @@ def load(
         # no default of the caller's, nor the state of the random numbers, makes a difference
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
             schedule = Schedule.from_betas(torch.tensor(contents.betas, dtype=torch.float64))
-            network = unet_without_weights(contents) if model is None else model
+            network = unet_of(contents) if model is None else model
         fill(network, contents.tensors, assign=model is None)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         why = textwrap.shorten(f"{type(error).__name__}: {error}", 400)
@@ -345,21 +345,23 @@ def load(
     return network.eval(), schedule, contents.metadata
 
 
-def unet_without_weights(contents: Contents) -> UNet:
-    """The U-Net of a checkpoint's config, whose weights take no memory until they are filled in.
+def unet_of(contents: Contents) -> UNet:
+    """Build the U-Net of a checkpoint's config.
 
-    Raises: TypeError or ValueError for a config that is none, or is that of a larger network than
-        the file has weights for: its size is told before it is built.
+    Raises: TypeError or ValueError for a config that is none, or is that of a network with more
+        weights than the file holds: that is told before it takes memory.
     """
     config = UNetConfig(**contents.config or {})
-    blocks = config.blocks * len(config.channels)
-    if blocks > len(contents.tensors):
-        raise ValueError(
-            f"a network of {how_many(blocks, 'block')} has more weights than these:"
-            f" {how_many(len(contents.tensors), 'tensor')}"
-        )
-    with torch.device("meta"):
-        return UNet(config)
+    first, *_ = widths = config.channels
+    least = max(  # of the weights, without most of the layers
+        9 * config.blocks * sum(width * width for width in widths),
+        9 * config.image_channels * first,
+        4 * (config.classes + config.time_dim) * first,
+    )
+    given = sum(tensor.numel() for tensor in contents.tensors.values())
+    if least > given:
+        raise ValueError(f"its network has at least {least} weights, got {given}")
+    return UNet(config)
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], *, assign: bool = False) -> None:

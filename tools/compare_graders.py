@@ -34,8 +34,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SECONDS = 90  # that a grader may take for one notebook
-CELL = 10  # seconds of a cell, where a grader has such a limit
+SECONDS = 120  # that a grader may take for one notebook
+CELL = 30  # seconds of a cell, where a grader has such a limit
 MEGABYTES = 4096  # of memory, a process
 PROCESSES = 200
 LARGEST_FILE = 16  # MB
@@ -66,20 +66,20 @@ TESTS = {
 PRAIRIELEARN = """import pytest
 from pytest_prairielearn_grader.assertions import assert_fn_approx_equal
 
-sandbox_timeout = 10
+sandbox_timeout = 30
 
 
 @pytest.mark.grading_data(name="discriminant", points=2)
 def test_discriminant(sandbox):
     for args, expected in (((2.0, 3.0, -2.0), 25.0), ((1.0, 4.0, 1.0), 12.0)):
         assert_fn_approx_equal(
-            sandbox, "discriminant", args=args, expected=expected, query_timeout=10
+            sandbox, "discriminant", args=args, expected=expected, query_timeout=30
         )
 
 
 @pytest.mark.grading_data(name="roots", points=3)
 def test_roots(sandbox):
-    smaller, larger = sandbox.query_function("roots", 2.0, 3.0, -2.0, query_timeout=10)
+    smaller, larger = sandbox.query_function("roots", 2.0, 3.0, -2.0, query_timeout=30)
     assert abs(smaller + 2) < 1e-6
     assert abs(larger - 0.5) < 1e-6
 """
@@ -647,7 +647,7 @@ def graded_by_us(only: Sequence[str]) -> dict[str, Found]:
             [folder / "in"],
             folder / "report",
             report=write_report,
-            limits=Limits(timeout=40, cell=CELL),
+            limits=Limits(timeout=100, cell=CELL),
             progress=False,
         )
         points: dict[str, dict[str, float]] = {}

@@ -177,9 +177,9 @@ def test_what_fuzzing_kept_is_read(name, tmp_path):
     lines = (CORPUS / f"{name}.txt").read_text().split()
     assert lines
     for line in lines:
-        started = time.monotonic()
+        started = time.thread_time()
         READERS[name](base64.b64decode(line), tmp_path)
-        assert time.monotonic() - started < SECONDS, line
+        assert time.thread_time() - started < SECONDS, line
 
 
 # --- each find, by hand ---
@@ -245,9 +245,9 @@ def test_a_message_of_many_arrays_is_cut_without_copies():
     count = 50_000
     content = memoryview(bytes(2**25 + count))
     kinds = [{"dtype": "uint8", "shape": [1]}] * count + [{"dtype": "uint8", "shape": [2**25]}]
-    started = time.monotonic()
+    started = time.thread_time()
     arrays = wire.split(content, kinds)
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
     assert len(arrays) == count + 1
     assert arrays[-1].size == 2**25
 
@@ -280,12 +280,15 @@ def saved(tmp_path, **changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"config": {"blocks": 2**63}}, "has more weights than these"),
-        ({"config": {"blocks": 10**6}}, "has more weights than these"),
-        ({"config": {"channels": [2] * 10_000}}, "has more weights than these"),
-        ({"config": {"channels": [10**6, 10**6], "groups": 1}}, "do not match its config"),
-        ({"config": {"channels": [10**12, 10**12], "groups": 1}}, "do not match its config"),
-        ({"config": {"classes": 10**12}}, "do not match its config"),
+        ({"config": {"blocks": 2**63}}, "its network has at least .* weights"),
+        ({"config": {"blocks": 10**6}}, "its network has at least .* weights"),
+        ({"config": {"channels": [2] * 10_000}}, "its network has at least .* weights"),
+        ({"config": {"channels": [10**6, 10**6]}}, "its network has at least .* weights"),
+        ({"config": {"channels": [2, 10**12]}}, "its network has at least .* weights"),
+        ({"config": {"classes": 10**12}}, "its network has at least .* weights"),
+        ({"config": {"time_dim": 2 * 10**12}}, "its network has at least .* weights"),
+        ({"config": {"image_channels": 10**12}}, "its network has at least .* weights"),
+        ({"config": {"channels": [2, 4]}}, "do not match its config"),
         ({"betas": f"[{10**400}]"}, "do not match its config"),
         ({"betas": "[1e999]"}, "do not match its config"),
         ({"metadata": "[" * 5000 + "]" * 5000}, "damaged header"),

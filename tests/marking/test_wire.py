@@ -89,7 +89,7 @@ CRAFTED = {
 READ = ("empty lists", "empty objects", "small objects", "numbers")
 
 
-@pytest.mark.parametrize("what", set(CRAFTED).difference(READ))
+@pytest.mark.parametrize("what", [what for what in CRAFTED if what not in READ])
 def test_what_is_no_message_or_too_much_is_unreadable(what):
     with pytest.raises(wire.Unreadable):
         received(as_sent(CRAFTED[what], b"0"))
