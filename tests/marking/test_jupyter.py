@@ -169,7 +169,7 @@ RESULTS = [
         "b.numpy().astype('u4')",
     ),
     *("(b,)", "(b, b, b)", "[b, [b]]", "len", "int", "ValueError('x')", "b.to(torch.int16)"),
-    *("1 / 0", "undefined", "exit()", "input()", "b.pow_(2).sub_(4 * a * c)", "b / 0", "b[:1]"),
+    *("1 / 0", "undefined", "exit()", "b.pow_(2).sub_(4 * a * c)", "b / 0", "b[:1]"),
     *(
         "torch.nothing",
         "{'a': b}",
