@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from marking.attempts import BEST, NEWEST, one_attempt_each
+from marking.attempts import BEST, NEWEST, by_checks, one_attempt_each
 from marking.checks import Judged, counting_check, most_checks
 from marking.course import Course
 from marking.diagnosis import KNOWN
@@ -490,7 +490,9 @@ def grade(
             )
             for key, graded in results.known.items()
         ]
-        in_order = sorted(named, key=lambda one: (one.student, one.notebook, one.key))
+        in_order = sorted(
+            by_checks(named, attempts), key=lambda one: (one.student, one.notebook, one.key)
+        )
         ages = {key: one.age for key, one in keys.items()}
         every = one_attempt_each(with_groups(with_lessons(course, in_order), said), ages, attempts)
         every += [Graded(name, "", "", remarks=(ABSENT,), absent=True) for name in sorted(absent)]
