@@ -55,8 +55,8 @@ def why(row: Row) -> str:
     """Why an answer earned nothing, as the end of "because ..."."""
     if row.summary in (NOT_WRITTEN, NOT_ANSWERED):
         return f"it is {row.summary}"
-    if row.summary == "wrong":
-        return "the number is wrong"
+    if re.match(r"wrong\b", row.summary):
+        return f"the number is {row.summary}"
     if row.summary.startswith("did you mean"):
         return f"it cannot be read as one number: {row.summary}"
     reason = row.summary.removeprefix(NOT_GRADED).partition("\n")[0][:LONGEST_REASON]

@@ -139,6 +139,7 @@ ROWS = {
     NOT_WRITTEN: "it is not written yet",
     NOT_ANSWERED: "it is not answered yet",
     "wrong": "the number is wrong",
+    "wrong: it is too large": "the number is wrong: it is too large",
     "not graded: it took over 60 s in total": "it took over 60 s in total",
     "ValueError: no (line 2: x)\nmore": "it raised ValueError: no (line 2: x)",
     "expected one of A, B, got 'E'": "the grader expected one of A, B, got 'E'",
