@@ -42,7 +42,7 @@ def one_attempt_each(
         # a file that could not be read is no attempt, unless there is nothing else
         readable = not one.broken
         age = ages.get(one.key, ("", 0, 0.0))
-        return readable, worth_of(rows[at[0]][at[1]].points, age, attempts)
+        return readable, rank_of(rows[at[0]][at[1]].points, age, attempts)
 
     for some in places.values():
         if len(some) == 1:
@@ -69,7 +69,7 @@ def by_checks(graded: Iterable[Graded], attempts: str) -> list[Graded]:
     ]
 
 
-def worth_of(points: float, age: Any, attempts: str) -> tuple[float, Any]:
+def rank_of(points: float, age: Any, attempts: str) -> tuple[float, Any]:
     """How much an attempt is worth beside others: the one that is worth most counts.
 
     Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from marking.attempts import BEST, remarks_as_one, worth_of
+from marking.attempts import BEST, rank_of, remarks_as_one
 from marking.engine import Verdict
 from marking.exercise import Choice, Question
 from marking.words import counted
@@ -51,7 +51,7 @@ def counting_check(
         last = judged[most]
         remark = f"checked more than {counted(most, 'time')}: only the last check counts"
         return most, Judged(last.verdict, remarks_as_one(last.remark, remark))
-    place = max(judged, key=lambda at: worth_of(judged[at].verdict.passed, at, attempts))
+    place = max(judged, key=lambda at: rank_of(judged[at].verdict.passed, at, attempts))
     return place, with_others(judged[place], list(judged.values()), attempts)
 
 

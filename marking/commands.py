@@ -34,7 +34,7 @@ from marking.self_test import run_self_test
 from marking.stored import NOT_GRADED
 from marking.words import counted, harmless
 
-LONGEST_SEED = 100  # digits
+LONGEST_SEED = 100  # figures
 
 
 def graded_here(course: Course, path: Path) -> Graded:
@@ -220,8 +220,8 @@ def read_seed(path: Path) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_SEED):
         # without the text: it may be half the seed, or another secret
         raise ValueError(
-            f"expected one whole number of at most {LONGEST_SEED} digits as the seed, got something"
-            f" else in {path}"
+            f"expected one whole number of at most {LONGEST_SEED} figures as the seed, got"
+            f" something else in {path}"
         )
     return int(text)
 

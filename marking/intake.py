@@ -290,12 +290,12 @@ def imports(course: Course, cells: Iterable[str]) -> list[str]:
             found += [
                 lines[node.lineno - 1]
                 for node in ast.walk(tree)
-                if isinstance(node, ast.Import | ast.ImportFrom) and is_hidden(course, node)
+                if isinstance(node, ast.Import | ast.ImportFrom) and imports_hidden(course, node)
             ]
     return [one.strip()[:80] for one in found]
 
 
-def is_hidden(course: Course, node: ast.Import | ast.ImportFrom) -> bool:
+def imports_hidden(course: Course, node: ast.Import | ast.ImportFrom) -> bool:
     """Whether an import is of a hidden package, and not one that exercises make."""
     if isinstance(node, ast.Import):
         return any(alias.name.partition(".")[0] in course.hidden for alias in node.names)

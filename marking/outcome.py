@@ -32,7 +32,7 @@ SHAPE_ERRORS = ("RuntimeError", "ValueError", "IndexError")  # raised where size
 MOST = 2**20  # numbers in a result
 MOST_ARRAYS = 2**12
 DEEPEST = 8  # dimensions of a result
-ROUNDED = 4  # steps of its precision that a whole number may be off: a running sum is
+ROUNDED_STEPS = 4  # steps of its precision that a whole number may be off: a running sum is
 LONGEST = 500  # characters of an error
 LONGEST_TOLD = 800  # and of an error with its line
 NO_FUNCTION = "NoFunction"  # in place of an error's name, for an answer that cannot be called
@@ -634,7 +634,7 @@ def formed_like(want: Array, have: Array, tolerance: float) -> Array:
     if not (np.isfinite(have) & (np.abs(have) < 2**53)).all():
         return have
     whole = np.round(have)
-    allowed = ROUNDED * np.finfo(have.dtype).eps * np.maximum(np.abs(whole), 1)
+    allowed = ROUNDED_STEPS * np.finfo(have.dtype).eps * np.maximum(np.abs(whole), 1)
     return whole.astype(int) if (np.abs(have - whole) <= allowed).all() else have
 
 

@@ -41,7 +41,7 @@ COPY = re.compile(  # what Jupyter, browsers and people add to the name of anoth
     r"|[-_ ]v(?:ersion)?[-_ ]?(?P<version>\d+)|[-_ ](?:attempt|try)[-_ ]?(?P<attempt>\d+))$",
     re.IGNORECASE,
 )
-LARGEST_NUMBER = 10**9  # of a copy; Python reads no number of thousands of digits
+LARGEST_NUMBER = 10**9  # of a copy; Python reads no number of thousands of figures
 COPY_OF = re.compile(r"^(?:copy|kopie|copie|copia) (?:of|von|de|di) ", re.IGNORECASE)
 COPY_BEFORE = re.compile(r"(?:^| - )(?:copy|kopie|copie|copia) (?:of|von|de|di)$", re.IGNORECASE)
 ATTEMPT = re.compile(
@@ -116,9 +116,9 @@ def stem_and_copy(name: str) -> tuple[str, int]:
     return stem, number
 
 
-def number_in(digits: str) -> int:
+def number_in(text: str) -> int:
     """The number of a copy or an attempt."""
-    return min(int(digits[:20]), LARGEST_NUMBER)
+    return min(int(text[:20]), LARGEST_NUMBER)
 
 
 def lesson_in(course: Course, stem: str) -> re.Match[str] | None:

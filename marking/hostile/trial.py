@@ -53,6 +53,7 @@ def trial_course(course: Course) -> Course:
         course,
         bank={one.name: one for one in (ATTACKED, OTHER, *MANY, OTHER_OF_MANY)},
         stretches={},
+        solved={},
         draw_beside=None,
         variables={},
         after_progress=None,

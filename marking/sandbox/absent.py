@@ -15,13 +15,13 @@ HELPER = "_import_failed_"  # a builtin function that is told of an import that 
 COMPOUND = (ast.If, ast.For, ast.While)  # whose statements may be imports of the cell
 
 
-class NotInstalled(ModuleNotFoundError):
+class NotInstalledHere(ModuleNotFoundError):
     """A package is used that is not there."""
 
 
 def used(absent: Absent, *_args: Any, **_options: Any) -> Any:
     """Raise the error of a package that is used."""
-    raise NotInstalled(object.__getattribute__(absent, "why"))
+    raise NotInstalledHere(object.__getattribute__(absent, "why"))
 
 
 class Absent:

@@ -38,7 +38,7 @@ give_up(Path(__file__).parent)  # before anything else is imported, torch includ
 from absent import (
     HELPER,
     Absent,
-    NotInstalled,
+    NotInstalledHere,
     careful,
     names_bound,
     what_to_bind,
@@ -62,7 +62,7 @@ from outcome import (
     to_send,
 )
 from shell import (
-    Results,
+    Outputs,
     ZMQInteractiveShell,
     ends_with_semicolon,
     ignore,
@@ -120,7 +120,7 @@ class Workspace:
         main = types.ModuleType("__main__")
         sys.modules["__main__"] = main  # where annotations and pickles look names up
         self.namespace = main.__dict__
-        self.results = Results(self.namespace)
+        self.results = Outputs(self.namespace)
         install(ZMQInteractiveShell(self.namespace, self.results, self.execute, self.run_inside))
         vars(builtins)[HELPER] = self.import_failed
         self.definitions = Definitions(self.namespace)
@@ -267,7 +267,7 @@ class Workspace:
             value = eval(code, self.namespace)
             if code.co_flags & inspect.CO_COROUTINE:  # it awaits something
                 value = asyncio.run(value)
-        except NotInstalled as error:
+        except NotInstalledHere as error:
             self.note(str(error), error_in_words(error))
             bound = dict.fromkeys(names_bound(statement), Absent(str(error)))
             self.namespace.update(bound)

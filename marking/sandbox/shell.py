@@ -72,7 +72,7 @@ class Nothing:
         return "nothing"
 
 
-NOTHING = Nothing()
+SILENCE = Nothing()
 
 
 def ignore(*_args: Any, **_options: Any) -> None:
@@ -81,7 +81,7 @@ def ignore(*_args: Any, **_options: Any) -> None:
 
 def display(*_objects: Any, display_id: Any = None, **_options: Any) -> Nothing | None:
     """Show nothing."""
-    return NOTHING if display_id else None
+    return SILENCE if display_id else None
 
 
 def no_input(*_args: Any, **_options: Any) -> str:
@@ -160,7 +160,7 @@ class Captured:
         return self.err.getvalue()
 
 
-class Results:
+class Outputs:
     """What cells gave and said: `Out`, `In`, `_`, `__`, `___`, and those with numbers.
 
     Args:
@@ -233,7 +233,7 @@ class ZMQInteractiveShell:
     def __init__(
         self,
         namespace: dict[str, Any],
-        results: Results,
+        results: Outputs,
         execute: Callable[..., Any],
         run: Callable[[str], Any],
     ) -> None:
@@ -357,7 +357,7 @@ class ZMQInteractiveShell:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return NOTHING
+        return SILENCE
 
 
 def without_magics(source: str) -> str:

@@ -22,7 +22,7 @@ FILES_IN_A_MEGABYTE = 64  # so many files may lie in its folder, whatever is in 
 DEVICE_FILES = ("null", "zero", "full", "random", "urandom")
 # numbers of users that nobody has, as isolate takes them; root gives each submission one
 FIRST_USER, MANY_USERS = 60_000, 1000
-USERS = "nobody:x:65534:65534:nobody:/tmp:/bin/false\n"
+PASSWD = "nobody:x:65534:65534:nobody:/tmp:/bin/false\n"
 PYTHON = (sys.executable, "-I", "-B")
 
 TRIAL = """
@@ -194,7 +194,7 @@ def prepared_walls(
     view = view_for(hidden)
     (folder / "empty").mkdir()
     (folder / "nothing").touch()
-    (folder / "passwd").write_text(USERS, encoding="utf-8")
+    (folder / "passwd").write_text(PASSWD, encoding="utf-8")
     write_confinement(folder / "room", view.packages)
     for path in (folder / "room").iterdir():
         path.chmod(0o644)  # for another user; the folder above is closed

@@ -25,7 +25,7 @@ MOST_WORDS = 2**19  # bytes of what is said in it, its arrays aside: in memory, 
 ARRAYS_IN_MESSAGE = 2**13
 NUMBERS_IN_MESSAGE = 2**23  # in its arrays together, which may become twice as wide or eight times
 MOST_NESTED = 32  # levels
-MOST_DIGITS = 40  # of a whole number
+LONGEST_NUMBER = 40  # of a whole number
 DTYPES = (
     "float32",
     "float64",
@@ -103,11 +103,11 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def whole(digits: str) -> int | float:
-    """A whole number; one with very many digits is as good as infinite, and as quickly read."""
-    if len(digits) <= MOST_DIGITS:
-        return int(digits)
-    return -math.inf if digits.startswith("-") else math.inf
+def whole(text: str) -> int | float:
+    """A whole number; one with hundreds of figures is as good as infinite, and as quickly read."""
+    if len(text) <= LONGEST_NUMBER:
+        return int(text)
+    return -math.inf if text.startswith("-") else math.inf
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=once_each, parse_int=whole)

@@ -242,14 +242,14 @@ def received(header, body=b""):
 
 def test_a_message_of_many_arrays_is_cut_without_copies():
     """A copy of what is left, for each array, would take a reply of 64 MB hours."""
-    count = 50_000
-    content = memoryview(bytes(2**25 + count))
-    kinds = [{"dtype": "uint8", "shape": [1]}] * count + [{"dtype": "uint8", "shape": [2**25]}]
+    count = 8_000
+    content = memoryview(bytes(2**22 + count))
+    kinds = [{"dtype": "uint8", "shape": [1]}] * count + [{"dtype": "uint8", "shape": [2**22]}]
     started = time.thread_time()
     arrays = wire.split(content, kinds)
-    assert time.thread_time() - started < 5
+    assert time.thread_time() - started < 1
     assert len(arrays) == count + 1
-    assert arrays[-1].size == 2**25
+    assert arrays[-1].size == 2**22
 
 
 @pytest.mark.parametrize("depth", [101, 480, 900, 5000])
@@ -259,7 +259,7 @@ def test_a_message_that_is_nested_without_end_is_no_message(depth, kind):
     nested = before * depth + "1" + after * depth
     with pytest.raises(wire.Unreadable):
         received(b'{"message": {"error": %s}, "arrays": []}' % nested.encode())
-    nested = before * 20 + "1" + after * 20
+    nested = before * 10 + "1" + after * 10
     reply, _ = received(b'{"message": {"error": %s}, "arrays": []}' % nested.encode())
     assert str(reply["error"])
 

@@ -367,7 +367,9 @@ def test_an_answer_that_needs_an_absent_package_says_so(about, in_class):
     there, _ = in_class([*NEEDED[about], CHECK])
     ((passed, message),) = there[NAME].values()
     assert not passed
-    assert re.search("NotInstalled: .*_x is not installed where this notebook is graded", message)
+    assert re.search(
+        "NotInstalledHere: .*_x is not installed where this notebook is graded", message
+    )
 
 
 DRAWS = {  # what a notebook shows goes nowhere, and costs nothing
