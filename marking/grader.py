@@ -159,6 +159,8 @@ class Judging:
                 close(running, self.remarks)
                 if self.now is None:
                     self.lost = str(reason)
+                    if all(self.judged.values()):  # otherwise the exercises that it cost say so
+                        self.remarks.append(self.lost)
                     return None
                 name, place = self.now
                 self.judged[name][place] = not_graded(self.questions[name], str(reason))

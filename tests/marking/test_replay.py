@@ -318,6 +318,14 @@ def test_a_process_that_ends_costs_what_was_not_judged_by_then(tmp_path):
     assert "its process ended" in rows["solve.roots"].remark
 
 
+def test_what_never_ends_after_all_checks_costs_nothing_and_is_a_remark(tmp_path):
+    endless = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])"
+    cells = [*solved(), endless, "while True: pass"]
+    rows, remarks = graded_cells(cells, tmp_path, limits=Limits(timeout=8, cell=3))
+    assert all(row.points == row.of for row in rows.values())
+    assert "it took over 8 s in total" in remarks
+
+
 @not_on_windows
 def test_wrong_answers_are_grouped_by_the_check_that_counts(tmp_path):
     sevens = "def discriminant(a, b, c):\n    return 7 * a + b * b"
