@@ -100,7 +100,9 @@ OTHERS = (
     ("' '", "not answered yet"),
 )
 IMPORTS = "from fractions import Fraction\nfrom decimal import Decimal\n"
-ALL = (*NUMBERS, *(expression for expression, _ in OTHERS), *RESULTS, *NO_FUNCTIONS)
+# `exit` is another object in IPython than in Python, which stands for home here
+NAMED = [expression for expression in NO_FUNCTIONS if expression != "exit"]
+ALL = (*NUMBERS, *(expression for expression, _ in OTHERS), *RESULTS, *NAMED)
 
 
 def course_of(name):
