@@ -148,7 +148,11 @@ def small_sandbox():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
-@pytest.mark.parametrize("disturbance", SMALL, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "disturbance",
+    [one for one in SMALL if one.cells],  # of all others the same cells are read, as shown above
+    ids=lambda one: one.name,
+)
 def test_no_mark_changes_in_the_grader(disturbance, small_sandbox):
     expected = {"solve.discriminant": 2, "solve.roots": 3, "solve.by_hand": 1, "graph.which_way": 1}
     earned, graded = marks(COURSE, disturbance.of(notebook()), small_sandbox)
