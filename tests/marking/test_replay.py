@@ -175,7 +175,7 @@ def test_a_cell_is_not_slow_because_its_answers_are(tmp_path):
         limits=Limits(timeout=60, cell=2),
     )
     assert rows[NAME].points == 2
-    assert rows["solve.by_hand"].summary == "wrong"
+    assert rows["solve.by_hand"].summary.startswith("wrong")
     assert "took over" not in remarks
 
 
@@ -286,7 +286,7 @@ def test_odd_checks_cost_nothing(how, tmp_path):
     rows, remarks = graded_cells([RIGHT, cell, after], tmp_path)
     assert rows["graph.which_way"].remark == "not passed to check: found by its name"
     assert rows[NAME].points == 2, rows[NAME]
-    assert rows["solve.by_hand"].summary == "wrong"
+    assert rows["solve.by_hand"].summary.startswith("wrong")
     assert words in remarks
 
 
@@ -306,7 +306,7 @@ def test_answers_that_end_their_process_cost_only_themselves(tmp_path):
     assert rows[NAME].points == rows["graph.parabola"].points == 2
     assert rows["solve.roots"].points == 0
     assert rows["solve.roots"].remark == "its process ended before all answers were graded"
-    assert rows["solve.by_hand"].summary == "wrong"
+    assert rows["solve.by_hand"].summary.startswith("wrong")
 
 
 @not_on_windows
