@@ -223,7 +223,7 @@ def test_a_loop_that_tries_all_numbers_earns_nothing(attempts, tmp_path):
     rows, _ = graded_cells([sweep, letters, last, RIGHT, CHECK], tmp_path, attempts=attempts)
     row = rows["solve.by_hand"]
     assert row.points == 0
-    assert row.remark == "checked more than 10 times: only the last check counts"
+    assert row.remark.endswith("checked more than 10 times: only the last check counts")
     assert "99.999 is not the answer" in row.message
     assert rows["graph.which_way"].points == 0
     assert rows["graph.which_way"].remark == (
@@ -320,9 +320,14 @@ def test_a_process_that_ends_costs_what_was_not_judged_by_then(tmp_path):
 
 def test_what_never_ends_after_all_checks_costs_nothing_and_is_a_remark(tmp_path):
     endless = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])"
-    cells = [*solved(), endless, "while True: pass"]
+    others = [
+        f"check('{name}', 'something else')"
+        for name in BANK
+        if name not in ("solve.discriminant", "solve.roots")
+    ]
+    cells = [*solved(), *others, endless, "while True: pass"]
     rows, remarks = graded_cells(cells, tmp_path, limits=Limits(timeout=8, cell=3))
-    assert all(row.points == row.of for row in rows.values())
+    assert [rows[name].points for name in (NAME, "solve.roots")] == [2, 3]
     assert "it took over 8 s in total" in remarks
 
 
