@@ -25,7 +25,7 @@ from marking.intake import Broken, read_submission
 from marking.nbgrader_course import lay_out_course
 from marking.notebook import question_named
 from marking.pages import templates
-from marking.rehearsal import rehearse
+from marking.rehearsal import NOT_FOUND, rehearse
 from marking.report import FILES, write_report
 from marking.report_folder import refuse_foreign_report
 from marking.sandbox.bare import Bare, prepared
@@ -61,7 +61,7 @@ def graded_here(course: Course, path: Path) -> Graded:
 def may_be_the_machine(graded: Graded) -> bool:
     """Whether a notebook failed in a way that may be no fault of its own."""
     ended = any(row.summary.startswith(NOT_GRADED) for row in graded.rows)
-    return ended or any("No module named" in remark for remark in graded.remarks)
+    return ended or any(map(NOT_FOUND.search, graded.remarks))
 
 
 def what_instead(path: Path) -> str:

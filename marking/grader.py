@@ -452,11 +452,14 @@ def grade(
             raise FileNotFoundError(f"there are no notebooks in {', '.join(map(str, paths))}")
         secret = secret_of(seed)
         keys = {key_of(one, f"{secret.hex()} {limits}"): one for one in handed}
+        begun = (out / RESULTS).exists()
+        if not begun:  # before there is a file to resume from
+            rehearse(sandbox, lambda one, where: grade_submission(one, where, seed))
         results = stack.enter_context(opened_results(out, secret, keys))
         if results.refused:
             warnings.warn(f"{results.path} {changed_before(results.refused)}", stacklevel=2)
         wanted = [(key, one) for key, one in keys.items() if key not in results.known]
-        if wanted:
+        if begun and wanted:
             rehearse(sandbox, lambda one, where: grade_submission(one, where, seed))
         bar = stack.enter_context(
             tqdm(

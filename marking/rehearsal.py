@@ -27,7 +27,7 @@ MOST_READ = 8000  # bytes of the end of what a process said
 MOST_LINES = 8
 LONGEST_LINE = 300
 TOO_SLOW = "it took over"
-NOT_FOUND = re.compile(r"No module named '(\w+)")
+NOT_FOUND = re.compile(r"(?<=No module named ')\w+|\w+(?= is not installed where)")
 # runs a submission in a sandbox and judges it
 Grade = Callable[[Submission, Sandbox], Graded]
 

@@ -87,6 +87,7 @@ def test_a_network_that_is_shared_is_noticed(monkeypatch):
 @contained
 def test_files_that_can_be_written_are_noticed(monkeypatch):
     torn_down(monkeypatch, "--bind", tempfile.gettempdir(), tempfile.gettempdir())
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # or each would be a user of its own
     some = [NAMED["follows_links_out"], NAMED["opens_where_answers_lie"], NAMED["leaves_a_file"]]
     trial = try_walls(COURSE, some)
     assert "follows_links_out: it changed a file" in trial.harm_at("files")
@@ -97,11 +98,11 @@ def test_files_that_can_be_written_are_noticed(monkeypatch):
 @contained
 def test_one_of_several_that_are_tried_together_is_named(monkeypatch):
     monkeypatch.setattr(seccomp, "program", lambda *_, **__: None)
-    some = [NAMED[name] for name in ("leaves_zombies", "goes_before_others", "spawns_a_shell")]
+    some = [NAMED[name] for name in ("leaves_zombies", "goes_before_others", "becomes_a_daemon")]
     assert len(units(some)) == 1
     trial = try_walls(COURSE, some)
     through = {one.hostile.name for one in trial.tried if one.harm}
-    assert through == {"leaves_zombies", "spawns_a_shell"}
+    assert through == {"leaves_zombies"}
     assert trial.honest == (5.0,)
 
 

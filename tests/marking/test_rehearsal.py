@@ -34,7 +34,8 @@ def without_torch(folder, monkeypatch):
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setattr(parent.sys, "executable", str(python))
+    monkeypatch.setattr(parent, "PYTHON", (str(python), *parent.PYTHON[1:]))
+    monkeypatch.setattr(parent, "packages_seen", lambda _hidden: ())
     monkeypatch.setattr(parent, "bubblewrap", lambda: None)
 
 
@@ -70,7 +71,6 @@ BROKEN = {
     ),
     "an import that is silent": (with_outcome("import os; os._exit(9)"), "its process ended"),
     "no child": (without_child, "can't open file .*child.py"),
-    "a broken bubblewrap": (with_a_broken_bubblewrap, "Unknown option --size"),
 }
 
 
@@ -88,8 +88,18 @@ def test_nothing_is_graded_on_a_broken_machine(hand_in, tmp_path, monkeypatch, m
 
 
 @unix
+def test_nothing_is_graded_in_a_broken_bubblewrap(hand_in, tmp_path, monkeypatch):
+    folder = hand_in(ada=solved())
+    with_a_broken_bubblewrap(tmp_path, monkeypatch)
+    with pytest.raises(OSError, match="Python does not start in it: bwrap: Unknown option --size"):
+        grade(COURSE, [folder], tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+@unix
 def test_a_package_that_only_an_answer_needs_is_missed_by_the_solved_one(hand_in, tmp_path):
-    needs = replace(COURSE, solved={"solve.roots": f"import no_such\n{SOLVED['roots']}"})
+    uses = SOLVED["roots"].replace(":\n", ":\n    no_such.begin()\n", 1)
+    needs = replace(COURSE, solved={"solve.roots": f"import no_such\n{uses}"})
     words = r"(?s)a solved one.*solve\.roots earned 0 of 3.*\nno_such is not installed: .*pip"
     with pytest.raises(NotReady, match=words):
         grade(needs, [hand_in(ada=solved())], tmp_path / "out", progress=False)

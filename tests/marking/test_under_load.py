@@ -87,7 +87,7 @@ def files_of(out):
     }
 
 
-def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_doubled(tmp_path):
+def test_killed_at_any_moment_and_resumed_nothing_is_lost_or_doubled(tmp_path, heed_ctrl_c):
     folder = class_of(tmp_path / "in", 60)
     whole, out = tmp_path / "whole", tmp_path / "out"
     code, told = ended(quick_grader(folder, whole, "--jobs", "2"))

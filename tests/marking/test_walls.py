@@ -543,7 +543,7 @@ def test_what_a_course_needs_works_inside(sandbox):
 
 @contained
 def test_without_mounts_of_our_own_bubblewrap_makes_them(sandbox):
-    plain = dataclasses.replace(sandbox.walls, own_mounts=False)
+    plain = dataclasses.replace(sandbox.walls, own_mounts=False, own_user=False)
     assert "the number of files of a submission is not limited" in plain.missing()
     less = dataclasses.replace(sandbox, walls=plain)
     code = f"{FACTS}\nfound = {{'tmp': [line for line in found['mounts'] if ' /tmp ' in line]}}\n"
