@@ -117,7 +117,7 @@ def why_not_found(package: str) -> str:
     if not places:
         return f"{package} is not installed: {install}"
     folder = Path(places[0]).parent
-    only = "submissions see only what is installed in the environment itself"
+    only = "submissions see only what an installer such as pip has recorded"
     if lies_in(folder, [site.getusersitepackages()]):
         how = f"installed for your user alone, in {folder}"
         install = "make an environment with python -m venv, and install the course there"
@@ -127,7 +127,7 @@ def why_not_found(package: str) -> str:
         how = f"installed in {folder}, but the process of a submission does not find it there"
     else:
         how = f"found in {folder}, perhaps through a .pth file"
-    return f"{package} is {how}; {only} ({sys.prefix}): {install}"
+    return f"{package} is {how}; {only}: {install}"
 
 
 def lies_in(folder: Path, others: Sequence[str]) -> bool:
