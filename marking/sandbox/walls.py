@@ -83,7 +83,11 @@ class Walls:
             wall += ["--bind", f"{home}/tmp", "/tmp"]
         else:
             wall += ["--size", str(disk * 2**20), "--tmpfs", "/tmp"]
-        wall += self.readable()  # after /tmp: an environment may be in it
+        # an environment may be in /tmp, where a submission must not write beside it
+        apart = list(self.below("/tmp"))
+        wall += [word for folder in apart for word in ("--tmpfs", folder)]
+        wall += self.readable()
+        wall += [word for folder in apart for word in ("--remount-ro", folder)]
         for name, value in environment.items():
             wall += ["--setenv", name, value]
         wall += ["--seccomp", str(passed[0])] if passed else []
@@ -118,6 +122,13 @@ class Walls:
         for name in sorted(os.listdir("/proc")):
             if name not in PROC and not name.isdecimal():
                 yield from self.cover(f"/proc/{name}")
+
+    def below(self, folder: str) -> Iterator[str]:
+        """The folders directly in another one that hold what can be read."""
+        seen = map(Path, (*self.view.whole, *self.view.packages))
+        inside = {path.relative_to(folder).parts for path in seen if path.is_relative_to(folder)}
+        for first in sorted({parts[0] for parts in inside if len(parts) > 1}):
+            yield f"{folder}/{first}"
 
     def readable(self) -> Iterator[str]:
         """Options for all that can be read."""

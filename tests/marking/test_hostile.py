@@ -85,7 +85,8 @@ def test_a_network_that_is_shared_is_noticed(monkeypatch):
 
 
 @contained
-def test_files_that_can_be_written_are_noticed(monkeypatch):
+def test_files_that_can_be_written_are_noticed(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # Python itself may be in another
     torn_down(monkeypatch, "--bind", tempfile.gettempdir(), tempfile.gettempdir())
     monkeypatch.setattr(os, "geteuid", lambda: 1000)  # or each would be a user of its own
     some = [NAMED["follows_links_out"], NAMED["opens_where_answers_lie"], NAMED["leaves_a_file"]]

@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -539,6 +540,27 @@ def test_what_a_course_needs_works_inside(sandbox):
 
 
 # --- machines that have less
+
+
+@contained
+def test_beside_an_environment_in_tmp_nothing_can_be_written(sandbox):
+    code = """
+for place in (HERE, HERE + "/..", HERE + "/../..", "/tmp"):
+    try:
+        open(place + "/new", "w").close()
+        found[place] = "written"
+    except OSError as error:
+        found[place] = errno.errorcode[error.errno]
+"""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        here = Path(folder, "lib", "site-packages")
+        here.mkdir(parents=True)
+        view = sandbox.walls.view
+        view = dataclasses.replace(view, packages={**view.packages, str(here): ()})
+        walls_there = dataclasses.replace(sandbox.walls, view=view)
+        there = dataclasses.replace(sandbox, walls=walls_there)
+        found = found_in(there, f"HERE = {str(here)!r}\n{code}")
+    assert list(found.values()) == ["EROFS", "EROFS", "EROFS", "written"]
 
 
 @contained
