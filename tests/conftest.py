@@ -27,10 +27,13 @@ def generator():
 
 @pytest.fixture
 def heed_ctrl_c():
-    """Heed Ctrl-C, which is ignored where tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Heed Ctrl-C and a closing terminal, which are ignored where tests run in the background."""
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    if hasattr(signal, "SIGHUP"):
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
