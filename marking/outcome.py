@@ -633,6 +633,8 @@ def formed_like(want: Array, have: Array, tolerance: float) -> Array:
         return have.astype(float) if agree(want, have, tolerance) else have
     if not (np.isfinite(have) & (np.abs(have) < 2**53)).all():
         return have
+    if have.dtype.kind in "biu":
+        return have.astype(int)
     whole = np.round(have)
     allowed = ROUNDED_STEPS * np.finfo(have.dtype).eps * np.maximum(np.abs(whole), 1)
     return whole.astype(int) if (np.abs(have - whole) <= allowed).all() else have
