@@ -92,19 +92,6 @@ def as_record(row: Row) -> dict[str, Any]:
     return asdict(row)
 
 
-def as_line(graded: Graded) -> str:
-    """The grades of one notebook as a line of the results file."""
-    return json.dumps(asdict(graded)) + "\n"
-
-
-def read_results(path: Path) -> Iterator[Graded]:
-    """The grades in a results file, if it exists; a last line that was cut off is left out."""
-    for record in records_in(path):
-        graded = graded_from(record)
-        if graded is not None:
-            yield graded
-
-
 def records_in(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a results file, one after another; those that no grader has written to their end
     are left out.

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 from quadratics import COURSE
+from results_files import as_line, read_results
 from test_groups import ONE, OTHERS, SEVEN, found
 
 from marking.diagnosis import KNOWN
 from marking.engine import judge
 from marking.grader import row_of
-from marking.grades import Graded, Row, as_line, read_results
+from marking.grades import Graded, Row
 from marking.groups import BORDER, identifiers
 from marking.names import numbers_beside, read_names, with_groups
 from marking.notebook import call_here

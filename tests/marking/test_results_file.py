@@ -5,9 +5,10 @@ import json
 import os
 
 import pytest
+from results_files import read_results
 
 from marking.files import PART, remove_parts, written_together
-from marking.grades import Graded, Row, read_results
+from marking.grades import Graded, Row
 from marking.report_folder import make_report_folder, refuse_foreign_report
 from marking.results import Results, secret_of
 

@@ -7,11 +7,12 @@ import os
 
 import pytest
 from quadratics import COURSE, solved
+from results_files import as_line, read_results
 
 from marking import skim
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN
 from marking.grader import grade
-from marking.grades import Graded, Row, as_line, read_results
+from marking.grades import Graded, Row
 from marking.hostile import as_notebook
 from marking.intake import LARGEST, Broken, submission_in
 from marking.notebook import card

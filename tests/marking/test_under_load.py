@@ -17,11 +17,12 @@ from types import SimpleNamespace
 
 import pytest
 from quadratics import COURSE, solved
+from results_files import read_results
 from test_commands import run
 
 from marking import commands, grader
 from marking.grader import grade
-from marking.grades import Graded, Row, read_results
+from marking.grades import Graded, Row
 from marking.hostile import as_notebook
 from marking.pool import in_parallel
 from marking.report import write_report
