@@ -13,6 +13,7 @@ import ast
 import asyncio
 import builtins
 import contextlib
+import gc
 import importlib.abc
 import inspect
 import linecache
@@ -34,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # isolated mode leaves the scrip
 from confine import give_up
 
 give_up(Path(__file__).parent)  # before anything else is imported, torch included
+gc.disable()  # what importing torch makes stays: to look through it again and again costs a tenth
 # ruff: noqa: E402
 from absent import (
     HELPER,
@@ -72,6 +74,7 @@ from shell import (
 from wire import LIMIT, receive, remote_function, send, unpack
 
 sys.path.pop(0)
+gc.enable()
 
 FOREVER = time.monotonic() + 10**9
 FLAGS = tuple(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
