@@ -139,14 +139,16 @@ def marked_for_nbgrader(sources: Sequence[str]) -> str:
             marks = {"grade": True, "solution": False, "locked": True, "task": False}
             test = f"### BEGIN HIDDEN TESTS\n{TESTS[name]}\n### END HIDDEN TESTS"
             cells.append(cell_of(test, grade_id=name, points=POINTS[name], **marks))
-        elif not source.startswith("check("):
+        elif without_checks([source]):
             cells.append(cell_of(source))
     return notebook_of(cells)
 
 
 def without_checks(sources: Sequence[str]) -> list[str]:
-    """The cells without those that call a check, which other graders have not."""
-    return [source for source in sources if not source.startswith("check(")]
+    """The cells without those that speak to our grader: the checks, and the error that confesses
+    what got through, which would end a notebook that is run as one program.
+    """
+    return [source for source in sources if not source.startswith(("check(", "confess("))]
 
 
 def submissions(
