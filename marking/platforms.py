@@ -64,12 +64,14 @@ class Owner:
         names: of the student, the shortest first; a longer one serves where two would meet.
         ids: what else a roster may know the student by.
         export: in which folder of students the file was found.
+        apart: whether the ids only tell people of one name apart.
     """
 
     key: Parts
     names: tuple[str, ...]
     ids: tuple[str, ...] = ()
     export: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -426,7 +428,10 @@ class Reader:
         if number and not ANONYMOUS.fullmatch(short):
             names = (short, *names)
         file = groups.get("file") or groups.get("rest", "") if parts[-1] == name else ""
-        self.found[place] = Placed(Owner(key, names, ids, export), when, platform, file=file)
+        # Moodle numbers what is handed in to an assignment: in a roster another may have the number
+        apart = platform == "Moodle" and not ANONYMOUS.fullmatch(short)
+        owner = Owner(key, names, ids, export, apart)
+        self.found[place] = Placed(owner, when, platform, file=file)
 
     def user_of_blackboard(self, head: str, name: str, parts: Parts, depth: int) -> str:
         """The user in "Assignment_user": as the text beside the file says, or else what differs
