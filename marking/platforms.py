@@ -223,11 +223,20 @@ class Reader:
             if tops[0] not in folders:
                 files[tops[0]] = inside
         sections = any(self.is_section(inside, depth + 1) for inside in folders.values())
+        every = {**folders, **files}
+        exports = {name for name in every if self.is_export(name, every[name], depth + 1)}
+        beside_students = not exports.issuperset(tops)
+
+        def read_export(name: str, inside: Sequence[int]) -> None:
+            # "ada_roots_of_equations" beside students may be Ada's own: it is nobody else's
+            ones = beside_students and bool(name_in_file(self.course, name))
+            self.read(inside, depth + 1, whole=whole or ones)
+
         for name, inside in folders.items():
             if on_folders and re.fullmatch(ON_FOLDERS[on_folders], name, re.DOTALL):
                 self.place_folder(name, inside, depth, on_folders, whole)
-            elif self.is_export(name, inside, depth + 1):
-                self.read(inside, depth + 1, whole=whole)
+            elif name in exports:
+                read_export(name, inside)
             elif sections and (
                 self.has_folders(inside, depth + 1) or self.has_owners(inside, depth + 1)
             ):
@@ -236,8 +245,8 @@ class Reader:
                 self.place_folder(name, inside, depth, "", whole)
         for name, inside in files.items():
             known = on_files and re.fullmatch(ON_FILES[on_files], name, re.DOTALL)
-            if not known and self.is_export(name, inside, depth + 1):
-                self.read(inside, depth + 1, whole=whole)
+            if not known and name in exports:
+                read_export(name, inside)
             else:
                 self.place_files(inside, depth, on_files, whole)
 
