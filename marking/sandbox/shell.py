@@ -16,7 +16,6 @@ import importlib.util
 import io
 import os
 import re
-import runpy
 import sys
 import time
 import tokenize
@@ -305,12 +304,11 @@ class ZMQInteractiveShell:
         path = next((Path(word) for word in words if not word.startswith("-")), Path())
         if not path.is_file():
             return
-        if "-i" in words:
-            exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), self.user_ns)
-        else:
-            found = runpy.run_path(str(path), run_name="__main__")
-            new = {name: value for name, value in found.items() if not name.startswith("__")}
-            self.user_ns.update(new)
+        # otherwise the file has names of its own, as a program
+        space = self.user_ns if "-i" in words else {"__name__": "__main__", "__file__": str(path)}
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), space)
+        new = {name: value for name, value in space.items() if not name.startswith("__")}
+        self.user_ns.update(new)
 
     def timed(self, line: str, body: str) -> Any:
         """Run what is to be timed, once. What it defines is gone afterwards, as in Jupyter."""
