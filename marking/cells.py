@@ -48,5 +48,15 @@ class Definitions:
         """Why an answer is not what its cell says, in words; empty if it is."""
         for name, (value, error) in self.reasons.items():
             if value is answer and value is not None:
-                return f"the cell that defines {name} did not run: {error}"
+                return did_not_run(name, error)
         return ""
+
+    def why_missing(self, name: str) -> str:
+        """Why nothing stands under a name that a cell should have defined; empty if none tried."""
+        value, error = self.reasons.get(name, (None, ""))
+        return did_not_run(name, error) if error and value is None else ""
+
+
+def did_not_run(name: str, error: str) -> str:
+    """What to say of a cell that failed before it had defined a name."""
+    return f"the cell that defines {name} did not run: {error}"

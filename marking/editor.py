@@ -64,7 +64,7 @@ class Edited:
     def said(self) -> str:
         """The edits as a sentence without a capital and a full stop."""
         told = list(dict.fromkeys(edit.said for edit in self.edits))
-        return "you " + ", and ".join(told)
+        return "you " + ", ".join([*told[:-2], ", and ".join(told[-2:])])
 
     def near(self) -> bool:
         """Whether it is the right formula with something changed, and not another one."""

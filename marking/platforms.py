@@ -64,12 +64,14 @@ class Owner:
         names: of the student, the shortest first; a longer one serves where two would meet.
         ids: what else a roster may know the student by.
         export: in which folder of students the file was found.
+        apart: whether the ids only tell people of one name apart.
     """
 
     key: Parts
     names: tuple[str, ...]
     ids: tuple[str, ...] = ()
     export: str = ""
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,11 +223,20 @@ class Reader:
             if tops[0] not in folders:
                 files[tops[0]] = inside
         sections = any(self.is_section(inside, depth + 1) for inside in folders.values())
+        every = {**folders, **files}
+        exports = {name for name in every if self.is_export(name, every[name], depth + 1)}
+        beside_students = not exports.issuperset(tops)
+
+        def read_export(name: str, inside: Sequence[int]) -> None:
+            # "ada_roots_of_equations" beside students may be Ada's own: it is nobody else's
+            ones = beside_students and bool(name_in_file(self.course, name))
+            self.read(inside, depth + 1, whole=whole or ones)
+
         for name, inside in folders.items():
             if on_folders and re.fullmatch(ON_FOLDERS[on_folders], name, re.DOTALL):
                 self.place_folder(name, inside, depth, on_folders, whole)
-            elif self.is_export(name, inside, depth + 1):
-                self.read(inside, depth + 1, whole=whole)
+            elif name in exports:
+                read_export(name, inside)
             elif sections and (
                 self.has_folders(inside, depth + 1) or self.has_owners(inside, depth + 1)
             ):
@@ -234,8 +245,8 @@ class Reader:
                 self.place_folder(name, inside, depth, "", whole)
         for name, inside in files.items():
             known = on_files and re.fullmatch(ON_FILES[on_files], name, re.DOTALL)
-            if not known and self.is_export(name, inside, depth + 1):
-                self.read(inside, depth + 1, whole=whole)
+            if not known and name in exports:
+                read_export(name, inside)
             else:
                 self.place_files(inside, depth, on_files, whole)
 
@@ -426,7 +437,10 @@ class Reader:
         if number and not ANONYMOUS.fullmatch(short):
             names = (short, *names)
         file = groups.get("file") or groups.get("rest", "") if parts[-1] == name else ""
-        self.found[place] = Placed(Owner(key, names, ids, export), when, platform, file=file)
+        # Moodle numbers what is handed in to an assignment: in a roster another may have the number
+        apart = platform == "Moodle" and not ANONYMOUS.fullmatch(short)
+        owner = Owner(key, names, ids, export, apart)
+        self.found[place] = Placed(owner, when, platform, file=file)
 
     def user_of_blackboard(self, head: str, name: str, parts: Parts, depth: int) -> str:
         """The user in "Assignment_user": as the text beside the file says, or else what differs

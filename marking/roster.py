@@ -184,6 +184,8 @@ def matched(people: Sequence[Person], owners: Sequence[Owner]) -> Matched:
     for owner in {one.key: one for one in owners}.values():
         exact = {by_id[one] for one in map(same_id, owner.ids) if one in by_id}
         named = people_named(people, owner)
+        if owner.apart:
+            exact &= named
         if not exact and not named:
             exact = people_in_words(by_id, owner)
         if len(exact) == 1 and (not named or exact & named):

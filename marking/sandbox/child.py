@@ -323,7 +323,9 @@ class Workspace:
         final = self.final or {}
         answer = final.get(variable)
         _, scope = self.defined.get(variable, (None, {}))
-        why_old = self.definitions.why_old(answer)
+        definitions = self.definitions
+        missing = answer is None
+        why_old = definitions.why_missing(variable) if missing else definitions.why_old(answer)
         return HandedIn(answer, str(final.get("STUDENT", "")), scope, why_old)
 
     def enter(self, name: str, place: int, one: HandedIn) -> None:
@@ -421,6 +423,8 @@ class Line:
 def why_uncallable(request: dict[str, Any], one: HandedIn) -> dict[str, Any]:
     """Why an answer cannot be called, as a reply; empty if it can."""
     function = one.answer
+    if function is None and one.why_old:
+        return {"error": one.why_old, "error_name": DID_NOT_RUN}
     if function is None or function is ...:
         name = "NotImplementedError"
         return {"error": f"{name}: there is no answer", "error_name": name}

@@ -278,6 +278,11 @@ class ZMQInteractiveShell:
             return self.timed(line[:end], line[end:])
         if name == "prun":
             self.execute(PRUN_OPTIONS.sub("", line, count=1))
+        elif name == "run":
+            self.run_file(line)
+        elif name == "cd":
+            with contextlib.suppress(OSError):
+                os.chdir(Path(line.strip(" '\"") or "~").expanduser())
         elif name in ("sx", "system"):
             return Lines()
         elif name == "env":
@@ -290,6 +295,20 @@ class ZMQInteractiveShell:
         """Run a line magic, in an older way of writing."""
         name, _, rest = line.lstrip("%").partition(" ")
         return self.run_line_magic(name, rest)
+
+    def run_file(self, line: str) -> None:
+        """Run a file that an earlier cell wrote, and define what it does; with -i it sees what the
+        cells define.
+        """
+        words = [word.strip("'\"") for word in line.split()]
+        path = next((Path(word) for word in words if not word.startswith("-")), Path())
+        if not path.is_file():
+            return
+        # otherwise the file has names of its own, as a program
+        space = self.user_ns if "-i" in words else {"__name__": "__main__", "__file__": str(path)}
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), space)
+        new = {name: value for name, value in space.items() if not name.startswith("__")}
+        self.user_ns.update(new)
 
     def timed(self, line: str, body: str) -> Any:
         """Run what is to be timed, once. What it defines is gone afterwards, as in Jupyter."""

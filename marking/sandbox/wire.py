@@ -40,7 +40,7 @@ DTYPES = (
 )
 MOST_DIMENSIONS = 8  # dimensions of an array
 MOST_SENT = 2**20  # numbers in one call of a function that runs elsewhere
-MOST_TOGETHER = 2**25  # numbers that may arise where its arguments are broadcast
+MOST_TOGETHER = 2**24  # numbers that may arise where its arguments are broadcast
 
 
 class Unreadable(Exception):
@@ -357,7 +357,11 @@ def check_sizes(args: Sequence[Any]) -> None:
     if max(whole, default=1) > MOST_SENT:
         raise ValueError(f"the function under test takes whole numbers up to {MOST_SENT:,}")
     sizes = [max(math.prod(shape), 1) for shape in dict.fromkeys(shapes)]
-    if max(math.prod(sizes), max(sizes, default=1) * math.prod(whole)) > MOST_TOGETHER:
+    together = max(math.prod(sizes), max(sizes, default=1) * math.prod(whole))
+    broadcast = 1
+    with contextlib.suppress(RuntimeError):  # they need not fit
+        broadcast = math.prod(torch.broadcast_shapes(*shapes))
+    if together > MOST_TOGETHER or broadcast > MOST_SENT:
         given = " and ".join(map(str, dict.fromkeys(shapes)))
         raise ValueError(
             f"a call of the function under test with shapes {given} may take too much memory: use"

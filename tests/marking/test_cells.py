@@ -130,6 +130,15 @@ def test_an_answer_that_is_older_than_its_cell_earns_nothing(how, tmp_path):
 
 
 @not_on_windows
+@pytest.mark.parametrize("how", OLD)
+def test_an_answer_whose_cell_failed_is_not_said_to_be_unwritten(how, tmp_path):
+    cells, reason = OLD[how]
+    rows, _ = in_the_grader([*cells, CHECK], tmp_path)
+    words = f"the cell that defines discriminant did not run: {reason}"
+    assert words in rows["solve.discriminant"].summary
+
+
+@not_on_windows
 @pytest.mark.parametrize("how", YOUNG)
 def test_an_answer_that_its_cell_defines_passes(how, tmp_path):
     cells = [RIGHT, *YOUNG[how], CHECK]

@@ -128,6 +128,8 @@ TOO_LARGE = {
     "many numbers": (torch.zeros(2**20 + 1),),
     "many numbers in two": (torch.zeros(2**19), torch.zeros(2**19 + 1)),
     "a row and a column": (torch.zeros(2**14, 1), torch.zeros(2**14)),
+    "what is broadcast": (torch.zeros(2**12, 1), torch.zeros(1, 2**12)),
+    "what a reshape would broadcast": (torch.zeros(2**12), torch.zeros(1, 1, 1, 2**13)),
     "with an empty one": (torch.zeros(2**14, 1), torch.zeros(2**14), torch.zeros(0)),
     "one number broadcast": (torch.zeros(1).expand(2**21),),
     "a whole number": (2**21,),

@@ -124,6 +124,20 @@ RIGHT_CELLS = {
         f"four = int(open('four.txt').read())\n{FOUR}",
         CHECK,
     ],
+    "%run": [f"%%writefile mine.py\nfour = 4\n{FOUR}", "four = 5", "%run mine.py", CHECK],
+    "%run keeps what the file saw": [
+        f"%%writefile mine.py\nfour = 4\n{FOUR}",
+        "%run mine.py\nfour = 5",
+        CHECK,
+    ],
+    "%run -i": ["four = 4", f"%%writefile mine.py\n{FOUR}", "%run -i mine.py", CHECK],
+    "%cd": [
+        "import os\nos.mkdir('below')",
+        "%cd below",
+        "four = 4 if os.getcwd().endswith('below') else 5",
+        FOUR,
+        CHECK,
+    ],
     "display": [f"display(3)\nh = display(3, display_id=True)\nh.update(4)\n{RIGHT}", CHECK],
     "IPython.display": [
         "from IPython.display import display, HTML, Markdown, Image, clear_output, Math",

@@ -224,6 +224,22 @@ def test_exports_of_several_lessons_have_the_same_students():
     )
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (f"Ben - solve_quadratics.zip/Ada - {SOLVE}", f"Ada - {SOLVE}"),
+        (f"ben_solve_quadratics.zip/ada_{SOLVE}", f"ada_{SOLVE}"),
+        (f"ben_solve_quadratics/ada/{SOLVE}", f"ada/{SOLVE}"),
+        (f"ben_solve_quadratics.zip/ada/{SOLVE}", f"ada.zip/{SOLVE}"),
+    ],
+)
+def test_nobody_hands_in_for_another(mine, theirs):
+    """A file named like another's, in a folder or zip of one's own, is not the other's."""
+    ours, others, _ = students(mine, theirs, f"cleo_{SOLVE}")
+    assert ours != others
+    assert others.casefold() == "ada"
+
+
 def test_two_groups_of_students_keep_the_folders_in_their_names():
     paths = [f"monday/ada/{SOLVE}", f"monday/ben/{SOLVE}", f"friday/ada/{SOLVE}"]
     assert students(*paths) == ["monday/ada", "monday/ben", "friday/ada"]

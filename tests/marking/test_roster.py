@@ -6,7 +6,7 @@ import pytest
 from quadratics import COURSE
 
 from marking.grader import grade
-from marking.platforms import Owner
+from marking.platforms import Owner, placed_in
 from marking.report import write_report
 from marking.roster import Person, matched, read_roster
 
@@ -122,6 +122,16 @@ def test_people_of_one_name_need_an_id():
     assert result.people == {("x",): two[1]}
     assert result.remarks == {("Ada",): "the roster has 2 people called Ada"}
     assert result.shown == {two[0]: "Ada (1)", two[1]: "Ada (2)"}
+
+
+def test_a_number_of_moodle_tells_only_people_of_one_name_apart():
+    """It is counted for each assignment, and may be the id of somebody else."""
+    folders = [(f"{name}_assignsubmission_file_", "a.ipynb") for name in ("Eve_1815", "Ben_7")]
+    owners = [one.owner for one in placed_in(COURSE, folders, {})]
+    result = matched([*PEOPLE, Person("Ben", ("6",)), Person("Ben", ("7",))], owners)
+    assert {key[1]: one.ids for key, one in result.people.items()} == {"Ben": ("7",)}
+    assert list(result.remarks.values()) == ["not in the roster"]
+    assert PEOPLE[0] in result.absent
 
 
 def test_two_of_one_name_in_an_export_are_not_one_person():
