@@ -64,7 +64,7 @@ class Owner:
         names: of the student, the shortest first; a longer one serves where two would meet.
         ids: what else a roster may know the student by.
         export: in which folder of students the file was found.
-        apart: whether the ids only tell people of one name apart.
+        apart: whether its numbers are no ids of a roster, but tell people of one name apart.
     """
 
     key: Parts
@@ -223,30 +223,38 @@ class Reader:
             if tops[0] not in folders:
                 files[tops[0]] = inside
         sections = any(self.is_section(inside, depth + 1) for inside in folders.values())
+        grouped = {
+            name
+            for name, inside in folders.items()
+            if self.has_folders(inside, depth + 1) or self.has_owners(inside, depth + 1)
+        }
         every = {**folders, **files}
         exports = {name for name in every if self.is_export(name, every[name], depth + 1)}
         beside_students = not exports.issuperset(tops)
 
-        def read_export(name: str, inside: Sequence[int]) -> None:
-            # "ada_roots_of_equations" beside students may be Ada's own: it is nobody else's
-            ones = beside_students and bool(name_in_file(self.course, name))
-            self.read(inside, depth + 1, whole=whole or ones)
+        def read_export(inside: Sequence[int]) -> None:
+            # beside students it may be one's own, whatever its files are called: nobody else's
+            if beside_students:
+                self.place_apart(inside, depth + 1)
+            else:
+                self.read(inside, depth + 1, whole=whole)
 
         for name, inside in folders.items():
             if on_folders and re.fullmatch(ON_FOLDERS[on_folders], name, re.DOTALL):
                 self.place_folder(name, inside, depth, on_folders, whole)
             elif name in exports:
-                read_export(name, inside)
-            elif sections and (
-                self.has_folders(inside, depth + 1) or self.has_owners(inside, depth + 1)
-            ):
-                self.read(inside, depth + 1, whole=True)
+                read_export(inside)
+            elif sections and name in grouped:
+                if grouped == set(folders):
+                    self.read(inside, depth + 1, whole=True)
+                else:
+                    self.place_apart(inside, depth + 1)
             else:
                 self.place_folder(name, inside, depth, "", whole)
         for name, inside in files.items():
             known = on_files and re.fullmatch(ON_FILES[on_files], name, re.DOTALL)
             if not known and name in exports:
-                read_export(name, inside)
+                read_export(inside)
             else:
                 self.place_files(inside, depth, on_files, whole)
 
@@ -354,6 +362,16 @@ class Reader:
                 number = max(number, *attempt)
             stamp = self.texts.get((*parts[:-1], TIMESTAMP), "").strip()[:40]
             self.put(place, name, depth, platform, whole, (stamp, number))
+
+    def place_apart(self, places: Sequence[int], depth: int) -> None:
+        """Place what lies in a folder that may be a student's own: it is nobody else's."""
+        for place in places:
+            parts = self.paths[place]
+            path = "/".join(parts[: depth + 1])
+            names = (path, "/".join(filter(None, (self.root, path))))
+            export = self.export(parts, depth)
+            owner = Owner(("apart", *parts[: depth + 1]), names, export=export, apart=True)
+            self.found[place] = Placed(owner, ("", stem_and_copy(parts[-1])[1]))
 
     def place_files(self, places: Sequence[int], depth: int, platform: str, whole: bool) -> None:
         """Place files, or what is in zips, that lie side by side."""

@@ -186,7 +186,7 @@ def matched(people: Sequence[Person], owners: Sequence[Owner]) -> Matched:
         named = people_named(people, owner)
         if owner.apart:
             exact &= named
-        if not exact and not named:
+        if not exact and not named and not owner.apart:
             exact = people_in_words(by_id, owner)
         if len(exact) == 1 and (not named or exact & named):
             (found[owner.key],) = exact

@@ -231,6 +231,8 @@ def test_exports_of_several_lessons_have_the_same_students():
         (f"ben_solve_quadratics.zip/ada_{SOLVE}", f"ada_{SOLVE}"),
         (f"ben_solve_quadratics/ada/{SOLVE}", f"ada/{SOLVE}"),
         (f"ben_solve_quadratics.zip/ada/{SOLVE}", f"ada.zip/{SOLVE}"),
+        (f"ben/ada_1_assignsubmission_file_/{SOLVE}", f"ada/{SOLVE}"),
+        (f"ben.zip/ada_12_345_{SOLVE}", f"ada/{SOLVE}"),
     ],
 )
 def test_nobody_hands_in_for_another(mine, theirs):

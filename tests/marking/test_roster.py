@@ -134,6 +134,26 @@ def test_a_number_of_moodle_tells_only_people_of_one_name_apart():
     assert PEOPLE[0] in result.absent
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        ["1815", "x"],
+        ["Ada Lovelace_1815_assignsubmission_file_"],
+        ["Ada Lovelace", "Ada Lovelace (1)"],
+        ["solve_quadratics_1815"],
+    ],
+)
+def test_a_folder_in_ones_own_folder_claims_nobody(inside):
+    """Eve hands in folders that are called like Ada, or have her id."""
+    paths = [("eve", name, "solve_quadratics.ipynb") for name in inside]
+    paths.append(("Ben", "solve_quadratics.ipynb"))
+    owners = [one.owner for one in placed_in(COURSE, paths, {})]
+    people = [Person("Ada Lovelace", ("1815",)), Person("Ben", ("6",))]
+    result = matched(people, owners)
+    assert [one.name for one in result.people.values()] == ["Ben"]
+    assert people[0] in result.absent
+
+
 def test_two_of_one_name_in_an_export_are_not_one_person():
     one, two = owner("Ada Lovelace", "5", key="a"), owner("Ada Lovelace", "6", key="b")
     result = matched(PEOPLE, [one, two])
