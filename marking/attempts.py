@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from marking.grades import Graded, Row, row_from
@@ -17,7 +18,10 @@ NEWEST = "newest"
 
 
 def one_attempt_each(
-    graded: Sequence[Graded], ages: Mapping[str, Age], attempts: str
+    graded: Sequence[Graded],
+    ages: Mapping[str, Age],
+    attempts: str,
+    most_letters: Mapping[str, int] = {},
 ) -> list[Graded]:
     """The grades, each exercise of a student counted once: where several notebooks hold it, the
     others earn nothing, and remarks say so.
@@ -26,6 +30,8 @@ def one_attempt_each(
         graded: all notebooks.
         ages: how new each is, by its key.
         attempts: BEST, the newest of equals, or NEWEST.
+        most_letters: how many letters of each prediction may be tried. Where all notebooks of a
+            student try more, the newest with a letter counts.
 
     Raises: ValueError for another word.
     """
@@ -37,22 +43,25 @@ def one_attempt_each(
             places.setdefault((one.student, row.exercise), []).append((number, place))
     rows = [list(one.rows) for one in graded]
 
-    def worth(at: tuple[int, int]) -> tuple[bool, tuple[float, Any]]:
-        one = graded[at[0]]
+    def worth(at: tuple[int, int], which: str) -> tuple[bool, bool, tuple[float, Any]]:
+        one, row = graded[at[0]], rows[at[0]][at[1]]
         # a file that could not be read is no attempt, unless there is nothing else
         readable = not one.broken
         age = ages.get(one.key, ("", 0, 0.0))
-        return readable, rank_of(rows[at[0]][at[1]].points, age, attempts)
+        guesses = which != attempts
+        return readable, not guesses or bool(row.letters), rank_of(row.points, age, which)
 
-    for some in places.values():
+    for (_, exercise), some in places.items():
         if len(some) == 1:
             continue
-        kept = max(some, key=worth)
+        tried = {letter for number, place in some for letter in rows[number][place].letters}
+        which = NEWEST if len(tried) > most_letters.get(exercise, len(tried)) else attempts
+        kept = max(some, key=partial(worth, which=which))
         others = [at for at in some if at != kept]
-        rows[kept[0]][kept[1]] = as_kept(rows[kept[0]][kept[1]], len(some), attempts)
+        rows[kept[0]][kept[1]] = as_kept(rows[kept[0]][kept[1]], len(some), which)
         name = graded[kept[0]].notebook
         for number, place in others:
-            rows[number][place] = as_other(rows[number][place], name, attempts)
+            rows[number][place] = as_other(rows[number][place], name, which)
     return [replace(one, rows=tuple(own)) for one, own in zip(graded, rows)]
 
 

@@ -4,7 +4,7 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from marking.attempts import BEST, rank_of, remarks_as_one
@@ -33,6 +33,15 @@ def most_checks(question: Question) -> int:
     last counts; of the letters of a prediction, no more than half can be tried.
     """
     return max(1, len(question.options) // 2) if isinstance(question, Choice) else MOST_CHECKS
+
+
+def letters_tried(judged: Iterable[Judged], question: Question) -> str:
+    """The letters of a prediction that its checks try; none of another question."""
+    if not isinstance(question, Choice):
+        return ""
+    verdicts = [one.verdict for one in judged]
+    wrong = {one.mistake.partition(":")[0] for one in verdicts if one.mistake}
+    return "".join(sorted(wrong.union(question.right for one in verdicts if one.passed)))
 
 
 def counting_check(

@@ -10,7 +10,7 @@ import re
 import time
 import unicodedata
 import warnings
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -21,11 +21,11 @@ import torch
 from tqdm import tqdm
 
 from marking.attempts import BEST, NEWEST, by_checks, one_attempt_each
-from marking.checks import Judged, counting_check, most_checks
+from marking.checks import Judged, counting_check, letters_tried, most_checks
 from marking.course import Course
 from marking.diagnosis import KNOWN
 from marking.engine import NOT_ANSWERED, NOT_WRITTEN, Verdict, judge
-from marking.exercise import BugHunt, Exercise, HandNumber, Question, lesson_of
+from marking.exercise import BugHunt, Choice, Exercise, HandNumber, Question, lesson_of
 from marking.grades import Graded, Row, as_record
 from marking.groups import GROUP_SECONDS, fingerprint_of
 from marking.handed_in import Handed, all_handed_in
@@ -104,6 +104,10 @@ def grade_submission(
         rows = with_fingerprints(rows, places, submission, running)
     close(running, remarks)
     rows, others = rows[: len(questions)], rows[len(questions) :]
+    rows = [
+        replace(row, letters=letters_tried(judging.judged[question.name].values(), question))
+        for row, question in zip(rows, questions)
+    ]
     rows = with_claims(rows, submission.claimed)
     for number, other in zip(differ, others):
         rows[number] = replace(rows[number], newest=as_record(other))
@@ -112,8 +116,9 @@ def grade_submission(
 
 
 class Judging:
-    """Judges the answers of one submission while its cells run, and in the end by name what was
-    never checked.
+    """Judges the answers of one submission while its cells run, then by name what was never
+    checked. Hunts come last, and of each only one check in one process: a test calls the right
+    function, and what it learns of that must not help any other answer.
 
     Args:
         sandbox: where it runs.
@@ -128,6 +133,7 @@ class Judging:
         self.sandbox = sandbox
         self.submission = submission
         self.questions = {question.name: question for question in questions}
+        self.hunts = [question.name for question in questions if isinstance(question, BugHunt)]
         self.seed = seed
         self.judged: dict[str, dict[int, Judged]] = {name: {} for name in self.questions}
         self.told: set[tuple[str, int]] = set()  # the checks that this process has come to
@@ -149,12 +155,19 @@ class Judging:
             self.told.clear()
             try:
                 running = Running(
-                    self.sandbox, self.submission.cells, deadline, most, self.at_check
+                    self.sandbox, self.submission.cells, deadline, most, self.at_check, self.hunts
                 )
                 self.remarks += running.errors
                 for name, judged in self.judged.items():
-                    if not judged:
+                    if not judged and name not in self.hunts:
                         self.judge(running, name, BY_NAME)
+                left = [list(self.left_of(name, running.kept[name])) for name in self.hunts]
+                for name, places in zip(self.hunts, left):
+                    for place in places[:1]:
+                        self.judge(running, name, place)
+                if any(len(places) > 1 for places in left):
+                    close(running, self.remarks)
+                    continue
             except Lost as reason:
                 close(running, self.remarks)
                 if self.now is None:
@@ -176,7 +189,7 @@ class Judging:
         Raises: Lost for a check that cannot be; and where the process does not answer.
         """
         question = self.questions.get(name) if isinstance(name, str) else None
-        possible = type(place) is int and question is not None
+        possible = type(place) is int and question is not None and name not in self.hunts
         if not possible or not 0 <= place <= most_checks(self.questions[name]):
             raise Lost("its process told of a check that cannot be")
         if (name, place) in self.told:
@@ -184,6 +197,13 @@ class Judging:
         self.told.add((name, place))
         if place not in self.judged[name]:
             self.judge(running, name, place)
+
+    def left_of(self, name: str, kept: int) -> Iterator[int]:
+        """The checks of a hunt that are not judged yet: of so many, or of none at all by name."""
+        most = most_checks(self.questions[name])
+        for place in range(min(kept, most + 1)) if kept > 0 else [BY_NAME]:
+            if place not in self.judged[name]:
+                yield place
 
     def judge(self, running: Running, name: str, place: int) -> None:
         """Judge an answer, at a check or by name.
@@ -499,7 +519,13 @@ def grade(
             by_checks(named, attempts), key=lambda one: (one.student, one.notebook, one.key)
         )
         ages = {key: one.age for key, one in keys.items()}
-        every = one_attempt_each(with_groups(with_lessons(course, in_order), said), ages, attempts)
+        letters = {
+            name: most_checks(question)
+            for name, question in course.bank.items()
+            if isinstance(question, Choice)
+        }
+        in_groups = with_groups(with_lessons(course, in_order), said)
+        every = one_attempt_each(in_groups, ages, attempts, letters)
         every += [Graded(name, "", "", remarks=(ABSENT,), absent=True) for name in sorted(absent)]
         if report is not None:
             try:

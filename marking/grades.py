@@ -35,6 +35,7 @@ class Row:
         fingerprint: what it computes.
         counts: whether no other notebook of the student counts for this exercise instead.
         shown_right: whether the notebook, as it was saved, shows as right what failed here.
+        letters: which letters of a prediction the notebook tries.
         newest: the grade as `as_record` has it where the newest check counts and not the best, if
             the notebook has several that came out differently.
     """
@@ -56,6 +57,7 @@ class Row:
     fingerprint: Fingerprint | None = None
     counts: bool = True
     shown_right: bool = False
+    letters: str = ""
     newest: dict[str, Any] | None = None
 
     @property

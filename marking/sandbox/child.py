@@ -104,14 +104,20 @@ class Workspace:
         seconds: of one cell, and of one call.
         hidden: packages that a submission cannot import.
         most: the names of all questions, each with how many checks of it are told at once.
+        late: those of them of which no check is told: the grader asks for them in the end.
     """
 
     def __init__(
-        self, seconds: int, hidden: Sequence[str] = (), most: Mapping[str, int] | None = None
+        self,
+        seconds: int,
+        hidden: Sequence[str] = (),
+        most: Mapping[str, int] | None = None,
+        late: Sequence[str] = (),
     ) -> None:
         self.seconds = seconds
         self.hidden = hidden
         self.most = most or {}
+        self.late = dict.fromkeys(late, 0)  # how many checks of each were kept
         self.line: Line | None = None
         self.lock = threading.Lock()
         self.handed: dict[str, list[HandedIn]] = {}
@@ -160,6 +166,9 @@ class Workspace:
             del some[most:]
             some.append(one)
             place = len(some) - 1
+            if name in self.late:
+                self.late[name] = len(some)
+                return
             if in_thread or place == most:
                 self.later[name, place] = None
                 return
@@ -521,7 +530,7 @@ def serve() -> None:
             ValueError, OSError, AttributeError
         ):  # not every system has every limit
             resource.setrlimit(getattr(resource, limit), (value, value))
-    workspace = Workspace(order["seconds"], order["hidden"], order["most"])
+    workspace = Workspace(order["seconds"], order["hidden"], order["most"], order["late"])
     line = workspace.line = Line(channel, workspace)
     line.id = order["id"]
     sys.meta_path.insert(0, Blocker(workspace, order["hidden"]))
@@ -530,7 +539,7 @@ def serve() -> None:
     sys.path.insert(0, os.getcwd())  # for modules that %%writefile makes, as in Jupyter
     workspace.run_all(order["cells"])
     with contextlib.suppress(EOFError):
-        converse(workspace, line, {"errors": workspace.errors[:20]})
+        converse(workspace, line, {"errors": workspace.errors[:20], "late": workspace.late})
 
 
 if __name__ == "__main__":

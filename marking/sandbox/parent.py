@@ -198,6 +198,8 @@ class Running:
         most: the names of all questions, each with how many checks of it are told while the cells
             run.
         judge: is told of each, and may exchange messages about it; the cells go on afterwards.
+        late: the questions of which no check is told. In the end `kept` says how many checks of
+            each there are.
 
     Raises: Lost where its process does not get through its cells.
     """
@@ -209,6 +211,7 @@ class Running:
         deadline: float,
         most: Mapping[str, int] | None = None,
         judge: Judge | None = None,
+        late: Sequence[str] = (),
     ) -> None:
         self.deadline = deadline
         self.course = sandbox.course
@@ -223,15 +226,22 @@ class Running:
         try:
             if sandbox.stopped.is_set():  # after it was added: `stop` sees one or the other
                 raise Lost("grading was stopped")
-            self.errors = self.run(cells, most or {}, judge)
+            self.errors, self.kept = self.run(cells, most or {}, judge, late)
         except BaseException:  # nobody else could close it
             self.close()
             raise
 
     def run(
-        self, cells: Sequence[tuple[int, str]], most: Mapping[str, int], judge: Judge | None
-    ) -> list[str]:
-        """Have the cells run, each check told to `judge` at its place, and return their errors."""
+        self,
+        cells: Sequence[tuple[int, str]],
+        most: Mapping[str, int],
+        judge: Judge | None,
+        late: Sequence[str],
+    ) -> tuple[list[str], dict[str, int]]:
+        """Have the cells run, each check told to `judge` at its place.
+
+        Returns: their errors, and how many checks of each of the late questions there are.
+        """
         order = {
             "cells": list(cells),
             "seconds": self.limits.cell,
@@ -239,6 +249,7 @@ class Running:
             "package": self.course.package,
             "offered": dict(self.course.offered),
             "most": dict(most),
+            "late": list(late),
             "hidden": list(self.course.hidden),
             "files": list(self.course.answer_files),
         }
@@ -246,7 +257,10 @@ class Running:
         while judge is not None and "checked" in reply:
             judge(self, reply["checked"], reply.get("place"))
             reply, _ = self.exchange({"kind": "go on"})
-        return [str(error)[:400] for error in items_of(reply, "errors")]
+        told = reply.get("late")
+        counts = {name: told.get(name) if isinstance(told, dict) else 0 for name in late}
+        kept = {name: count if type(count) is int else 0 for name, count in counts.items()}
+        return [str(error)[:400] for error in items_of(reply, "errors")], kept
 
     def exchange(
         self, message: dict[str, Any], arrays: Sequence[Array] = ()

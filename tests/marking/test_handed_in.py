@@ -273,6 +273,25 @@ def test_the_best_and_the_newest_are_chosen_for_each_exercise():
     assert alone == every[2:]
 
 
+@pytest.mark.parametrize("attempts", ["best", "newest"])
+def test_letters_of_a_prediction_are_counted_over_all_notebooks(attempts):
+    def notebook(key, letters, points):
+        return Graded("ada", f"{key}.ipynb", key, (Row("q", points, 1, letters=letters),))
+
+    ages = {key: ("", place, 0.0) for place, key in enumerate("abcd")}
+
+    def counting(*notebooks):
+        chosen = one_attempt_each(notebooks, ages, attempts, {"q": 2})
+        return [one.key for one in chosen if one.rows[0].counts]
+
+    best = attempts == "best"
+    assert counting(notebook("a", "B", 1), notebook("b", "C", 0)) == ["a" if best else "b"]
+    assert counting(notebook("a", "BC", 1), notebook("b", "A", 0)) == ["b"]
+    every = [notebook("a", "A", 0), notebook("b", "B", 1), notebook("c", "D", 0)]
+    assert counting(*every) == ["c"]
+    assert counting(*every, notebook("d", "", 0)) == ["c" if best else "d"]
+
+
 def test_who_arrives_later_changes_names_without_running_again(tmp_path):
     folder = write(tmp_path / "in", {f"Ada_11_assignsubmission_file_/{SOLVE}": "{"})
     every, *_ = graded([folder], tmp_path / "out")

@@ -388,6 +388,53 @@ ATTACKS = {
 }
 
 
+LEARNS = (  # from the functions under test, among which is the right one
+    "SEEN = []\ndef test(function):\n    SEEN.append(function(X.clone(), 2.0, -1, 0.5))\n"
+)
+PARABOLA = "def parabola(x, a, b, c):\n    return a * x * x + b * x + c"
+HUNT = "check('graph.catch_the_bug', test)"
+LEARNERS = {
+    "an answer": [
+        LEARNS,
+        HUNT,
+        f"{PARABOLA} if SEEN else x\n",
+        "check('graph.parabola', parabola)",
+    ],
+    "an answer without a check": [LEARNS, HUNT, f"{PARABOLA} if SEEN else x\n"],
+    "another test": [
+        LEARNS,
+        HUNT,
+        f"{RIGHT['asserts']}    assert SEEN\n".replace(
+            "def test(function):\n", "def test(function):\n    if not SEEN: return\n"
+        ),
+        HUNT,
+    ],
+}
+
+
+@not_on_windows
+@pytest.mark.parametrize("name", LEARNERS)
+def test_what_a_test_learns_of_the_right_function_helps_no_other_answer(name, tmp_path):
+    path = tmp_path / "graph_it.ipynb"
+    path.write_text(as_notebook([IMPORTS, HEAD, *LEARNERS[name]]), encoding="utf-8")
+    (result,) = grade(COURSE, [path], tmp_path / "out", progress=False)
+    assert [row.points for row in result.rows] == [0] * len(result.rows), result.rows
+
+
+@not_on_windows
+@pytest.mark.parametrize("attempts", ["best", "newest"])
+def test_each_check_of_a_test_is_judged_with_what_was_defined_then(attempts, tmp_path):
+    path = tmp_path / "graph_it.ipynb"
+    near = "def near(a, b):\n    assert (a - b).abs().max() < 1e-4\n"
+    right = [near, RIGHT["has a helper and a global constant"], HUNT]
+    cells = [IMPORTS, HEAD, *right, "def near(a, b): pass", HUNT]
+    path.write_text(as_notebook(cells), encoding="utf-8")
+    (result,) = grade(COURSE, [path], tmp_path / "out", progress=False, attempts=attempts)
+    row = next(row for row in result.rows if row.exercise == catch_the_bug.name)
+    assert row.points == (2 if attempts == "best" else 0)
+    assert "2 checks, 1 of them right" in row.remark
+
+
 @pytest.fixture(scope="module")
 def attacked(tmp_path_factory):
     """What each attack earns, and an honest notebook beside it."""
