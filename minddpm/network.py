@@ -33,7 +33,7 @@ def predict(
     if len(x_t) <= most or x_t.device.type != "cpu" or torch.is_grad_enabled():
         return as_prediction(raw_answer(model, x_t, t, *label, by_name=by_name), x_t)
     parts = math.ceil(len(x_t) / most)
-    inputs = ([None] * parts if x is None else x.chunk(parts) for x in (x_t, t, *label))
+    inputs = ([None] * parts if x is None else x.tensor_split(parts) for x in (x_t, t, *label))
     return torch.cat([predict(model, *part, by_name=by_name) for part in zip(*inputs)])
 
 

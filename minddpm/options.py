@@ -163,13 +163,13 @@ def add_sampling(command: argparse.ArgumentParser) -> None:
     few.add_argument(
         "--dpm-solver",
         type=integer(1),
-        help="sample with DPM-Solver++ of second order in this many steps",
+        help="sample with DPM-Solver++ of second order in this many steps (default: without it)",
     )
     few.add_argument(
         "--heun",
         type=integer(1),
-        help="sample with Heun's method in this many steps, which call the network twice each, but"
-        " once in the last",
+        help="sample with Heun's method in this many steps, each of which calls the network twice,"
+        " but the last once (default: without it)",
     )
     add(
         command,
