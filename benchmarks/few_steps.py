@@ -20,11 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minddpm import Schedule, ddim_sample, flow_sample, heun, load, respaced, sample
+from minddpm import OnnxNetwork, Schedule, ddim_sample, flow_sample, heun, load, respaced, sample
 from minddpm.checkpoints import load_pretrained, tensor_digest
 from minddpm.metrics import digit_report
 from minddpm.network import Model
-from minddpm.onnx_network import OnnxNetwork
 from minddpm.posterior import posterior_variance
 
 BATCH = 100  # digits drawn at once, each batch with a seed of its own

@@ -15,10 +15,9 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from minddpm import ddim_sample
+from minddpm import OnnxNetwork, ddim_sample
 from minddpm.checkpoints import load_pretrained
 from minddpm.network import Model
-from minddpm.onnx_network import OnnxNetwork
 
 
 def main() -> None:

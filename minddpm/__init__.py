@@ -16,6 +16,7 @@ from minddpm.guidance import guided
 from minddpm.images import load_images
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
 from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
+from minddpm.onnx_network import OnnxNetwork
 from minddpm.posterior import (
     Gaussian,
     beta_variance,
@@ -38,6 +39,7 @@ __all__ = [
     "EMA",
     "Gaussian",
     "GaussianMixture",
+    "OnnxNetwork",
     "Schedule",
     "UNet",
     "UNetConfig",

@@ -8,6 +8,7 @@ from diffusers import UNet2DModel
 
 import minddpm.__main__ as command_line
 from minddpm import (
+    OnnxNetwork,
     UNet,
     UNetConfig,
     ddim_sample,
@@ -19,7 +20,6 @@ from minddpm import (
     save,
 )
 from minddpm.network import classes_of
-from minddpm.onnx_network import OnnxNetwork
 
 SHAPE = (1, 8, 8)
 
