@@ -2,8 +2,9 @@
 
     python benchmarks/one_digit.py [--steps 20] [--rounds 30] [--batch 1]
 
-The two take turns, so that a slow minute of the machine hits both. Prints milliseconds, their ratio
-and by how much the digits differ at most; compare the ratios, which depend on the machine least.
+The two take turns, so that a slow minute of the machine hits both. Prints milliseconds of the
+processor, which other work disturbs less than those of a clock, their ratio, and by how much the
+digits differ at most.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def main() -> None:
     for seed in range(options.rounds + 1):
         digits = []
         for name, model in models.items():
-            start = time.perf_counter()
+            start = time.process_time()
             digits.append(draw(model, seed))
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.process_time() - start)
         furthest = max(furthest, (digits[0] - digits[1]).abs().max().item())
     rounds = {name: values[1:] for name, values in seconds.items()}  # the first one warms up
     for name, values in rounds.items():
