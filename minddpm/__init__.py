@@ -1,7 +1,7 @@
 """minddpm: Denoising Diffusion Probabilistic Models, rebuilt one notebook at a time.
 
 Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, sampler, training,
-score, ddim, guidance.
+score, ddim, guidance. Beside them, solvers.
 """
 
 from minddpm.interrupts import loading
@@ -16,6 +16,7 @@ from minddpm.guidance import guided
 from minddpm.images import load_images
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
 from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
+from minddpm.onnx_network import OnnxNetwork
 from minddpm.posterior import (
     Gaussian,
     beta_variance,
@@ -27,6 +28,7 @@ from minddpm.runs import train_to
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+from minddpm.solvers import dpm_solver, flow_sample, heun
 from minddpm.state import EMA
 from minddpm.training import train, train_step
 from minddpm.unet import UNet, UNetConfig, timestep_embedding
@@ -37,6 +39,7 @@ __all__ = [
     "EMA",
     "Gaussian",
     "GaussianMixture",
+    "OnnxNetwork",
     "Schedule",
     "UNet",
     "UNetConfig",
@@ -46,10 +49,13 @@ __all__ = [
     "ddim_sample",
     "ddim_step",
     "ddim_steps",
+    "dpm_solver",
+    "flow_sample",
     "forward_diffusion",
     "forward_step",
     "gaussian_kl",
     "guided",
+    "heun",
     "invert",
     "langevin",
     "linear_schedule",

@@ -39,8 +39,8 @@ from minddpm.guidance import guided
 from minddpm.images import LoadedImages, load_splits
 from minddpm.interrupts import loaded, uninterrupted
 from minddpm.metrics import check_comparable, digit_report, image_report
-from minddpm.network import Model
 from minddpm.options import (
+    SOLVERS,
     add,
     add_device,
     add_images,
@@ -51,6 +51,7 @@ from minddpm.options import (
     integer,
     nonempty,
     not_negative,
+    on_backend,
     place,
     positive,
 )
@@ -80,6 +81,11 @@ STEERING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+# what is told in one line
+ERRORS = (
+    *(ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError),
+    ImportError,  # of what is optional
+)
 Command = Callable[[str, Callable[[argparse.Namespace], int | None]], argparse.ArgumentParser]
 
 
@@ -234,12 +240,13 @@ def run_sample(options: argparse.Namespace) -> None:
     checkpoint = options.checkpoint
     model, schedule, metadata = load(checkpoint) if checkpoint else load_pretrained(shipped)
     check_sampling(options, schedule)
-    drawer: Model = model.to(options.device)
+    one = image_shape(model, metadata)
+    drawer = on_backend(model, one, options)
     if label is not None:
         option = "--label" if options.digit is None else "--digit"
         number = label_number(option, label, model.config, metadata)
-        drawer = guided(model, number, options.scale)
-    shape = (options.count, *image_shape(model, metadata))
+        drawer = guided(drawer, number, options.scale)
+    shape = (options.count, *one)
     if shape[1] not in (1, 3):
         raise ValueError(
             f"a picture can show only images with 1 or 3 channels: {checkpoint} draws images with"
@@ -297,7 +304,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     check_needs_data(options)
     check_file("--samples", options.samples)
     settings = {
-        name: getattr(options, name) for name in ("seed", "batch", "variance", "ddim", "eta")
+        name: getattr(options, name)
+        for name in ("seed", "batch", "variance", "ddim", "eta", *SOLVERS)
     }
     checkpoint = options.checkpoint
     model, schedule, metadata = load(checkpoint) if checkpoint else load_pretrained()
@@ -310,7 +318,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         images = kept_samples(options.samples, settings)
     if len(images) < options.count:  # a short last batch is drawn again, and whole
         images = images[: len(images) // options.batch * options.batch]
-    model, saved = model.to(options.device), len(images)
+    drawer, saved = on_backend(model, shape, options), len(images)
     try:
         while (start := len(images)) < options.count:
             size = min(options.batch, options.count - start)
@@ -318,7 +326,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
             print(f"{now} of {options.count}", file=sys.stderr)
             # each batch has its own seed, so that stopping in between changes no image
             seed = options.seed * 1_000_003 + start
-            drawn = draw(model, (size, *shape), schedule, options, seed)
+            drawn = draw(drawer, (size, *shape), schedule, options, seed)
             images = torch.cat([images, drawn])
             arrays = io.BytesIO()
             np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
@@ -400,6 +408,7 @@ def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c 
     try:
         with np.load(path) as arrays:
             images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
+            was = dict.fromkeys(SOLVERS) | was  # earlier versions had none
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ValueError(expected) from None  # what numpy says would be advice on pickles
     check_settings(f"reuse {path}", "the checkpoint that drew them", was, settings)
@@ -581,7 +590,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = show_warning
             status = options.run(options)
             return status or 0
-    except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
+    except ERRORS as error:
         print(f"error: {in_options(error, options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:

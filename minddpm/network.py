@@ -1,6 +1,7 @@
 """The network as the maths sees it: whatever predicts the noise in x_t from x_t and t."""
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -15,13 +16,25 @@ Model = Callable[..., Any]  # model(x_t, t), or model(x_t, t, label): the noise 
 Predict = Callable[..., Images]  # called in the same way, and its answer checked
 
 
-def predict(model: Model, x_t: Images, t: Tensor, *label: Tensor | None) -> Images:
+def predict(
+    model: Model, x_t: Images, t: Tensor, *label: Tensor | None, by_name: bool | None = None
+) -> Images:
     """Predict the noise in x_t at its times t, with a label, or None for no label, if one is given.
 
+    A network may say in an attribute `at_once` how many images suit it. Without gradients, on the
+    CPU, it gets more than these in parts of nearly equal size: in one, PyTorch would spend as long
+    on asking for memory as on computing.
+
+    Args: by_name, as in `raw_answer`.
     Returns: the predicted noise, shape and dtype of x_t.
     Raises: as `as_prediction`; TypeError for a model that cannot be called.
     """
-    return as_prediction(raw_answer(model, x_t, t, *label), x_t)
+    most = getattr(model, "at_once", math.inf)
+    if len(x_t) <= most or x_t.device.type != "cpu" or torch.is_grad_enabled():
+        return as_prediction(raw_answer(model, x_t, t, *label, by_name=by_name), x_t)
+    parts = math.ceil(len(x_t) / most)
+    inputs = ([None] * parts if x is None else x.tensor_split(parts) for x in (x_t, t, *label))
+    return torch.cat([predict(model, *part, by_name=by_name) for part in zip(*inputs)])
 
 
 def raw_answer(
@@ -178,8 +191,7 @@ class Adapted(nn.Module):
 
     def predict(self, x_t: Tensor, t: Tensor, *label: Tensor | None) -> Tensor:
         """Predict the noise with the inner model, as the function `predict` does."""
-        answer = raw_answer(self.model, x_t, t, *label, by_name=self.by_name)
-        return as_prediction(answer, x_t)
+        return predict(self.model, x_t, t, *label, by_name=self.by_name)
 
     def forward(self, x_t: Tensor, t: Tensor, *label: Tensor | None) -> Tensor:
         return self.call(self.predict, x_t, t, *label, **dict(self.named_buffers(recurse=False)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from torch import Tensor
 
 from minddpm.ddim import ddim_sample
 from minddpm.network import Model
+from minddpm.onnx_network import OnnxNetwork
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import Schedule
+from minddpm.solvers import dpm_solver, flow_sample, heun
+from minddpm.unet import UNet
 
 VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
+SOLVERS = {"dpm_solver": dpm_solver, "heun": heun}  # by the option that chooses one
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -149,10 +154,22 @@ def add_sampling(command: argparse.ArgumentParser) -> None:
         "variance of the noise that an ancestral step adds",
         choices=VARIANCES,
     )
-    command.add_argument(
+    few = command.add_mutually_exclusive_group()
+    few.add_argument(
         "--ddim",
         type=integer(1),
-        help="sample with DDIM in this many steps (default: take all steps, without DDIM)",
+        help="sample with DDIM in this many steps (default: take all steps, each ancestral)",
+    )
+    few.add_argument(
+        "--dpm-solver",
+        type=integer(1),
+        help="sample with DPM-Solver++ of second order in this many steps (default: without it)",
+    )
+    few.add_argument(
+        "--heun",
+        type=integer(1),
+        help="sample with Heun's method in this many steps, each of which calls the network twice,"
+        " but the last once (default: without it)",
     )
     add(
         command,
@@ -161,22 +178,57 @@ def add_sampling(command: argparse.ArgumentParser) -> None:
         "how much fresh noise a DDIM step adds: 0 for none, 1 for as much as an ancestral step",
         type=share,
     )
+    add(
+        command,
+        "--backend",
+        "torch",
+        "what computes the network: PyTorch, or ONNX Runtime, on the CPU (pip install"
+        " 'minddpm[onnx]')",
+        choices=("torch", "onnx"),
+    )
+
+
+def few_steps(options: argparse.Namespace) -> tuple[str, int] | None:
+    """The option that asks for few steps, and how many: None if all are to be taken."""
+    for name in ("ddim", *SOLVERS):
+        if steps := getattr(options, name):
+            return f"--{name.replace('_', '-')}", steps
+    return None
 
 
 def check_sampling(options: argparse.Namespace, schedule: Schedule) -> None:
     """Refuse options of sampling that contradict each other or the schedule."""
     if options.eta and not options.ddim:
         raise ValueError(f"--eta needs --ddim, got only --eta {options.eta:g}")
-    if options.ddim and options.variance != "beta":
+    if (few := few_steps(options)) is None:
+        return
+    option, steps = few
+    if options.variance != "beta":
+        instead = ", and DDIM has --eta instead" if options.ddim else ""
         raise ValueError(
-            "--variance is for ancestral steps, and DDIM has --eta instead: got both --ddim and"
+            f"--variance is for ancestral steps{instead}: got both {option} and"
             f" --variance {options.variance}"
         )
-    if options.ddim and options.ddim > schedule.T:
+    if steps > schedule.T:
         raise ValueError(
-            f"--ddim must be at most {schedule.T}, the number of steps of the noise schedule, got"
-            f" {options.ddim}"
+            f"{option} must be at most {schedule.T}, the number of steps of the noise schedule, got"
+            f" {steps}"
         )
+
+
+def on_backend(model: UNet, image_shape: Sequence[int], options: argparse.Namespace) -> Model:
+    """The network as it is to be computed: by PyTorch on --device, or by ONNX Runtime on the CPU.
+
+    Args: image_shape, of one image, (c, h, w).
+    Raises: ImportError as `OnnxNetwork`; ValueError for ONNX Runtime on another device.
+    """
+    if options.backend == "torch":
+        return model.to(options.device)
+    if options.device.type != "cpu":
+        raise ValueError(
+            f"--backend onnx computes on the CPU: add --device cpu, got {options.device}"
+        )
+    return OnnxNetwork(model, image_shape)
 
 
 def draw(
@@ -192,24 +244,15 @@ def draw(
     Raises: ValueError as `check_sampling`; FloatingPointError for images with NaN.
     """
     check_sampling(options, schedule)
-    generator = torch.Generator().manual_seed(seed)
+    sampler: Callable[..., Tensor] = partial(sample, variance=VARIANCES[options.variance])
     if options.ddim:
         # clipped, it errs with guidance or with many steps: lessons 09 and 10
-        images = ddim_sample(
-            model,
-            image_shape,
-            schedule,
-            steps=options.ddim,
-            eta=options.eta,
-            clip=False,
-            generator=generator,
-            progress=True,
-        ).clamp(-1, 1)
-    else:
-        variance = VARIANCES[options.variance]
-        images = sample(
-            model, image_shape, schedule, variance=variance, generator=generator, progress=True
-        )
+        sampler = partial(ddim_sample, steps=options.ddim, eta=options.eta, clip=False)
+    for name, solver in SOLVERS.items():
+        if steps := getattr(options, name):
+            sampler = partial(flow_sample, solver=solver, steps=steps)
+    generator = torch.Generator().manual_seed(seed)
+    images = sampler(model, image_shape, schedule, generator=generator, progress=True).clamp(-1, 1)
     if broken := int((~images.isfinite().flatten(1).all(1)).sum()):
         raise FloatingPointError(
             f"images must be finite, got NaN in {broken} of {len(images)}: the weights are broken"

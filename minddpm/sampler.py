@@ -59,6 +59,18 @@ def reverse_step(
     return mean + per_image(spread, x_t) * noise
 
 
+def estimate(
+    model: Model, x_t: Images, t: int, schedule: Schedule, clip: bool
+) -> tuple[Images, Images]:
+    """Estimate x_0 from the noise that the model predicts, clipped to [-1, 1] if asked.
+
+    Returns: the estimate and the predicted noise.
+    """
+    predicted_noise = call_model(model, x_t, t)
+    x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)
+    return (x_0.clamp(-1, 1) if clip else x_0), predicted_noise
+
+
 def reverse_process(
     model: Model, x_T: Images, schedule: Schedule, step: Step, *, clip: bool
 ) -> Iterator[SampleStep]:
@@ -69,10 +81,7 @@ def reverse_process(
     """
     x_t = x_T
     for t in schedule.steps():
-        predicted_noise = call_model(model, x_t, t)
-        x_0 = x0_from_noise(x_t, t, predicted_noise, schedule)
-        if clip:
-            x_0 = x_0.clamp(-1, 1)
+        x_0, predicted_noise = estimate(model, x_t, t, schedule, clip)
         yield SampleStep(t, x_t, x_0)
         x_t = step(x_t, t, x_0, predicted_noise)
     yield SampleStep(0, x_t, x_t)

@@ -121,6 +121,8 @@ class UNet(OnHub):
     Source: Ronneberger et al. 2015 for the shape, Ho et al. 2020, appendix B, for the blocks.
     """
 
+    at_once = 100  # images that suit samplers best on the CPU: see `network.predict`
+
     def __init__(self, config: UNetConfig = UNetConfig()) -> None:
         super().__init__()
         check_config(config, UNetConfig)

@@ -46,6 +46,7 @@ from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 from minddpm.guidance import drop_labels, guided
 from minddpm.schedule import time_index
 from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+from minddpm.solvers import flow_sample, heun
 
 SCHEDULE = linear_schedule(10)
 X = torch.zeros(3, 1, 4, 4)
@@ -98,6 +99,7 @@ ROOMS = [
     "loss",
     "sampler",
     "ddim",
+    "solvers",
     "score",
     "guidance",
     "unet",
@@ -142,6 +144,7 @@ TAKE_T = {
     "mixture's log_density": lambda t: MIXTURE.log_density(torch.zeros(3, 2), t, SCHEDULE),
     "time_index": lambda t: time_index(t, SCHEDULE),
     "start": lambda t: sample(zeros, X.shape, SCHEDULE, start=(X, t)),
+    "start of flow_sample": lambda t: flow_sample(zeros, X.shape, SCHEDULE, start=(X, t)),
 }
 FROM_0 = {"forward_diffusion", "mixture's score", "mixture's log_density"}
 BAD_T = {
@@ -209,6 +212,7 @@ def test_t_is_zero(function):
             "beta_variance",
             "time_index",
             "start",
+            "start of flow_sample",
         }
     ],
 )
@@ -248,6 +252,8 @@ TAKE_PREDICTION = {
     "variational_bound": lambda model: variational_bound(model, X, SCHEDULE),
     "sample": lambda model: sample(model, X.shape, SCHEDULE),
     "ddim_sample": lambda model: ddim_sample(model, X.shape, SCHEDULE, steps=2),
+    "flow_sample": lambda model: flow_sample(model, X.shape, SCHEDULE, steps=2),
+    "flow_sample, heun": lambda model: flow_sample(model, X.shape, SCHEDULE, solver=heun, steps=2),
     "guided": lambda model: guided(lambda x_t, t, label: model(x_t, t), 0, 2)(X, torch.ones(3)),
 }
 OTHER_SHAPES = [(1, 1, 4, 4), (3, 1, 1, 1), (3, 1, 4), (4, 4), (), (3, 1, 4, 5), (3, 3, 4, 4)]
@@ -456,8 +462,13 @@ def test_batch_size():
 
 @pytest.mark.parametrize(
     "function",
-    [sample, lambda *args: next(sample_steps(*args)), lambda *args: ddim_sample(*args, steps=2)],
-    ids=["sample", "sample_steps", "ddim_sample"],
+    [
+        sample,
+        lambda *args: next(sample_steps(*args)),
+        lambda *args: ddim_sample(*args, steps=2),
+        lambda *args: flow_sample(*args, steps=2),
+    ],
+    ids=["sample", "sample_steps", "ddim_sample", "flow_sample"],
 )
 @pytest.mark.parametrize(
     ("shape", "error", "fragments"),
@@ -491,6 +502,7 @@ def test_steps(case):
     refuses(error, lambda: respaced(zeros, SCHEDULE, steps), message)
     refuses(error, lambda: ddim_sample(zeros, X.shape, SCHEDULE, steps=steps), message)
     refuses(error, lambda: next(ddim_steps(zeros, X, SCHEDULE, steps=steps)), message)
+    refuses(error, lambda: flow_sample(zeros, X.shape, SCHEDULE, steps=steps), message)
     refuses(error, lambda: invert(zeros, X, SCHEDULE, steps=steps), message)
     if case != "more than T":
         refuses(error, lambda: langevin(lambda x: -x, X, step_size=0.1, steps=steps), message)
@@ -501,6 +513,12 @@ def test_eta(eta):
     message = f"eta must lie in [0, 1], got {eta}"
     refuses(ValueError, lambda: ddim_step(X, 2, X, X, SCHEDULE, eta=eta), message)
     refuses(ValueError, lambda: ddim_sample(zeros, X.shape, SCHEDULE, steps=5, eta=eta), message)
+
+
+@pytest.mark.parametrize("solver", [None, "heun", 2])
+def test_solver(solver):
+    message = f"solver must be a function such as dpm_solver, got {solver!r}"
+    refuses(TypeError, lambda: flow_sample(zeros, X.shape, SCHEDULE, solver=solver), message)
 
 
 def test_repeats():

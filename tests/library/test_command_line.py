@@ -4,6 +4,7 @@ costs.
 
 import csv
 import io
+import json
 import math
 import os
 import re
@@ -29,6 +30,7 @@ from minddpm.metrics import digit_report
 from minddpm.posterior import posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import linear_schedule
+from minddpm.solvers import dpm_solver, flow_sample, heun
 from minddpm.unet import UNet, UNetConfig
 
 SMALL = UNetConfig(channels=(8, 8), time_dim=8, groups=4)
@@ -618,6 +620,35 @@ def test_the_digits_may_be_drawn_in_few_steps(tmp_path, checkpoint, run, drawn):
     assert "--ddim must be at most 3, the number of steps of the noise schedule, got 4" in message
 
 
+@pytest.mark.parametrize("solver", [dpm_solver, heun])
+def test_the_few_steps_may_be_of_second_order(tmp_path, checkpoint, run, drawn, solver):
+    option = "--dpm-solver" if solver is dpm_solver else "--heun"
+    common = ("sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--count", 2)
+    assert run(*common, option, 2, "--seed", 5)[0] == 0
+    model, schedule, _ = load(checkpoint)
+    generator = torch.Generator().manual_seed(5)
+    shape, options = (2, 1, 28, 28), {"solver": solver, "steps": 2, "generator": generator}
+    assert torch.equal(drawn[0], flow_sample(model, shape, schedule, **options))
+    code, _, message = run(*common, option, 4)
+    assert code == 2
+    expected = f"{option} must be at most 3, the number of steps of the noise schedule, got 4"
+    assert expected in message
+    code, _, message = run(*common, option, 2, "--variance", "beta-tilde")
+    assert code == 2
+    assert f"steps: got both {option} and --variance beta-tilde" in message
+    code, _, message = run(*common, option, 2, "--eta", 0.5)
+    assert code == 2 and "--eta needs --ddim, got only --eta 0.5" in message
+
+
+def test_one_sampler_at_a_time(tmp_path, capsys):
+    common = ["sample", "--out", str(tmp_path / "x.png"), "--ddim", "2"]
+    for option in ("--dpm-solver", "--heun"):
+        with pytest.raises(SystemExit) as stop:
+            command_line.main([*common, option, "2"])
+        assert stop.value.code == 2
+        assert f"argument {option}: not allowed with argument --ddim" in capsys.readouterr().err
+
+
 def test_the_few_steps_may_add_fresh_noise(tmp_path, checkpoint, run, drawn):
     common = ("sample", "--out", tmp_path / "x.png", "--checkpoint", checkpoint, "--count", 2)
     assert run(*common, "--ddim", 2, "--eta", 0.5)[0] == 0
@@ -862,6 +893,9 @@ def test_samples_of_another_kind_are_refused(tmp_path, checkpoint, run):
         message == f"error: cannot reuse {samples} with other settings: --variance was 'beta', is"
         " 'beta-tilde'"
     )
+    code, _, message = run(*arguments, "--heun", 2)
+    assert code == 2
+    assert message.endswith("with other settings: --heun was None, is 2")
     save(checkpoint, UNet(SMALL), linear_schedule(4))
     code, _, message = run(*arguments)
     assert code == 2
@@ -869,6 +903,18 @@ def test_samples_of_another_kind_are_refused(tmp_path, checkpoint, run):
         f"error: cannot reuse {samples} with other settings: the weights or their noise schedule"
         " differ from those of the checkpoint that drew them"
     )
+
+
+def test_samples_of_a_version_without_solvers_go_on_without_them(tmp_path, checkpoint, run):
+    samples = tmp_path / "kept.npz"
+    arguments = ("evaluate", "--checkpoint", checkpoint, "--samples", samples, "--count", 2)
+    run(*arguments)
+    with np.load(samples) as arrays:
+        settings, images = json.loads(str(arrays["settings"])), arrays["images"]
+    assert (settings.pop("heun"), settings.pop("dpm_solver")) == (None, None)
+    np.savez(samples, images=images, settings=json.dumps(settings))
+    assert run(*arguments)[0] == 0
+    assert "--dpm-solver was None, is 2" in run(*arguments, "--dpm-solver", 2)[2]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ from minddpm import (
     UNetConfig,
     cosine_schedule,
     ddim_sample,
+    dpm_solver,
+    flow_sample,
     guided,
+    heun,
     invert,
     linear_schedule,
     respaced,
@@ -64,6 +67,8 @@ class OnlyThere(TorchDispatchMode):
 USES = {
     "sample": lambda model: sample(model, SHAPE, SCHEDULE),
     "ddim_sample": lambda model: ddim_sample(model, SHAPE, SCHEDULE, steps=4, eta=0.5),
+    "dpm_solver": lambda model: flow_sample(model, SHAPE, SCHEDULE, steps=4),
+    "heun": lambda model: flow_sample(model, SHAPE, SCHEDULE, solver=heun, steps=4),
     "guided": lambda model: sample(guided(model, 1, 2.0), SHAPE, SCHEDULE),
     "start": lambda model: sample(model, SHAPE, SCHEDULE, start=(torch.zeros(SHAPE), 4)),
     "invert": lambda model: invert(model, torch.zeros(SHAPE, device="meta"), SCHEDULE, steps=3),
@@ -100,7 +105,7 @@ def test_what_moves_a_model_moves_all_its_tensors():
 
 
 @pytest.mark.parametrize("dtype", [*HALVES, torch.float64])
-@pytest.mark.parametrize("use", ["sample", "ddim_sample", "guided"])
+@pytest.mark.parametrize("use", ["sample", "ddim_sample", "dpm_solver", "heun", "guided"])
 def test_weights_of_any_precision_sample(use, dtype):
     model = network(classes=3)
     torch.manual_seed(1)
@@ -118,6 +123,18 @@ def test_rounded_weights_and_noise_lead_to_nearly_the_same_images():
     for dtype, bound in ((torch.float32, 1e-5), (torch.float16, 0.05), (torch.bfloat16, 0.4)):
         start = (x_T.to(dtype), 10)
         images = ddim_sample(copy.deepcopy(model).to(dtype), SHAPE, SCHEDULE, steps=5, start=start)
+        assert (images.double() - exact).abs().max() <= bound, dtype
+
+
+@pytest.mark.parametrize("solver", [dpm_solver, heun])
+def test_rounded_weights_and_noise_take_a_solver_to_nearly_the_same_images(solver):
+    model = network().double()
+    x_T = torch.randn(SHAPE, dtype=torch.float64, generator=seeded())
+    options = {"solver": solver, "steps": 5}
+    exact = flow_sample(model, SHAPE, SCHEDULE, **options, start=(x_T, 10))
+    for dtype, bound in ((torch.float32, 1e-5), (torch.float16, 0.05), (torch.bfloat16, 0.4)):
+        options["start"] = (x_T.to(dtype), 10)
+        images = flow_sample(copy.deepcopy(model).to(dtype), SHAPE, SCHEDULE, **options)
         assert (images.double() - exact).abs().max() <= bound, dtype
 
 
@@ -175,6 +192,7 @@ def all_that_is_computed():
         sample(MODEL, SHAPE, SCHEDULE, generator=generator),
         sample(lambda x_t, t: x_t / 2, SHAPE, SCHEDULE, generator=generator),
         ddim_sample(guided(MODEL, 1, 2.0), SHAPE, SCHEDULE, steps=3, generator=generator),
+        flow_sample(guided(MODEL, 1, 2.0), SHAPE, SCHEDULE, steps=3, generator=generator),
         simple_loss(MODEL, IMAGES, SCHEDULE, generator=generator).detach(),
         drop_labels(LABELS, 3, 0.5, generator=generator),
         state.last_loss,
@@ -205,7 +223,8 @@ def test_an_extreme_schedule_in_few_steps():
     schedule = linear_schedule(4000)
     assert 1 - schedule.alpha_bar[-1] == 1
     for steps in (1, 2, 3, 50):
-        images = ddim_sample(RecordingNetwork(), (2, 3), schedule, steps=steps)
-        assert images.isfinite().all() and images.abs().max() <= 1
+        for draw in (ddim_sample, flow_sample):
+            images = draw(RecordingNetwork(), (2, 3), schedule, steps=steps)
+            assert images.isfinite().all() and images.abs().max() <= 1
         model, shorter = respaced(RecordingNetwork(), schedule, steps)
         assert torch.equal(shorter.alpha_bar, schedule.alpha_bar[model.times])

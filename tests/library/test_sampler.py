@@ -16,12 +16,15 @@ from minddpm import (
     UNet,
     UNetConfig,
     beta_variance,
+    guided,
     linear_schedule,
     posterior_variance,
+    respaced,
     reverse_step,
     sample,
     sample_steps,
 )
+from minddpm.network import predict
 from minddpm.progress import final_images
 from minddpm.sampler import reverse_process, starting_point
 
@@ -333,6 +336,56 @@ def test_clipped_samples_lie_where_images_do_and_unclipped_ones_need_not(generat
     )
     assert clipped.abs().max() <= 1
     assert free.abs().max() > 1
+
+
+class InParts(RecordingNetwork):
+    """A network that three images at once suit best, and that labels change."""
+
+    at_once = 3
+
+    def forward(self, x_t, t, label=None):
+        answer = super().forward(x_t, t, label)
+        return answer if label is None else answer + 0.1 * label[:, None]
+
+
+class AtOnce(InParts):
+    at_once = 100
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7, 9])
+@pytest.mark.parametrize("labels", [None, 2, "each"])
+@pytest.mark.parametrize("few", [False, True])
+def test_a_network_gets_as_many_images_at_once_as_suit_it_and_the_draws_stay(count, labels, few):
+    labels = torch.arange(count) % 3 if labels == "each" else labels
+    drawn = []
+    for network in (InParts(classes=3), AtOnce(classes=3)):
+        model = network if labels is None else guided(network, labels, 2.0)
+        model, schedule = respaced(model, SCHEDULE, 4) if few else (model, SCHEDULE)
+        generator = torch.Generator().manual_seed(5)
+        drawn.append(sample(model, (count, 2), schedule, generator=generator))
+        sizes = [len(call.t) for call in network.calls]
+        assert max(sizes) <= network.at_once and max(sizes) - min(sizes) <= 1
+        assert sum(sizes) == count * schedule.T * (1 if labels is None else 2)
+    assert torch.equal(*drawn)
+
+
+def test_where_gradients_are_taken_a_batch_stays_whole():
+    model, x_t, t = InParts(), torch.randn(7, 2), torch.arange(1, 8)
+    predict(model, x_t, t)
+    with torch.no_grad():
+        predict(model, x_t, t)
+    assert [call.t for call in model.calls] == [[1, 2, 3, 4, 5, 6, 7], [1, 2, 3], [4, 5], [6, 7]]
+
+
+def test_in_parts_a_large_batch_of_digits_is_predicted_as_at_once(generator):
+    torch.manual_seed(0)
+    model = UNet(UNetConfig(channels=(8, 8), time_dim=8, groups=4)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    x_t = torch.randn(UNet.at_once * 2 + 1, 1, 8, 8, generator=generator)
+    t = SCHEDULE.sample_t(len(x_t), generator=generator)
+    with torch.no_grad():
+        assert (predict(model, x_t, t) - model(x_t, t)).abs().max() <= 1e-6
 
 
 def test_progress_shows_a_bar_only_when_asked(capsys, generator):

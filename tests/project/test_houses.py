@@ -26,6 +26,7 @@ FLOORS = (
     ("loss",),
     ("sampler",),
     ("ddim", "guidance", "score", "targets"),
+    ("solvers",),
     ("training",),
 )
 BELOW = {
@@ -44,10 +45,10 @@ def importable(*extras: str) -> set[str]:
     return {IMPORTED_AS.get(name, name) for name in names}
 
 
-# huggingface_hub and landlock are used where they are installed; marking's child process runs
-# beside its own files
+# huggingface_hub, ONNX Runtime and landlock are used where they are installed; marking's child
+# process runs beside its own files
 MAY_IMPORT = {
-    "minddpm": importable() | {"huggingface_hub", "minddpm"},
+    "minddpm": importable("onnx") | {"huggingface_hub", "minddpm"},
     "marking": importable("course")
     | {"marking", "absent", "cells", "confine", "landlock", "outcome", "shell", "wire"},
     "minddpm_course": importable("course", "classroom") | set(PACKAGES),

@@ -16,6 +16,7 @@ MATHS = (  # a room for each lesson that builds one
     *("training", "score", "ddim", "guidance", "targets"),
 )
 MOST_LINES = 750  # of code, in all rooms of the maths together
+MOST_IN_SOLVERS = 60  # of code, in the room of samplers that no lesson builds
 HEADS = {  # the words with which a statement begins that holds others
     *("if", "elif", "else", "for", "while", "try", "except", "finally"),
     *("with", "async", "def", "class", "match", "case"),
@@ -70,6 +71,11 @@ def test_the_maths_can_be_read_in_one_sitting():
     }
     assert sizes.keys() >= set(MATHS) - {"targets"}  # room for a lesson to come
     assert sum(sizes.values()) <= MOST_LINES, sizes
+
+
+def test_the_solvers_are_short():
+    path = modules(ROOT)["minddpm.solvers"]
+    assert code_lines(path.read_text(encoding="utf-8")) <= MOST_IN_SOLVERS
 
 
 def tokens_of(text: str) -> Iterator[tokenize.TokenInfo]:
