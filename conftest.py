@@ -41,6 +41,8 @@ SLOW = (
     "tests/library/test_distributed.py::test_a_process_that_dies_ends_the_job_and_another_number_goes_on",
     "tests/library/test_distributed.py::test_ctrl_c_keeps_the_step_that_all_have_taken",
     "tests/library/test_distributed.py::test_two_processes_train_what_one_does",
+    "tests/library/test_killed.py::test_a_run_that_is_killed_at_each_point_of_a_write_goes_on_to_the_bit",
+    "tests/library/test_killed.py::test_a_run_that_is_killed_at_random_moments_goes_on_to_the_bit",
     "tests/library/test_sampler.py::test_all_thousand_steps_of_an_ideal_model_equal_diffusers",
     "tests/library/test_sampler.py::test_trajectory_of_a_network_equals_diffusers",
     "tests/marking/test_bare.py",

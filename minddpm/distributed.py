@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -56,6 +57,8 @@ def process_group(device: torch.device) -> Iterator[torch.device]:
         return
     device = device_of(device, int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # no error, as it says itself: the memory of a gradient is laid out in another order
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     before = signal.signal(signal.SIGTERM, ended)
     try:
         yield device

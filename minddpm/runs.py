@@ -23,10 +23,14 @@ from minddpm.checkpoints import (
     as_json,
     as_path,
     check_writable,
+    fill,
     load_training,
     reason,
+    remove_parts,
     save,
     tensor_digest,
+    training_file,
+    unwrapped,
     write_whole,
 )
 from minddpm.checks import check_training_set, checked_batch_size, is_integer, positive_integer
@@ -176,6 +180,8 @@ def train_to(
     records, tensors = from_first(partial(begin, folder, schedule, settings, resume))
     records.measure = measure
     first = records.last["step"]
+    if tensors is not None and rank() == 0 and not records.checkpoint.exists():
+        complete(records, model, tensors)
     if first == steps:
         return Run(records.checkpoint, records.last, 0)
     training = train(
@@ -363,21 +369,39 @@ def begin(
                 f" {settings['steps']}"
             )
         losses = list(tensors.pop("losses", torch.empty(0, device="cpu")))
-    elif checkpoint.exists():
+    elif checkpoint.exists() or training_file(checkpoint).exists():
         raise FileExistsError(
             f"{checkpoint} exists: continue it with resume=True, or choose another folder"
         )
     for path in (checkpoint, log):
         check_writable(path)
     lines = log_lines(log)
-    if len(lines) > 1 and not resume:
+    # a process that was killed at its first checkpoint has left one row
+    if len(lines) > 2 and not resume:
         raise FileExistsError(
             f"{log} belongs to a run whose checkpoint is missing: choose another folder"
         )
     rows = log_rows(log, lines[1:], last["step"])
+    for path in (checkpoint, training_file(checkpoint), log):
+        remove_parts(path)
     started = time.perf_counter() - last["seconds"]
     records = Records(checkpoint, log, schedule, settings, last, rows, losses, started)
     return records, tensors
+
+
+def complete(records: Records, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Write the weights of a run that was killed between the two files of its first checkpoint.
+
+    Raises: ValueError for the state of another model.
+    """
+    average = copy.deepcopy(unwrapped(model))
+    weights = {
+        name.removeprefix("average."): value
+        for name, value in tensors.items()
+        if name.startswith("average.")
+    }
+    fill(average, weights)
+    save(records.checkpoint, average, records.schedule, metadata=records.last, training=tensors)
 
 
 def check_settings(action: str, run: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

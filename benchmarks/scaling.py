@@ -1,0 +1,484 @@
+"""Measure how the cost of training and sampling grows, and work out what many processes would take.
+
+    python -m benchmarks scaling --out runs/scaling
+
+Each point is measured by a process of its own, with one thread, several times in turns; the least
+counts, as the machine may have other work. An interrupted run continues. The folder gets
+`scaling.json` and a figure of each curve; with --publish they also go into docs/scaling.md, beside
+it, and into benchmarks/scaling.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Generator
+
+from minddpm import UNet, UNetConfig, linear_schedule, sample
+from minddpm.checkpoints import write_whole
+from minddpm.data import jitter
+from minddpm.distributed import process_group, rank
+from minddpm.loss import simple_loss
+from minddpm.noising import forward_diffusion
+from minddpm.state import EMA
+from minddpm.training import train
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "scaling.md"
+KEPT = ROOT / "benchmarks" / "scaling.json"
+LEAST_SECONDS = 0.5  # of measuring a point
+USUAL: dict[str, Any] = {"batch": 16, "side": 28, "width": 1.0, "T": 1000, "images": 4500}
+PROCESSES = [2**power for power in range(10)]  # 1 to 512
+GLOBAL_BATCH = 512  # shared by all of them
+OWN_BATCH = 64  # or so many images for each
+BYTES = 4  # of a float32
+PIXELS = 28 * 28
+
+
+class Curve(NamedTuple):
+    """What is measured against what."""
+
+    kind: str  # "train" or "sample"
+    x: str  # the setting that varies
+    values: Sequence[float]
+    fit: str  # "affine" or "power"
+    others: dict[str, Any]  # settings that are not the usual ones
+
+
+CURVES = {
+    "batch": Curve("train", "batch", (1, 4, 16, 64, 256), "affine", {}),
+    "side": Curve("train", "side", (28, 32, 64, 128), "power", {"batch": 4}),
+    "width": Curve("train", "width", (0.5, 1.0, 2.0, 4.0), "power", {"batch": 4}),
+    "T": Curve("sample", "T", (10, 30, 100, 300), "affine", {"batch": 1}),
+    "T_training": Curve("train", "T", (10, 100, 1000, 4000), "power", {}),
+    "samples": Curve("sample", "batch", (1, 4, 16, 64, 256), "affine", {"T": 4}),
+    "data": Curve("train", "images", (100, 1000, 10_000, 60_000), "affine", {}),
+}
+
+
+class Cluster(NamedTuple):
+    """Processes and the network between them."""
+
+    faster: float  # than one core of the machine that was measured, where the network computes
+    latency: float  # seconds for one message
+    bandwidth: float  # bytes in a second
+
+
+CLUSTERS = {  # assumed, not measured
+    "cores": Cluster(1, 50e-6, 1.25e9),  # joined by 10 Gbit/s Ethernet
+    "GPUs": Cluster(100, 10e-6, 25e9),  # joined by 200 Gbit/s InfiniBand
+}
+
+
+def least(work: Callable[[], object]) -> float:
+    """The least seconds that some work takes, the first time not counted."""
+    work()
+    seconds: list[float] = []
+    while sum(seconds) < LEAST_SECONDS or len(seconds) < 3:
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def network(width: float = 1.0) -> UNet:
+    """The network of `minddpm train`, or one that is narrower or wider."""
+    torch.manual_seed(0)
+    channels = tuple(int(width * usual) for usual in UNetConfig().channels)
+    return UNet(UNetConfig(channels=channels))
+
+
+def measure_point(kind: str, settings: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds and megabytes of a training step, or of drawing images, in this process."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    model, schedule = network(settings["width"]), linear_schedule(settings["T"])
+    batch, side = settings["batch"], settings["side"]
+    if kind == "train":
+        images = torch.rand(settings["images"], 1, side, side) * 2 - 1
+        states = train(model, images, schedule, steps=10**6, batch_size=batch, augment=jitter)
+        seconds = least(lambda: next(states).loss)
+    else:
+        seconds = least(lambda: sample(model, (batch, 1, side, side), schedule))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    scale = 1 if platform.system() == "Darwin" else 1024  # Linux counts in kilobytes
+    return {"seconds": seconds, "megabytes": (after - before) * scale / 1e6}
+
+
+def measure_parts() -> dict[str, float]:
+    """Seconds of the parts of a training step, and what an image adds to each."""
+    model, schedule = network(), linear_schedule()
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
+    average, generator = EMA(model), Generator().manual_seed(0)
+    few, many = OWN_BATCH // 4, OWN_BATCH
+    found = {"parameters": float(sum(weight.numel() for weight in model.parameters()))}
+
+    def whole_batch(count: int) -> float:
+        """What each process does for all images: everything but the network."""
+        images = torch.rand(count, 1, 28, 28) * 2 - 1
+
+        def work() -> None:
+            x_0 = jitter(images, generator)
+            t = schedule.sample_t(count, generator=generator)
+            x_t, noise = forward_diffusion(x_0, t, schedule, generator=generator)
+            torch.nn.functional.mse_loss(x_t, noise)
+
+        return least(work)
+
+    def there_and_back(count: int) -> float:
+        images = torch.rand(count, 1, 28, 28) * 2 - 1
+        return least(lambda: simple_loss(model, images, schedule, generator=generator).backward())
+
+    def update() -> None:
+        optimizer.step()
+        average.update(model)
+
+    for name, part in (("whole", whole_batch), ("network", there_and_back)):
+        small, large = part(few), part(many)
+        found[f"{name}_image"] = (large - small) / (many - few)
+        found[f"{name}_step"] = max(small - few * found[f"{name}_image"], 0.0)
+    return found | {"update": least(update)}
+
+
+def in_process(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+    """What some work finds in a process of its own, so that its memory is its own."""
+    context = multiprocessing.get_context("fork")  # torch is imported once
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: theirs.send(work(*arguments)))
+    child.start()
+    theirs.close()
+    try:
+        found: dict[str, float] = ours.recv()
+    finally:
+        child.join()
+    return found
+
+
+def measure_two(out: Path) -> dict[str, float]:
+    """Seconds of a step by one process and by two, and of what they send each other."""
+    result = out / "two.part.json"
+    found: dict[str, float] = {}
+    for count in (1, 2):
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        worker = ["-m", "benchmarks.scaling", "--worker", str(result)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, *torchrun, *worker], cwd=ROOT, env=environment, check=True)
+        found |= {
+            f"{name}_{count}": value for name, value in json.loads(result.read_text()).items()
+        }
+        result.unlink()
+    return found
+
+
+def work_in_group(result: Path) -> None:
+    """Be one of the processes of `measure_two`."""
+    torch.set_num_threads(1)
+    with process_group(torch.device("cpu")):
+        images = torch.rand(4500, 1, 28, 28, generator=Generator().manual_seed(0)) * 2 - 1
+        steps = 12
+        states = train(
+            network(), images, linear_schedule(), steps=steps, batch_size=64, augment=jitter
+        )
+        next(states)
+        seconds = []
+        for _ in range(steps - 1):
+            start = time.perf_counter()
+            _ = next(states).loss
+            seconds.append(time.perf_counter() - start)
+        found = {"step": min(seconds)}
+        for name, size in (("short", 1), ("long", 2**20)):
+            message = torch.ones(size)
+            times = []
+            for _ in range(20):
+                dist.barrier()
+                start = time.perf_counter()
+                dist.all_reduce(message)
+                times.append(time.perf_counter() - start)
+            found[name] = min(times)
+        if rank() == 0:
+            write_whole(result, json.dumps(found).encode())
+
+
+def fitted(curve: Curve, seconds: Sequence[float]) -> dict[str, float]:
+    """Constant and slope of a line, or factor and exponent of a power: the least relative error."""
+    x, y = np.array(curve.values, float), np.array(seconds, float)
+    if curve.fit == "power":
+        exponent, logarithm = np.polyfit(np.log(x), np.log(y), 1)
+        first, second = float(np.exp(logarithm)), float(exponent)
+    else:
+        design = np.stack([1 / y, x / y], axis=1)
+        first, second = (float(value) for value in np.linalg.lstsq(design, np.ones_like(y))[0])
+    error = max(abs(values_of(curve, (first, second), x) / y - 1))
+    return {"first": first, "second": second, "error": float(error)}
+
+
+def values_of(curve: Curve, fit: tuple[float, float], x: Any) -> Any:
+    """What a fit says at x."""
+    return fit[0] * x ** fit[1] if curve.fit == "power" else fit[0] + fit[1] * x
+
+
+def step_seconds(
+    parts: Mapping[str, float], count: int, batch: int, cluster: Cluster
+) -> tuple[float, float]:
+    """Seconds of a step by so many processes, and of the messages in it.
+
+    step = whole + (network(batch / N) + update) / faster + reduce + gather
+    reduce = 2 (N - 1) (latency + gradient bytes / (N bandwidth))
+    gather = (N - 1) (latency + answer bytes / (N bandwidth))
+    """
+    whole = parts["whole_step"] + batch * parts["whole_image"]
+    own = parts["network_step"] + batch / count * parts["network_image"] + parts["update"]
+    reduced = BYTES * parts["parameters"]
+    gathered = BYTES * PIXELS * batch
+    ring = cluster.latency + reduced / (count * cluster.bandwidth)
+    pass_round = cluster.latency + gathered / (count * cluster.bandwidth)
+    messages = (count - 1) * (2 * ring + pass_round)
+    return whole + own / cluster.faster + messages, messages
+
+
+def summed_up(points: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says: of each point the least, the fits, and the model of many processes."""
+    curves = {}
+    for name, curve in CURVES.items():
+        rounds = points[name]
+        seconds = [min(values) for values in zip(*(one["seconds"] for one in rounds))]
+        megabytes = [min(values) for values in zip(*(one["megabytes"] for one in rounds))]
+        curves[name] = {
+            "x": list(curve.values),
+            "seconds": seconds,
+            "megabytes": megabytes,
+            "fit": fitted(curve, seconds),
+        }
+    parts = {name: min(one[name] for one in points["parts"]) for name in points["parts"][0]}
+    two = {name: min(one[name] for one in points["two"]) for name in points["two"][0]}
+    latency = two["short_2"] / 2
+    bandwidth = BYTES * 2**20 / max(two["long_2"] - two["short_2"], 1e-9)
+    here = Cluster(1, latency, bandwidth)
+    two |= {"latency": latency, "bandwidth": bandwidth}
+    two |= {f"model_{count}": step_seconds(parts, count, 64, here)[0] for count in (1, 2)}
+    many = {}
+    for name, cluster in CLUSTERS.items():
+        shared = [step_seconds(parts, count, GLOBAL_BATCH, cluster) for count in PROCESSES]
+        own = [step_seconds(parts, count, OWN_BATCH * count, cluster) for count in PROCESSES]
+        many[name] = {
+            "shared": [seconds for seconds, _ in shared],
+            "messages": [messages for _, messages in shared],
+            "own": [seconds for seconds, _ in own],
+            "cluster": cluster._asdict(),
+        }
+    return {"curves": curves, "parts": parts, "two": two, "many": many}
+
+
+def shown(seconds: float) -> str:
+    """Seconds or milliseconds, at three digits."""
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{1000 * seconds:#.3g}".rstrip(".") + " ms"
+
+
+def fit_text(name: str, found: Mapping[str, Any]) -> str:
+    """A fit in words."""
+    curve, fit = CURVES[name], found["fit"]
+    error = f"{fit['error']:.0%}"
+    if curve.fit == "power":
+        return f"grows as the power {fit['second']:.2f} (off by at most {error})"
+    each = f"{1000 * fit['second']:.3g} ms"
+    return f"{1000 * max(fit['first'], 0):.3g} ms and {each} for each (off by at most {error})"
+
+
+def curve_table(name: str, found: Mapping[str, Any]) -> str:
+    """The table of a curve."""
+    lines = [f"| {CURVES[name].x} | time | memory |", "|---:|---:|---:|"]
+    for x, seconds, megabytes in zip(found["x"], found["seconds"], found["megabytes"]):
+        lines.append(f"| {x:,g} | {shown(seconds)} | {megabytes:,.0f} MB |")
+    return "\n".join(lines)
+
+
+def efficiency(times: Sequence[float], *, own: bool = False) -> list[float]:
+    """The share of a step that is not lost to the others, for each number of processes.
+
+    Args: own, whether each process has images of its own, rather than a share of the same ones.
+    """
+    counts = [1] * len(times) if own else PROCESSES
+    return [times[0] / (count * seconds) for count, seconds in zip(counts, times)]
+
+
+def most_that_pay(times: Sequence[float], *, own: bool = False) -> int:
+    """The largest number of processes that keeps half of each busy."""
+    shares = efficiency(times, own=own)
+    paying = [count for count, share in zip(PROCESSES, shares) if share >= 0.5]
+    return paying[-1]
+
+
+def texts(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Every number of the page, by the name of its place there."""
+    found: dict[str, str] = {}
+    for name, curve in summary["curves"].items():
+        found[f"{name} table"] = curve_table(name, curve)
+        found[f"{name} fit"] = fit_text(name, curve)
+    parts, two = summary["parts"], summary["two"]
+    found["parameters"] = f"{parts['parameters']:,.0f}"
+    for name in ("whole_image", "network_image", "network_step", "update"):
+        found[name] = shown(parts[name])
+    found["limit"] = f"{parts['network_image'] / parts['whole_image']:.0f}"
+    for name in ("step_1", "step_2", "model_1", "model_2", "latency"):
+        found[name] = shown(two[name])
+    found["bandwidth"] = f"{two['bandwidth'] / 1e9:.1f} GB/s"
+    found["speedup"] = f"{two['step_1'] / two['step_2']:.2f}"
+    lines = [
+        "| processes | cores, 512 images | times as fast | 64 images each |"
+        " GPUs, 512 images | times as fast | 64 images each |",
+        "|---:" * 7 + "|",
+    ]
+    for place, count in enumerate(PROCESSES):
+        cells = [str(count)]
+        for many in summary["many"].values():
+            shared, own = many["shared"], many["own"]
+            cells += [shown(shared[place]), f"{shared[0] / shared[place]:.1f}", shown(own[place])]
+        lines.append(f"| {' | '.join(cells)} |")
+    found["many table"] = "\n".join(lines)
+    for name, many in summary["many"].items():
+        found[f"{name} pay"] = str(most_that_pay(many["shared"]))
+        found[f"{name} pay own"] = str(most_that_pay(many["own"], own=True))
+        fastest = min(range(len(PROCESSES)), key=lambda place: many["shared"][place])
+        found[f"{name} fastest"] = str(PROCESSES[fastest])
+        found[f"{name} messages"] = shown(many["messages"][-1])
+        cluster = Cluster(**many["cluster"])
+        found[f"{name} latency"] = f"{1e6 * cluster.latency:g} µs"
+        found[f"{name} bandwidth"] = f"{cluster.bandwidth / 1e9:g} GB/s"
+        found[f"{name} faster"] = f"{cluster.faster:g}"
+    machine = summary["machine"]
+    found["machine"] = f"{machine['processor']}, PyTorch {machine['torch']}"
+    found["rounds"] = str(summary["rounds"])
+    return found
+
+
+def filled(page: str, found: Mapping[str, str]) -> str:
+    """A page with each text between its marks, <!-- name --> and <!-- /name -->.
+
+    Raises: ValueError for a mark of the page that has no text.
+    """
+    pieces = page.split("<!-- /")
+    for number, piece in enumerate(pieces[:-1]):
+        name = pieces[number + 1].partition(" -->")[0]
+        before, start, _ = piece.rpartition(f"<!-- {name} -->")
+        if not start or name not in found:
+            raise ValueError(f"{PAGE.name} has marks of {name}, of which nothing was measured")
+        gap = "\n\n" if "\n" in found[name] else ""
+        pieces[number] = f"{before}{start}{gap}{found[name]}{gap}"
+    return "<!-- /".join(pieces)
+
+
+def draw_figures(summary: Mapping[str, Any], folder: Path) -> None:
+    """Draw each curve with its fit, and the steps of many processes."""
+    from matplotlib import pyplot as plt
+
+    from minddpm_course.figures import COLOURS, STYLE, new_figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with plt.rc_context(STYLE):
+        for name, found in summary["curves"].items():
+            curve, fit = CURVES[name], found["fit"]
+            figure, ((times, memory),) = new_figure(1, 2, height=2.4)
+            x = np.geomspace(found["x"][0], found["x"][-1], 100)
+            line = values_of(curve, (fit["first"], fit["second"]), x)
+            times.plot(x, line, color=COLOURS["network"], linewidth=1)
+            times.plot(found["x"], found["seconds"], "o", color=COLOURS["network"])
+            memory.plot(found["x"], found["megabytes"], "o-", color=COLOURS["noise"])
+            for axis, word in ((times, "seconds"), (memory, "megabytes")):
+                axis.set(xscale="log", yscale="log", xlabel=curve.x, title=word)
+            save_figure(figure, folder / f"{name}.png")
+        figure, axes = new_figure(1, 2, height=2.6)
+        for axis, (name, many) in zip(axes[0], summary["many"].items()):
+            axis.plot(PROCESSES, many["shared"], "o-", color=COLOURS["network"])
+            axis.plot(PROCESSES, many["own"], "o-", color=COLOURS["noise"])
+            axis.text(512, many["shared"][-1], "512 images", color=COLOURS["network"], ha="right")
+            axis.text(512, many["own"][-1], "64 each", color=COLOURS["noise"], ha="right")
+            axis.set(xscale="log", yscale="log", xlabel=name, title="seconds a step")
+        save_figure(figure, folder / "many.png")
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure, the same bytes for the same numbers."""
+    figure.savefig(path, dpi=80, metadata={"Software": None})
+
+
+def measure(out: Path, rounds: int) -> dict[str, Any]:
+    """Measure what the folder does not hold yet."""
+    kept = out / "points.json"
+    points: dict[str, list[Any]] = json.loads(kept.read_text()) if kept.exists() else {}
+
+    def keep(name: str, found: Any) -> None:
+        points.setdefault(name, []).append(found)
+        write_whole(kept, json.dumps(points).encode())
+        print(f"{name}, round {len(points[name])}", file=sys.stderr)
+
+    for number in range(rounds):  # in turns, so that a slow minute of the machine hits all
+        for name, curve in CURVES.items():
+            if len(points.get(name, [])) <= number:
+                found = [
+                    in_process(measure_point, curve.kind, USUAL | curve.others | {curve.x: value})
+                    for value in curve.values
+                ]
+                keep(name, {key: [one[key] for one in found] for key in found[0]})
+        if len(points.get("parts", [])) <= number:
+            keep("parts", in_process(measure_parts))
+        if len(points.get("two", [])) <= number:
+            keep("two", measure_two(out))
+    return points
+
+
+def processor() -> str:
+    """The name of the processor, as far as the system says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, fit and draw."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/scaling"))
+    parser.add_argument("--rounds", type=int, default=3, help="how often each point is measured")
+    parser.add_argument("--publish", action="store_true", help="fill in docs/scaling.md too")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.worker:
+        work_in_group(options.worker)
+        return
+    torch.set_num_threads(1)
+    summary = summed_up(measure(options.out, options.rounds))
+    summary["machine"] = {"processor": processor(), "torch": torch.__version__.partition("+")[0]}
+    summary["rounds"] = options.rounds
+    write_whole(options.out / "scaling.json", json.dumps(summary, indent=1).encode())
+    draw_figures(summary, options.out)
+    for name, text in texts(summary).items():
+        print(f"{name}: {text}" if "\n" not in text else f"\n{name}\n{text}\n")
+    if options.publish:
+        shutil.copy(options.out / "scaling.json", KEPT)
+        draw_figures(summary, PAGE.with_suffix(""))
+        page = filled(PAGE.read_text(encoding="utf-8"), texts(summary))
+        write_whole(PAGE, page.encode())
+
+
+if __name__ == "__main__":
+    main()
