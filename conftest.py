@@ -39,6 +39,7 @@ SLOW = (
     "tests/library/test_ddim.py::test_times_are_the_trailing_ones_of_diffusers",
     "tests/library/test_distributed.py::test_a_batch_that_cannot_be_shared_is_refused_in_the_words_of_the_caller",
     "tests/library/test_distributed.py::test_a_process_that_dies_ends_the_job_and_another_number_goes_on",
+    "tests/library/test_distributed.py::test_any_loss_and_weights_without_a_gradient_are_shared_too",
     "tests/library/test_distributed.py::test_ctrl_c_keeps_the_step_that_all_have_taken",
     "tests/library/test_distributed.py::test_two_processes_train_what_one_does",
     "tests/library/test_killed.py::test_a_run_that_is_killed_at_each_point_of_a_write_goes_on_to_the_bit",
@@ -88,6 +89,7 @@ SLOW = (
     "tests/marking/test_wire.py::test_no_message_makes_the_grader_take_much_memory",
     "tests/notebooks/test_seeded_mistakes.py",
     "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
+    "tests/project/test_scaling_page.py::test_seeds_are_farmed_out_as_the_page_says",
     "tests/project/test_static.py",
 )
 

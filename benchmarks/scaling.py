@@ -2,9 +2,10 @@
 
     python -m benchmarks scaling --out runs/scaling
 
-Each point is measured by a process of its own, with one thread, several times in turns; the least
-counts, as the machine may have other work. An interrupted run continues. The folder gets
-`scaling.json` and a figure of each curve; with --publish they also go into docs/scaling.md, beside
+Each point is measured by a process of its own, with one thread, in processor seconds, several times
+in turns; the least counts. So other work on the machine disturbs little. What two processes take
+together is measured by the clock. An interrupted run continues. The folder gets `scaling.json` and
+a figure of each curve; with --publish they also go into docs/scaling.md, beside
 it, and into benchmarks/scaling.json.
 """
 
@@ -15,7 +16,6 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -43,9 +43,10 @@ PAGE = ROOT / "docs" / "scaling.md"
 KEPT = ROOT / "benchmarks" / "scaling.json"
 LEAST_SECONDS = 0.5  # of measuring a point
 USUAL: dict[str, Any] = {"batch": 16, "side": 28, "width": 1.0, "T": 1000, "images": 4500}
-PROCESSES = [2**power for power in range(10)]  # 1 to 512
+PROCESSES: list[int] = [2**power for power in range(10)]  # 1 to 512
 GLOBAL_BATCH = 512  # shared by all of them
 OWN_BATCH = 64  # or so many images for each
+HALF = 0.5  # the share of a process's time that must not be lost, for it to pay
 BYTES = 4  # of a float32
 PIXELS = 28 * 28
 
@@ -56,13 +57,13 @@ class Curve(NamedTuple):
     kind: str  # "train" or "sample"
     x: str  # the setting that varies
     values: Sequence[float]
-    fit: str  # "affine" or "power"
+    fit: str  # "affine", "square" (affine in the square of x) or "power"
     others: dict[str, Any]  # settings that are not the usual ones
 
 
 CURVES = {
     "batch": Curve("train", "batch", (1, 4, 16, 64, 256), "affine", {}),
-    "side": Curve("train", "side", (28, 32, 64, 128), "power", {"batch": 4}),
+    "side": Curve("train", "side", (28, 32, 64, 128), "square", {"batch": 4}),
     "width": Curve("train", "width", (0.5, 1.0, 2.0, 4.0), "power", {"batch": 4}),
     "T": Curve("sample", "T", (10, 30, 100, 300), "affine", {"batch": 1}),
     "T_training": Curve("train", "T", (10, 100, 1000, 4000), "power", {}),
@@ -86,14 +87,22 @@ CLUSTERS = {  # assumed, not measured
 
 
 def least(work: Callable[[], object]) -> float:
-    """The least seconds that some work takes, the first time not counted."""
+    """The least processor seconds that some work takes, the first time not counted."""
     work()
     seconds: list[float] = []
     while sum(seconds) < LEAST_SECONDS or len(seconds) < 3:
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return min(seconds)
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process has had."""
+    import resource  # Windows has none
+
+    scale = 1 if platform.system() == "Darwin" else 1024  # Linux counts in kilobytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e6
 
 
 def network(width: float = 1.0) -> UNet:
@@ -105,7 +114,7 @@ def network(width: float = 1.0) -> UNet:
 
 def measure_point(kind: str, settings: Mapping[str, Any]) -> dict[str, float]:
     """Seconds and megabytes of a training step, or of drawing images, in this process."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_megabytes()
     model, schedule = network(settings["width"]), linear_schedule(settings["T"])
     batch, side = settings["batch"], settings["side"]
     if kind == "train":
@@ -114,9 +123,7 @@ def measure_point(kind: str, settings: Mapping[str, Any]) -> dict[str, float]:
         seconds = least(lambda: next(states).loss)
     else:
         seconds = least(lambda: sample(model, (batch, 1, side, side), schedule))
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scale = 1 if platform.system() == "Darwin" else 1024  # Linux counts in kilobytes
-    return {"seconds": seconds, "megabytes": (after - before) * scale / 1e6}
+    return {"seconds": seconds, "megabytes": peak_megabytes() - before}
 
 
 def measure_parts() -> dict[str, float]:
@@ -220,7 +227,7 @@ def fitted(curve: Curve, seconds: Sequence[float]) -> dict[str, float]:
         exponent, logarithm = np.polyfit(np.log(x), np.log(y), 1)
         first, second = float(np.exp(logarithm)), float(exponent)
     else:
-        design = np.stack([1 / y, x / y], axis=1)
+        design = np.stack([1 / y, (x**2 if curve.fit == "square" else x) / y], axis=1)
         first, second = (float(value) for value in np.linalg.lstsq(design, np.ones_like(y))[0])
     error = max(abs(values_of(curve, (first, second), x) / y - 1))
     return {"first": first, "second": second, "error": float(error)}
@@ -228,7 +235,9 @@ def fitted(curve: Curve, seconds: Sequence[float]) -> dict[str, float]:
 
 def values_of(curve: Curve, fit: tuple[float, float], x: Any) -> Any:
     """What a fit says at x."""
-    return fit[0] * x ** fit[1] if curve.fit == "power" else fit[0] + fit[1] * x
+    if curve.fit == "power":
+        return fit[0] * x ** fit[1]
+    return fit[0] + fit[1] * (x**2 if curve.fit == "square" else x)
 
 
 def step_seconds(
@@ -296,8 +305,9 @@ def fit_text(name: str, found: Mapping[str, Any]) -> str:
     error = f"{fit['error']:.0%}"
     if curve.fit == "power":
         return f"grows as the power {fit['second']:.2f} (off by at most {error})"
-    each = f"{1000 * fit['second']:.3g} ms"
-    return f"{1000 * max(fit['first'], 0):.3g} ms and {each} for each (off by at most {error})"
+    sign = "plus" if fit["first"] >= 0 else "minus"
+    constant = f"{sign} {1000 * abs(fit['first']):.2g} ms"
+    return f"{1e6 * fit['second']:.3g} µs for each, {constant} (off by at most {error})"
 
 
 def curve_table(name: str, found: Mapping[str, Any]) -> str:
@@ -320,7 +330,7 @@ def efficiency(times: Sequence[float], *, own: bool = False) -> list[float]:
 def most_that_pay(times: Sequence[float], *, own: bool = False) -> int:
     """The largest number of processes that keeps half of each busy."""
     shares = efficiency(times, own=own)
-    paying = [count for count, share in zip(PROCESSES, shares) if share >= 0.5]
+    paying: list[int] = [count for count, share in zip(PROCESSES, shares) if share >= HALF]
     return paying[-1]
 
 
@@ -331,6 +341,11 @@ def texts(summary: Mapping[str, Any]) -> dict[str, str]:
         found[f"{name} table"] = curve_table(name, curve)
         found[f"{name} fit"] = fit_text(name, curve)
     parts, two = summary["parts"], summary["two"]
+    found |= {"batch usual": str(USUAL["batch"]), "global batch": str(GLOBAL_BATCH)}
+    found |= {"own batch": str(OWN_BATCH), "most": str(PROCESSES[-1])}
+    found |= {"side batch": str(CURVES["side"].others["batch"])}
+    found |= {"width batch": str(CURVES["width"].others["batch"])}
+    found |= {"samples T": str(CURVES["samples"].others["T"])}
     found["parameters"] = f"{parts['parameters']:,.0f}"
     for name in ("whole_image", "network_image", "network_step", "update"):
         found[name] = shown(parts[name])

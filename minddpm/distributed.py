@@ -122,7 +122,7 @@ def shared(model: nn.Module, batch_size: int) -> nn.Module:
             f"batch_size must be a multiple of {processes()}, the number of processes, got"
             f" {batch_size}"
         )
-    return Sharing(model)
+    return Sharing(model, static_graph=True)  # weights that no loss depends on do no harm
 
 
 class Sharing(nn.parallel.DistributedDataParallel):

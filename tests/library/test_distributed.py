@@ -38,6 +38,27 @@ def train_step(*arguments, **options):
 training.train_step = train_step
 sys.exit(command_line.main(sys.argv[1:]))
 """
+# labels that are never used, and a loss that is no mean over images
+UNUSED = """
+import torch
+from minddpm import UNet, UNetConfig, linear_schedule, simple_loss, train
+from minddpm.distributed import process_group, rank
+
+def losses():
+    torch.manual_seed(0)
+    model = UNet(UNetConfig(channels=(8,), time_dim=8, groups=4, classes=2))
+    images = torch.rand(10, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    def loss(*arguments, **options):
+        return simple_loss(*arguments, **options).sqrt()
+    run = train(model, images, linear_schedule(10), steps=6, batch_size=4, loss=loss)
+    return [state.loss for state in run]
+
+if __name__ == "__main__":
+    with process_group(torch.device("cpu")):
+        found = losses()
+        if rank() == 0:
+            print(*found)
+"""
 NEEDS_SIGINT = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 NEEDS_GLOO = pytest.mark.skipif(
     not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
@@ -100,6 +121,19 @@ def test_two_processes_train_what_one_does(tmp_path):
     model, _, _ = load(folders[2] / "checkpoint.safetensors")
     moved = (model.out.weight - UNet(model.config).out.weight).abs().max()
     assert moved >= 0.01  # a hundred times what they may differ by
+
+
+@NEEDS_GLOO
+def test_any_loss_and_weights_without_a_gradient_are_shared_too(tmp_path):
+    path = tmp_path / "unused.py"
+    path.write_text(UNUSED)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = finished([sys.executable, *torchrun, str(path)])
+    assert done.returncode == 0, done.stderr
+    together = [float(word) for word in done.stdout.split()]
+    alone = [float(word) for word in finished([sys.executable, str(path)]).stdout.split()]
+    assert len(alone) == 6
+    assert together == pytest.approx(alone, rel=1e-5)
 
 
 @NEEDS_GLOO
