@@ -75,16 +75,20 @@ def save(
         "metadata": json.dumps(kept),
     }
     weights = {plain_name(name): value for name, value in network.state_dict().items()}
-    files = {path: to_bytes(on_cpu(weights), header)}
     beside = training_file(path)
-    if training is None:
+    state, first = None, False
+    if training is not None:
+        state = to_bytes(on_cpu(training), header | {"holds": "training"})
+        first = not beside.exists()
+    # the weights before the state: if the machine stops in between, the run goes on from the step
+    # before; at its first checkpoint there is none, and the state comes before the weights
+    if state is not None and first:
+        write_whole(beside, state)
+    write_whole(path, to_bytes(on_cpu(weights), header))
+    if state is None:
         beside.unlink(missing_ok=True)
-    else:
-        files[beside] = to_bytes(on_cpu(training), header | {"holds": "training"})
-    # the weights first: if the machine stops in between, the run goes on from the step before; but
-    # where there is no step before, from this one
-    for file in sorted(files, key=lambda file: file == path and not beside.exists()):
-        write_whole(file, files[file])
+    elif not first:
+        write_whole(beside, state)
     return path
 
 

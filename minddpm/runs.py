@@ -200,6 +200,9 @@ def train_to(
     def is_due(step: int) -> bool:
         return step % every == 0 or step == steps
 
+    def stopping(interrupted: Callable[[], bool]) -> bool:
+        return interrupted() and rank() == 0  # other processes go on until the first one is gone
+
     try:
         with (
             waiting_interrupt() as interrupted,
@@ -209,10 +212,9 @@ def train_to(
                 records.losses.append(state.last_loss)
                 advance(state)
                 due = is_due(state.step)
-                stop = interrupted() and rank() == 0  # the others go on until it is gone
-                if due or stop:
+                if due or stopping(interrupted):
                     records.keep(state, log_row=due)
-                if stop and state.step < steps:
+                if stopping(interrupted) and state.step < steps:
                     raise KeyboardInterrupt
     except (FloatingPointError, OSError) as error:
         raise type(error)(f"{error}; {records.last_good()}") from error

@@ -167,3 +167,23 @@ def test_a_disk_that_takes_no_more_leaves_whole_files_and_a_way_on(
     except FileNotFoundError:  # nothing was saved yet
         train_to(out, network(), IMAGES, SCHEDULE, **SETTINGS)
     assert_same(tmp_path / "whole", out)
+
+
+def test_a_run_that_was_killed_between_its_first_two_files_is_completed(tmp_path):
+    # its last checkpoint was its first
+    settings = SETTINGS | {"every": 6}
+    train_to(tmp_path / "whole", network(), IMAGES, SCHEDULE, **settings)
+    train_to(tmp_path / "run", network(), IMAGES, SCHEDULE, **settings)
+    (tmp_path / "run" / "checkpoint.safetensors").unlink()
+    with pytest.raises(FileExistsError, match="continue it with resume=True"):
+        train_to(tmp_path / "run", network(), IMAGES, SCHEDULE, **settings)
+    run = train_to(tmp_path / "run", network(), IMAGES, SCHEDULE, resume=True, **settings)
+    assert run.steps == 0
+    assert_same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(tmp_path):
+    (tmp_path / "checkpoint.safetensors.123.part").write_bytes(b"half")
+    (tmp_path / "notes.123.part").write_bytes(b"mine")
+    train_to(tmp_path, network(), IMAGES, SCHEDULE, **SETTINGS)
+    assert [path.name for path in tmp_path.glob("*.part")] == ["notes.123.part"]
