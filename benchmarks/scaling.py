@@ -3,8 +3,8 @@
     python -m benchmarks scaling --out runs/scaling
 
 Each point is measured by a process of its own, with one thread, in processor seconds, several times
-in turns; the least counts. So other work on the machine disturbs little. What two processes take
-together is measured by the clock. An interrupted run continues. The folder gets `scaling.json` and
+in turns; the least counts. So other work on the machine disturbs little. Messages between processes
+are measured by the clock. An interrupted run continues. The folder gets `scaling.json` and
 a figure of each curve; with --publish they also go into docs/scaling.md, beside
 it, and into benchmarks/scaling.json.
 """
@@ -46,6 +46,7 @@ USUAL: dict[str, Any] = {"batch": 16, "side": 28, "width": 1.0, "T": 1000, "imag
 PROCESSES: list[int] = [2**power for power in range(10)]  # 1 to 512
 GLOBAL_BATCH = 512  # shared by all of them
 OWN_BATCH = 64  # or so many images for each
+LEVEL = 1.05  # what grows by less over its whole range is called level
 HALF = 0.5  # the share of a process's time that must not be lost, for it to pay
 BYTES = 4  # of a float32
 PIXELS = 28 * 28
@@ -57,18 +58,18 @@ class Curve(NamedTuple):
     kind: str  # "train" or "sample"
     x: str  # the setting that varies
     values: Sequence[float]
-    fit: str  # "affine", "square" (affine in the square of x) or "power"
+    power: int  # time and memory are fitted by a line in this power of x
     others: dict[str, Any]  # settings that are not the usual ones
 
 
 CURVES = {
-    "batch": Curve("train", "batch", (1, 4, 16, 64, 256), "affine", {}),
-    "side": Curve("train", "side", (28, 32, 64, 128), "square", {"batch": 4}),
-    "width": Curve("train", "width", (0.5, 1.0, 2.0, 4.0), "power", {"batch": 4}),
-    "T": Curve("sample", "T", (10, 30, 100, 300), "affine", {"batch": 1}),
-    "T_training": Curve("train", "T", (10, 100, 1000, 4000), "power", {}),
-    "samples": Curve("sample", "batch", (1, 4, 16, 64, 256), "affine", {"T": 4}),
-    "data": Curve("train", "images", (100, 1000, 10_000, 60_000), "affine", {}),
+    "batch": Curve("train", "batch", (1, 4, 16, 64, 256), 1, {}),
+    "side": Curve("train", "side", (28, 32, 64, 128), 2, {"batch": 4}),
+    "width": Curve("train", "width", (0.5, 1.0, 2.0, 4.0), 2, {"batch": 4}),
+    "T": Curve("sample", "T", (10, 30, 100, 300), 1, {"batch": 1}),
+    "T_training": Curve("train", "T", (10, 100, 1000, 4000), 1, {}),
+    "samples": Curve("sample", "batch", (1, 4, 16, 64, 256), 1, {"T": 4}),
+    "data": Curve("train", "images", (100, 1000, 10_000, 60_000), 1, {}),
 }
 
 
@@ -176,7 +177,7 @@ def in_process(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[s
 
 
 def measure_two(out: Path) -> dict[str, float]:
-    """Seconds of a step by one process and by two, and of what they send each other."""
+    """Processor seconds of a step of one process, and of each of two; seconds of messages."""
     result = out / "two.part.json"
     found: dict[str, float] = {}
     for count in (1, 2):
@@ -203,9 +204,9 @@ def work_in_group(result: Path) -> None:
         next(states)
         seconds = []
         for _ in range(steps - 1):
-            start = time.perf_counter()
+            start = time.process_time()
             _ = next(states).loss
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
         found = {"step": min(seconds)}
         for name, size in (("short", 1), ("long", 2**20)):
             message = torch.ones(size)
@@ -220,24 +221,16 @@ def work_in_group(result: Path) -> None:
             write_whole(result, json.dumps(found).encode())
 
 
-def fitted(curve: Curve, seconds: Sequence[float]) -> dict[str, float]:
-    """Constant and slope of a line, or factor and exponent of a power: the least relative error."""
-    x, y = np.array(curve.values, float), np.array(seconds, float)
-    if curve.fit == "power":
-        exponent, logarithm = np.polyfit(np.log(x), np.log(y), 1)
-        first, second = float(np.exp(logarithm)), float(exponent)
-    else:
-        design = np.stack([1 / y, (x**2 if curve.fit == "square" else x) / y], axis=1)
-        first, second = (float(value) for value in np.linalg.lstsq(design, np.ones_like(y))[0])
-    error = max(abs(values_of(curve, (first, second), x) / y - 1))
-    return {"first": first, "second": second, "error": float(error)}
+def fitted(curve: Curve, measured: Sequence[float]) -> dict[str, float]:
+    """The constant and the slope of a line whose largest errors, as shares, are small.
 
-
-def values_of(curve: Curve, fit: tuple[float, float], x: Any) -> Any:
-    """What a fit says at x."""
-    if curve.fit == "power":
-        return fit[0] * x ** fit[1]
-    return fit[0] + fit[1] * (x**2 if curve.fit == "square" else x)
+    Least squares of the relative errors; the largest of these is returned too.
+    """
+    x, y = np.array(curve.values, float) ** curve.power, np.array(measured, float)
+    design = np.stack([1 / y, x / y], axis=1)
+    constant, slope = (float(value) for value in np.linalg.lstsq(design, np.ones_like(y))[0])
+    error = float(max(abs((constant + slope * x) / y - 1)))
+    return {"constant": constant, "slope": slope, "error": error}
 
 
 def step_seconds(
@@ -270,7 +263,8 @@ def summed_up(points: Mapping[str, Any]) -> dict[str, Any]:
             "x": list(curve.values),
             "seconds": seconds,
             "megabytes": megabytes,
-            "fit": fitted(curve, seconds),
+            "seconds_fit": fitted(curve, seconds),
+            "megabytes_fit": fitted(curve, megabytes),
         }
     parts = {name: min(one[name] for one in points["parts"]) for name in points["parts"][0]}
     two = {name: min(one[name] for one in points["two"]) for name in points["two"][0]}
@@ -293,28 +287,38 @@ def summed_up(points: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(seconds: float) -> str:
-    """Seconds or milliseconds, at three digits."""
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{1000 * seconds:#.3g}".rstrip(".") + " ms"
+    """A time at three digits, in the unit that fits it."""
+    unit, size = next(
+        (unit, size) for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 0)) if seconds >= size
+    )
+    value = seconds / (size or 1e-6)
+    return f"{value:#.3g}".rstrip(".") + f" {unit}"
 
 
-def fit_text(name: str, found: Mapping[str, Any]) -> str:
-    """A fit in words."""
-    curve, fit = CURVES[name], found["fit"]
-    error = f"{fit['error']:.0%}"
-    if curve.fit == "power":
-        return f"grows as the power {fit['second']:.2f} (off by at most {error})"
-    sign = "plus" if fit["first"] >= 0 else "minus"
-    constant = f"{sign} {1000 * abs(fit['first']):.2g} ms"
-    return f"{1e6 * fit['second']:.3g} µs for each, {constant} (off by at most {error})"
+def memory(megabytes: float) -> str:
+    """A size at three digits, in the unit that fits it."""
+    if megabytes >= 1:
+        return f"{megabytes:,.0f} MB"
+    return f"{1000 * megabytes:.3g} kB"
+
+
+def fit_text(curve: Curve, fit: Mapping[str, float], text: Callable[[float], str]) -> str:
+    """A fit in words, with amounts as `text` writes them."""
+    constant, slope = fit["constant"], fit["slope"]
+    low, high = (constant + slope * x**curve.power for x in (curve.values[0], curve.values[-1]))
+    within = f"within {max(fit['error'], 0.01):.0%}"
+    if max(low, high) <= LEVEL * min(low, high):
+        return f"level at {text((low + high) / 2)}, {within}"
+    sign = "and" if constant >= 0 else "less"
+    each = "for each" if curve.power == 1 else "for its square"
+    return f"{text(slope)} {each} {sign} {text(abs(constant))}, {within}"
 
 
 def curve_table(name: str, found: Mapping[str, Any]) -> str:
     """The table of a curve."""
     lines = [f"| {CURVES[name].x} | time | memory |", "|---:|---:|---:|"]
     for x, seconds, megabytes in zip(found["x"], found["seconds"], found["megabytes"]):
-        lines.append(f"| {x:,g} | {shown(seconds)} | {megabytes:,.0f} MB |")
+        lines.append(f"| {x:,g} | {shown(seconds)} | {memory(megabytes)} |")
     return "\n".join(lines)
 
 
@@ -339,7 +343,9 @@ def texts(summary: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, curve in summary["curves"].items():
         found[f"{name} table"] = curve_table(name, curve)
-        found[f"{name} fit"] = fit_text(name, curve)
+        seconds = fit_text(CURVES[name], curve["seconds_fit"], shown)
+        megabytes = fit_text(CURVES[name], curve["megabytes_fit"], memory)
+        found[f"{name} fit"] = f"time {seconds}; memory {megabytes}"
     parts, two = summary["parts"], summary["two"]
     found |= {"batch usual": str(USUAL["batch"]), "global batch": str(GLOBAL_BATCH)}
     found |= {"own batch": str(OWN_BATCH), "most": str(PROCESSES[-1])}
@@ -407,22 +413,32 @@ def draw_figures(summary: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with plt.rc_context(STYLE):
         for name, found in summary["curves"].items():
-            curve, fit = CURVES[name], found["fit"]
-            figure, ((times, memory),) = new_figure(1, 2, height=2.4)
+            curve = CURVES[name]
+            figure, axes = new_figure(1, 2, height=2.4)
             x = np.geomspace(found["x"][0], found["x"][-1], 100)
-            line = values_of(curve, (fit["first"], fit["second"]), x)
-            times.plot(x, line, color=COLOURS["network"], linewidth=1)
-            times.plot(found["x"], found["seconds"], "o", color=COLOURS["network"])
-            memory.plot(found["x"], found["megabytes"], "o-", color=COLOURS["noise"])
-            for axis, word in ((times, "seconds"), (memory, "megabytes")):
-                axis.set(xscale="log", yscale="log", xlabel=curve.x, title=word)
+            for axis, what, role in zip(axes[0], ("seconds", "megabytes"), ("network", "noise")):
+                fit = found[f"{what}_fit"]
+                line = fit["constant"] + fit["slope"] * x**curve.power
+                axis.plot(x, line, color=COLOURS[role], linewidth=1)
+                axis.plot(found["x"], found[what], "o", color=COLOURS[role])
+                axis.set(xscale="log", yscale="log", xlabel=curve.x, title=what)
+                if min(found[what]) > max(found[what]) / 3:  # or what is level would look wild
+                    axis.set(yscale="linear", ylim=(0, 1.2 * max(found[what])))
             save_figure(figure, folder / f"{name}.png")
         figure, axes = new_figure(1, 2, height=2.6)
+        labels = (("shared", GLOBAL_BATCH, "network"), ("own", OWN_BATCH, "noise"))
         for axis, (name, many) in zip(axes[0], summary["many"].items()):
             axis.plot(PROCESSES, many["shared"], "o-", color=COLOURS["network"])
             axis.plot(PROCESSES, many["own"], "o-", color=COLOURS["noise"])
-            axis.text(512, many["shared"][-1], "512 images", color=COLOURS["network"], ha="right")
-            axis.text(512, many["own"][-1], "64 each", color=COLOURS["noise"], ha="right")
+            for what, count, role in labels:
+                axis.annotate(
+                    f"{count} images" + " each" * (what == "own"),
+                    (PROCESSES[-1], many[what][-1]),
+                    xytext=(0, 6),
+                    textcoords="offset points",
+                    color=COLOURS[role],
+                    ha="right",
+                )
             axis.set(xscale="log", yscale="log", xlabel=name, title="seconds a step")
         save_figure(figure, folder / "many.png")
 

@@ -43,14 +43,26 @@ def test_a_mark_without_a_number_is_seen():
 
 
 def test_fits_find_what_was_put_in():
-    curve = scaling.Curve("train", "batch", (1, 2, 8, 32), "affine", {})
+    curve = scaling.Curve("train", "batch", (1, 2, 8, 32), 1, {})
     line = scaling.fitted(curve, [0.5 + 0.25 * x for x in curve.values])
-    assert (line["first"], line["second"]) == pytest.approx((0.5, 0.25))
-    power = scaling.fitted(curve._replace(fit="power"), [3 * x**1.5 for x in curve.values])
-    assert (power["first"], power["second"]) == pytest.approx((3, 1.5))
-    square = scaling.fitted(curve._replace(fit="square"), [1 + 2 * x**2 for x in curve.values])
-    assert (square["first"], square["second"]) == pytest.approx((1, 2))
-    assert max(fit["error"] for fit in (line, power, square)) <= 1e-9
+    assert (line["constant"], line["slope"]) == pytest.approx((0.5, 0.25))
+    square = scaling.fitted(curve._replace(power=2), [1 + 2 * x**2 for x in curve.values])
+    assert (square["constant"], square["slope"]) == pytest.approx((1, 2))
+    assert max(line["error"], square["error"]) <= 1e-9
+    bent = scaling.fitted(curve, [x**1.5 for x in curve.values])
+    assert bent["error"] > 0.1
+
+
+def test_fits_are_told_in_words():
+    curve = scaling.Curve("train", "batch", (1, 2, 8, 32), 1, {})
+    rising = {"constant": 0.5, "slope": 0.0025, "error": 0.02}
+    said = "2.50 ms for each and 500 ms, within 2%"
+    assert scaling.fit_text(curve, rising, scaling.shown) == said
+    level = {"constant": 1.0, "slope": -1e-6, "error": 0.001}
+    assert scaling.fit_text(curve, level, scaling.shown) == "level at 1.00 s, within 1%"
+    falling = {"constant": -0.5, "slope": 2.0, "error": 0.1}
+    said = "2 MB for its square less 500 kB, within 10%"
+    assert scaling.fit_text(curve._replace(power=2), falling, scaling.memory) == said
 
 
 def test_the_model_of_many_processes_by_hand():
