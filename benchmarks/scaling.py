@@ -381,7 +381,8 @@ def texts(summary: Mapping[str, Any]) -> dict[str, str]:
         cluster = Cluster(**many["cluster"])
         found[f"{name} latency"] = f"{1e6 * cluster.latency:g} µs"
         found[f"{name} bandwidth"] = f"{cluster.bandwidth / 1e9:g} GB/s"
-        found[f"{name} faster"] = f"{cluster.faster:g}"
+        if cluster.faster != 1:
+            found[f"{name} faster"] = f"{cluster.faster:g}"
     machine = summary["machine"]
     found["machine"] = f"{machine['processor']}, PyTorch {machine['torch']}"
     found["rounds"] = str(summary["rounds"])

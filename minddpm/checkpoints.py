@@ -187,7 +187,7 @@ def part_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
-def remove_parts(path: Path) -> None:
+def remove_half_written(path: Path) -> None:
     """Remove what processes that were killed while they wrote this file have left of it."""
     for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         part.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
 def processes() -> int:
@@ -90,7 +90,7 @@ def ended(*_: Any) -> None:
     raise RuntimeError("torchrun ended this process: another one failed, or the job was stopped")
 
 
-def from_first(find: Callable[[], Found]) -> Found:
+def from_first(find: Callable[[], Answer]) -> Answer:
     """What the first process finds; the others, which do not look, get a copy of it.
 
     Raises: in each process, what the search raises in the first.
@@ -140,8 +140,9 @@ class Sharing(nn.parallel.DistributedDataParallel):
         def own(value: Any) -> Any:
             return value[rows] if isinstance(value, Tensor) else value
 
+        forward: Callable[..., Any] = super().forward
         named = {name: own(value) for name, value in named.items()}
-        answer = super().forward(own(x_t), *map(own, more), **named)  # type: ignore[no-untyped-call]
+        answer = forward(own(x_t), *map(own, more), **named)
         share: Tensor = getattr(answer, "sample", answer)  # as diffusers' networks return it
         if share.requires_grad:
             # DistributedDataParallel takes the mean over processes, and this is a part of a sum

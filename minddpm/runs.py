@@ -26,7 +26,7 @@ from minddpm.checkpoints import (
     fill,
     load_training,
     reason,
-    remove_parts,
+    remove_half_written,
     save,
     tensor_digest,
     training_file,
@@ -385,7 +385,7 @@ def begin(
         )
     rows = log_rows(log, lines[1:], last["step"])
     for path in (checkpoint, training_file(checkpoint), log):
-        remove_parts(path)
+        remove_half_written(path)
     started = time.perf_counter() - last["seconds"]
     records = Records(checkpoint, log, schedule, settings, last, rows, losses, started)
     return records, tensors

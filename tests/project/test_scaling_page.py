@@ -58,7 +58,7 @@ def test_fits_are_told_in_words():
     rising = {"constant": 0.5, "slope": 0.0025, "error": 0.02}
     said = "2.50 ms for each and 500 ms, within 2%"
     assert scaling.fit_text(curve, rising, scaling.shown) == said
-    level = {"constant": 1.0, "slope": -1e-6, "error": 0.001}
+    level = {"constant": 1.0, "slope": 1e-6, "error": 0.001}
     assert scaling.fit_text(curve, level, scaling.shown) == "level at 1.00 s, within 1%"
     falling = {"constant": -0.5, "slope": 2.0, "error": 0.1}
     said = "2 MB for its square less 500 kB, within 10%"
