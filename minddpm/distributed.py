@@ -147,7 +147,8 @@ class Sharing(nn.parallel.DistributedDataParallel):
         if share.requires_grad:
             # DistributedDataParallel takes the mean over processes, and this is a part of a sum
             share.register_hook(lambda gradient: processes() * gradient)
-        shares = [torch.empty_like(share) for _ in range(processes())]
-        dist.all_gather(shares, share.detach().contiguous())
+        sent = share.detach().contiguous()
+        shares = [torch.empty_like(sent) for _ in range(processes())]
+        dist.all_gather(shares, sent)
         shares[rank()] = share
         return torch.cat(shares)
