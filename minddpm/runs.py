@@ -378,8 +378,7 @@ def begin(
     for path in (checkpoint, log):
         check_writable(path)
     lines = log_lines(log)
-    # a process that was killed at its first checkpoint has left one row
-    if len(lines) > 2 and not resume:
+    if len(lines) > 1 and not resume:
         raise FileExistsError(
             f"{log} belongs to a run whose checkpoint is missing: choose another folder"
         )

@@ -35,7 +35,8 @@ def train(folder, steps):
     options = {"steps": steps, "batch_size": 4, "every": 2, "progress": False, "held_out": images}
     try:
         train_to(folder, model, images, linear_schedule(20), resume=True, **options)
-    except FileNotFoundError:  # it was killed before its first checkpoint
+    except FileNotFoundError:  # it was killed before its first checkpoint, of which a row is logged
+        (folder / "log.csv").unlink(missing_ok=True)
         train_to(folder, model, images, linear_schedule(20), **options)
 
 def die_at(event):
@@ -164,7 +165,8 @@ def test_a_disk_that_takes_no_more_leaves_whole_files_and_a_way_on(
         assert load_training(checkpoint)[0]["step"] == step
     try:
         train_to(out, network(), IMAGES, SCHEDULE, resume=True, **SETTINGS)
-    except FileNotFoundError:  # nothing was saved yet
+    except FileNotFoundError:  # nothing was saved yet, but a row may be logged
+        (out / "log.csv").unlink(missing_ok=True)
         train_to(out, network(), IMAGES, SCHEDULE, **SETTINGS)
     assert_same(tmp_path / "whole", out)
 
