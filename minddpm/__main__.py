@@ -34,6 +34,7 @@ from minddpm.checkpoints import (
 )
 from minddpm.checks import how_many
 from minddpm.data import data_digest, jitter, load_mnist
+from minddpm.distributed import from_first, process_group, rank
 from minddpm.grids import check_size, grid, picture_format, write_picture
 from minddpm.guidance import guided
 from minddpm.images import LoadedImages, load_splits
@@ -45,10 +46,12 @@ from minddpm.options import (
     add_device,
     add_images,
     add_sampling,
+    add_speed,
     check_needs_data,
     check_sampling,
     draw,
     integer,
+    loss_in,
     nonempty,
     not_negative,
     on_backend,
@@ -91,6 +94,12 @@ Command = Callable[[str, Callable[[argparse.Namespace], int | None]], argparse.A
 
 def run_train(options: argparse.Namespace) -> None:
     """Train on digits or on your own images, and save a log and a checkpoint to resume from."""
+    with process_group(options.device) as options.device:
+        train_as_asked(options)
+
+
+def train_as_asked(options: argparse.Namespace) -> None:
+    """Train as the options say, on their device."""
     check_needs_data(options)
     if options.source and options.data:
         raise ValueError(
@@ -113,6 +122,8 @@ def run_train(options: argparse.Namespace) -> None:
         start_sha256 = fingerprint(model, schedule)
     check_sides(train.images, model.config)
     model = model.to(options.device)
+    if options.compile:
+        model.compile()
     if options.minutes is not None:
         options.steps = planned_steps(options, model, train, schedule)
     run = train_to(
@@ -129,15 +140,19 @@ def run_train(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
         seed=options.seed,
+        loss=loss_in(options.precision),
         augment=AUGMENTS[augment_of(options)],
         metadata={
             "source": source_name(options),
             "augment": augment_of(options),
+            "precision": options.precision,
             "start_sha256": start_sha256,
             "labels": options.labels,
             "label_names": list(train.names),
         },
     )
+    if rank():  # the first process speaks for all
+        return
     taken = how_many(options.steps, "step")
     if not run.steps:
         every = "the only step" if options.steps == 1 else f"all {taken}"
@@ -152,7 +167,8 @@ def planned_steps(
 ) -> int:
     """How many steps --minutes stand for: as many as fit, or as the run to resume has planned."""
     if options.resume:
-        return int(load_training(options.out / "checkpoint.safetensors")[0]["steps"])
+        checkpoint = options.out / "checkpoint.safetensors"
+        return from_first(lambda: int(load_training(checkpoint)[0]["steps"]))
     steps = steps_within(
         options.minutes,
         model,
@@ -160,9 +176,12 @@ def planned_steps(
         schedule,
         labels=train.labels,
         batch_size=options.batch_size,
+        loss=loss_in(options.precision),
         augment=AUGMENTS[augment_of(options)],
     )
-    print(f"about {how_many(steps, 'step')} in {options.minutes:g} minutes", file=sys.stderr)
+    steps = from_first(lambda: steps)  # one process decides, as no two take equally long
+    if not rank():
+        print(f"about {how_many(steps, 'step')} in {options.minutes:g} minutes", file=sys.stderr)
     return steps
 
 
@@ -515,6 +534,7 @@ def add_train(command: Command) -> None:
     trainer.add_argument(
         "--resume", action="store_true", help="continue from the checkpoint in --out"
     )
+    add_speed(trainer)
     add_device(trainer)
 
 
@@ -591,10 +611,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = options.run(options)
             return status or 0
     except ERRORS as error:
-        print(f"error: {in_options(error, options)}", file=sys.stderr)
+        speaker = f"process {rank()}: " if rank() else ""
+        print(f"{speaker}error: {in_options(error, options)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"\n{in_options(stop, options) or 'stopped'}", file=sys.stderr)
+        if not rank():
+            print(f"\n{in_options(stop, options) or 'stopped'}", file=sys.stderr)
         return 130
 
 

@@ -8,6 +8,7 @@ file next to the first: `run.training.safetensors` for `run.safetensors`.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -73,14 +74,21 @@ def save(
         "betas": json.dumps(schedule.beta[1:].tolist()),
         "metadata": json.dumps(kept),
     }
-    # the weights first: if the machine stops in between, the run goes on from the step before
     weights = {plain_name(name): value for name, value in network.state_dict().items()}
+    beside = training_file(path)
+    state, first = None, False
+    if training is not None:
+        state = to_bytes(on_cpu(training), header | {"holds": "training"})
+        first = not beside.exists()
+    # the weights before the state: if the machine stops in between, the run goes on from the step
+    # before; at its first checkpoint there is none, and the state comes before the weights
+    if state is not None and first:
+        write_whole(beside, state)
     write_whole(path, to_bytes(on_cpu(weights), header))
-    if training is None:
-        training_file(path).unlink(missing_ok=True)
-    else:
-        state = header | {"holds": "training"}
-        write_whole(training_file(path), to_bytes(on_cpu(training), state))
+    if state is None:
+        beside.unlink(missing_ok=True)
+    elif not first:
+        write_whole(beside, state)
     return path
 
 
@@ -177,6 +185,12 @@ def write_whole(path: Path, content: bytes) -> Path:
 def part_of(path: Path) -> Path:
     """The file that `write_whole` fills before it takes the name of the whole one."""
     return path.with_name(f"{path.name}.{os.getpid()}.part")
+
+
+def remove_half_written(path: Path) -> None:
+    """Remove what processes that were killed while they wrote this file have left of it."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def reason(error: OSError) -> str:

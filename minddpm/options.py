@@ -1,4 +1,6 @@
-"""Options of the command line: numbers in a range, paths, devices, and the choice of a sampler."""
+"""Options of the command line: numbers in a range, paths, devices, and the choice of a loss and of
+a sampler.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm.ddim import ddim_sample
+from minddpm.loss import simple_loss
 from minddpm.network import Model
 from minddpm.onnx_network import OnnxNetwork
 from minddpm.posterior import beta_variance, posterior_variance
 from minddpm.sampler import sample
 from minddpm.schedule import Schedule
 from minddpm.solvers import dpm_solver, flow_sample, heun
+from minddpm.training import Loss
 from minddpm.unet import UNet
 
 VARIANCES = {"beta": beta_variance, "beta-tilde": posterior_variance}
 SOLVERS = {"dpm_solver": dpm_solver, "heun": heun}  # by the option that chooses one
+PRECISIONS = ("float32", "bf16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -108,6 +113,39 @@ def add_device(command: argparse.ArgumentParser) -> None:
         "where to compute: cpu, cuda, mps, or auto, the fastest available",
         type=device,
     )
+
+
+def add_speed(command: argparse.ArgumentParser) -> None:
+    """Add the options by which training may be faster on some machines."""
+    add(
+        command,
+        "--precision",
+        "float32",
+        "bf16 lets the network multiply in bfloat16 while it is trained (autocast)",
+        choices=PRECISIONS,
+    )
+    command.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network first, with torch.compile, which takes a minute",
+    )
+
+
+def loss_in(precision: str) -> Loss:
+    """The loss to train with: `simple_loss`, its network in the precision that is asked for.
+
+    Weights, their gradients and averages, and the loss itself stay in float32. Held-out images,
+    where no gradient is wanted, are measured in float32, as samples are drawn.
+    """
+    if precision == "float32":
+        return simple_loss
+
+    def cast(model: Model, x_0: Tensor, schedule: Schedule, **options: Any) -> Tensor:
+        training = torch.is_grad_enabled()
+        with torch.autocast(x_0.device.type, torch.bfloat16, enabled=training):
+            return simple_loss(model, x_0, schedule, **options)
+
+    return cast
 
 
 def add_images(command: argparse.ArgumentParser, default: str) -> None:

@@ -23,14 +23,19 @@ from minddpm.checkpoints import (
     as_json,
     as_path,
     check_writable,
+    fill,
     load_training,
     reason,
+    remove_half_written,
     save,
     tensor_digest,
+    training_file,
+    unwrapped,
     write_whole,
 )
 from minddpm.checks import check_training_set, checked_batch_size, is_integer, positive_integer
 from minddpm.data import data_digest
+from minddpm.distributed import from_first, processes, rank
 from minddpm.images import as_images
 from minddpm.interrupts import uninterrupted, waiting_interrupt
 from minddpm.loss import simple_loss
@@ -105,6 +110,10 @@ def train_to(
     Before the first checkpoint nothing is written. A run that was stopped and resumed equals, bit
     for bit, one that never stopped.
 
+    The processes of one group, such as those of torchrun, share each batch (see `distributed`); the
+    first one reads and writes the folder. A run may go on with another number of them: the weights
+    then differ by rounding.
+
     Args:
         folder: where to save; it is created, if necessary, for the first checkpoint.
         model, images, schedule, labels, classes, batch_size, learning_rate, ema_decay, seed, loss,
@@ -122,7 +131,8 @@ def train_to(
         FileNotFoundError for one to resume that holds none; OSError for one that cannot be written;
         ValueError for a run to resume with other settings, and what `train` raises: all before
         anything is written, and before the model is changed. FloatingPointError for a loss that is
-        not finite. KeyboardInterrupt on Ctrl-C, saying what was saved.
+        not finite; RuntimeError where another process is lost. KeyboardInterrupt on Ctrl-C, saying
+        what was saved.
     """
     folder, images = as_path(folder), as_images(images)
     check_schedule(schedule)
@@ -167,8 +177,11 @@ def train_to(
     if taken:
         raise ValueError(f"metadata may not hold {taken[0]!r}, which train_to itself saves there")
     settings |= as_json(recorded)
-    records, tensors = begin(folder, schedule, settings, measure, resume)
+    records, tensors = from_first(partial(begin, folder, schedule, settings, resume))
+    records.measure = measure
     first = records.last["step"]
+    if tensors is not None and rank() == 0 and not records.checkpoint.exists():
+        complete(records, model, tensors)
     if first == steps:
         return Run(records.checkpoint, records.last, 0)
     training = train(
@@ -187,24 +200,31 @@ def train_to(
     def is_due(step: int) -> bool:
         return step % every == 0 or step == steps
 
+    def stopping(interrupted: Callable[[], bool]) -> bool:
+        return interrupted() and rank() == 0  # other processes go on until the first one is gone
+
     try:
         with (
             waiting_interrupt() as interrupted,
-            progress_bar(steps, records.last, progress) as advance,
+            progress_bar(steps, records.last, progress and rank() == 0) as advance,
         ):
             for state in training:
                 records.losses.append(state.last_loss)
                 advance(state)
                 due = is_due(state.step)
-                if due or interrupted():
+                if due or stopping(interrupted):
                     records.keep(state, log_row=due)
-                if interrupted() and state.step < steps:
+                if stopping(interrupted) and state.step < steps:
                     raise KeyboardInterrupt
-    except FloatingPointError as error:
-        step = records.last["step"]
-        good = f"{records.checkpoint}, from step {step}" if step else "none yet"
-        raise FloatingPointError(f"{error}; last good checkpoint: {good}") from None
-    except KeyboardInterrupt:
+    except (FloatingPointError, OSError) as error:
+        raise type(error)(f"{error}; {records.last_good()}") from error
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if isinstance(error, RuntimeError):
+            if processes() == 1:
+                raise
+            if not interrupted():
+                lost = f"not all {processes()} processes finished a step: {error}"
+                raise RuntimeError(f"{lost}; {records.last_good()}") from error
         if state is not None and state.step > records.last["step"] and between_steps(state):
             records.keep(state, log_row=is_due(state.step))
         step = records.last["step"]
@@ -212,6 +232,7 @@ def train_to(
         if not step:
             saved = "nothing was saved"
         raise KeyboardInterrupt(f"stopped at step {step} of {steps}; {saved}") from None
+    records.last = from_first(lambda: records.last)  # and wait until all is written
     return Run(records.checkpoint, records.last, steps - first)
 
 
@@ -249,20 +270,32 @@ class Records:
     log: Path
     schedule: Schedule
     settings: dict[str, Any]
-    measure: Callable[[nn.Module], float] | None  # the held-out loss of a model
     last: dict[str, Any]  # the metadata of the last checkpoint
     rows: list[str]  # of the log
     losses: list[Tensor]  # since the last row; left on the device, so that no step waits for it
     started: float  # when the run would have started if it had never stopped
+    measure: Callable[[nn.Module], float] | None = None  # the held-out loss of a model
+
+    def last_good(self) -> str:
+        """Where the last checkpoint is, and how to go on from it."""
+        if not self.last["step"]:
+            return "last good checkpoint: none yet"
+        return f"last good checkpoint: {self.checkpoint}, from step {self.last['step']}"
 
     def keep(self, state: TrainState, *, log_row: bool) -> None:
         """Write a checkpoint, and before it, if asked, a row of the log; Ctrl-C waits for both.
+
+        Of several processes, only the first one measures and writes.
 
         Raises: FloatingPointError for weights, or a held-out loss, that are not finite: they must
             not replace the last good ones.
         """
         seconds = time.perf_counter() - self.started
         now = {"step": state.step, "images_seen": state.images_seen, "seconds": seconds}
+        if rank():
+            self.losses.clear()
+            self.last = self.settings | now
+            return
         held_out = ""
         if self.measure:
             now["held_out_loss"] = self.measure(state.average.model)
@@ -316,7 +349,6 @@ def begin(
     folder: Path,
     schedule: Schedule,
     settings: dict[str, Any],
-    measure: Callable[[nn.Module], float] | None,
     resume: bool,
 ) -> tuple[Records, dict[str, Tensor] | None]:
     """Begin a run, or continue the one in the folder.
@@ -339,7 +371,7 @@ def begin(
                 f" {settings['steps']}"
             )
         losses = list(tensors.pop("losses", torch.empty(0, device="cpu")))
-    elif checkpoint.exists():
+    elif checkpoint.exists() or training_file(checkpoint).exists():
         raise FileExistsError(
             f"{checkpoint} exists: continue it with resume=True, or choose another folder"
         )
@@ -351,9 +383,26 @@ def begin(
             f"{log} belongs to a run whose checkpoint is missing: choose another folder"
         )
     rows = log_rows(log, lines[1:], last["step"])
+    for path in (checkpoint, training_file(checkpoint), log):
+        remove_half_written(path)
     started = time.perf_counter() - last["seconds"]
-    records = Records(checkpoint, log, schedule, settings, measure, last, rows, losses, started)
+    records = Records(checkpoint, log, schedule, settings, last, rows, losses, started)
     return records, tensors
+
+
+def complete(records: Records, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Write the weights of a run that was killed between the two files of its first checkpoint.
+
+    Raises: ValueError for the state of another model.
+    """
+    average = copy.deepcopy(unwrapped(model))
+    weights = {
+        name.removeprefix("average."): value
+        for name, value in tensors.items()
+        if name.startswith("average.")
+    }
+    fill(average, weights)
+    save(records.checkpoint, average, records.schedule, metadata=records.last, training=tensors)
 
 
 def check_settings(action: str, run: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from minddpm.checks import (
     check_training_set,
     checked_batch_size,
 )
+from minddpm.distributed import shared
 from minddpm.guidance import drop_labels
 from minddpm.loss import simple_loss
 from minddpm.network import home_of, known_classes, with_label
@@ -89,12 +90,15 @@ def train(
     Each epoch visits the images in a new order, and each step has its own seed, so that a run that
     is resumed gives exactly what it would have given without a break.
 
+    The processes of one group, such as those of torchrun, share each batch (see `distributed`).
+
     Args:
         model: a network with weights that predicts the noise from x_t and t, and from a label if it
             takes labels; changed in place. Batches are moved to its device and dtype.
         images: clean images in [-1, 1], shape (n, *dims), n >= 1.
         steps: how many steps to take in all, counted from the very start.
-        batch_size: images in each step, 1..n; None means 64, or n if that is less.
+        batch_size: images in each step, 1..n; None means 64, or n if that is less. A multiple of
+            the number of processes.
         learning_rate: Adam's at its peak, positive; it rises for 500 steps (a tenth of a short
             run), then falls to 0 as a cosine.
         ema_decay: of the averaged weights, state.average.model; in [0, 1).
@@ -116,6 +120,7 @@ def train(
     classes = check_training_set(images, labels, known_classes(model, classes))
     batch_size = checked_batch_size(batch_size, len(images))
     check_run(model, steps, learning_rate, ema_decay, dropped, seed, loss, resume)
+    network = shared(model, batch_size)  # among processes, where torchrun started several
     device, dtype = home_of(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     average = EMA(model, ema_decay)
@@ -137,7 +142,7 @@ def train(
             group["lr"] = state.learning_rate
         try:
             state.last_loss = train_step(
-                model, x_0, optimizer, schedule, loss=loss, label=label, generator=generator
+                network, x_0, optimizer, schedule, loss=loss, label=label, generator=generator
             )
             if state.step % 100 == 99:
                 check_finite(state.last_loss)

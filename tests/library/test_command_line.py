@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,10 @@ def train_arguments(out, *more, steps=6, every=2):
     return ("train", "--out", out, "--steps", steps, "--every", every, "--batch-size", 4, *more)
 
 
+def log_rows(out):
+    return list(csv.reader((out / "log.csv").read_text().splitlines()))
+
+
 def stop_at(monkeypatch, step, error):
     """Make training fail in the course of a step."""
     whole_step, count = training.train_step, iter(range(1, 1000))
@@ -142,6 +147,7 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
         "image_shape": [1, 28, 28],
         "data_sha256": data_digest(small["train"][0]),
         "augment": "jitter",
+        "precision": "float32",
         "start_sha256": None,
         "labels": False,
         "labels_sha256": None,
@@ -1025,6 +1031,55 @@ def test_weights_of_another_precision_are_drawn_from_and_measured(tmp_path, run,
     with np.load(samples) as arrays:
         assert arrays["images"].dtype == np.float32
     assert run(*arguments)[1] == out, "the kept samples are known again"
+
+
+def test_training_may_multiply_in_bfloat16(tmp_path, small, run):
+    rows, weights = {}, {}
+    for precision in ("float32", "bf16"):
+        out = tmp_path / precision
+        code, _, message = run(*train_arguments(out, "--precision", precision, steps=30, every=30))
+        assert code == 0, message
+        model, schedule, metadata = load(out / "checkpoint.safetensors")
+        weights[precision] = load_file(out / "checkpoint.training.safetensors")
+        assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
+        assert metadata["precision"] == precision
+        held_out = runs.held_out_loss(model, small["test"][0], schedule)  # as they are drawn from
+        assert metadata["held_out_loss"] == pytest.approx(held_out, rel=1e-9)
+        rows[precision] = [float(value) for value in log_rows(out)[1]]
+    for kept in weights.values():
+        assert {value.dtype for value in kept.values()} == {torch.float32, torch.int64}
+    loss, held_out = (rows["bf16"][column] / rows["float32"][column] for column in (2, 3))
+    assert abs(loss - 1) <= 0.01
+    assert abs(held_out - 1) <= 0.01
+    plain, half = (kept["weights.out.weight"] for kept in weights.values())
+    assert not torch.equal(plain, half)
+    more = ("--precision", "float32", "--resume")
+    code, _, message = run(*train_arguments(tmp_path / "bf16", *more, steps=30, every=30))
+    assert code == 2
+    assert message.endswith("with other settings: --precision was 'bf16', is 'float32'")
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="needs a C++ compiler")
+def test_a_compiled_network_trains_the_same(tmp_path):
+    code = (
+        "import sys; from functools import partial; import minddpm.__main__ as command_line\n"
+        "small = partial(command_line.UNetConfig, channels=(8,), time_dim=8, groups=4)\n"
+        "command_line.UNetConfig = small; sys.exit(command_line.main(sys.argv[1:]))\n"
+    )
+    losses, kept = [], []
+    for out, more in ((tmp_path / "plain", ()), (tmp_path / "compiled", ("--compile",))):
+        words = [str(word) for word in train_arguments(out, "--device", "cpu", *more)]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        losses.append([row[2] for row in log_rows(out)])
+        kept.append(load_file(out / "checkpoint.training.safetensors"))
+    plain, compiled = kept
+    assert plain.keys() == compiled.keys()
+    assert max((value - compiled[name]).abs().max() for name, value in plain.items()) <= 1e-4
+    assert any(not torch.equal(value, compiled[name]) for name, value in plain.items())
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("command", ["train", "sample", "evaluate"])

@@ -19,7 +19,7 @@ IMPORTED_AS = {"pillow": "PIL", "ipython": "IPython"}
 STANDARD = set(sys.stdlib_module_names)
 # each room may import those on the floors before its own, and no other module of the package
 FLOORS = (
-    ("checks", "progress", "state"),  # no maths, but what the rooms share
+    ("checks", "progress", "state", "distributed"),  # no maths, but what the rooms share
     ("schedule",),
     ("noising",),
     ("posterior", "network"),
