@@ -1,6 +1,6 @@
 """Measure how good digits are that each sampler draws with so many calls of the network.
 
-    python benchmarks/few_steps.py [--calls 10 20] [--backend onnx] [--checkpoint FILE]
+    python -m benchmarks few_steps [--calls 10 20] [--backend onnx] [--checkpoint FILE]
 
 Prints a table in Markdown, by `digit_report`: how many digits the classifier is sure of, and their
 Fréchet distance to the training digits, as such and beside that of as many real digits. All

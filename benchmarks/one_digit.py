@@ -1,6 +1,6 @@
 """Compare how long one digit takes on one core with PyTorch and with ONNX Runtime.
 
-    python benchmarks/one_digit.py [--steps 20] [--rounds 30] [--batch 1]
+    python -m benchmarks one_digit [--steps 20] [--rounds 30] [--batch 1]
 
 The two take turns, so that a slow minute of the machine hits both. Prints milliseconds of the
 processor, which other work disturbs less than those of a clock, their ratio, and by how much the

@@ -1,6 +1,6 @@
 """Compare the time of sampling with diffusers' schedulers, on the same network.
 
-    python benchmarks/sampling.py
+    python -m benchmarks sampling
 
 Prints seconds and ratios. The seconds depend on the machine; compare the ratios.
 """
