@@ -137,6 +137,9 @@ class Judging:
         self.seed = seed
         self.judged: dict[str, dict[int, Judged]] = {name: {} for name in self.questions}
         self.told: set[tuple[str, int]] = set()  # the checks that this process has come to
+        self.hunting = False  # at the places of checks: the cells end the process, all else is done
+        self.hunted: set[str] = set()  # the hunts of which this process was judged at a check
+        self.more = False  # whether it came to another check of one of them
         self.now: tuple[str, int] | None = None  # what is being judged
         self.lost = ""  # why the rest cannot be judged
         self.remarks: list[str] = []
@@ -147,17 +150,22 @@ class Judging:
 
         Returns: the process, ready for calls; None where there is none any more.
         """
-        most = dict.fromkeys(self.sandbox.course.bank, 0)
-        most |= {name: most_checks(question) for name, question in self.questions.items()}
+        none = dict.fromkeys(self.sandbox.course.bank, 0)
+        cells = self.submission.cells
         deadline = time.monotonic() + self.sandbox.limits.timeout
         while self.questions:
             running = None
             self.told.clear()
+            self.hunted.clear()
+            self.more = False
+            names = self.hunts if self.hunting else list(self.questions)
+            most = none | {name: most_checks(self.questions[name]) for name in names}
+            late = [] if self.hunting else self.hunts
             try:
-                running = Running(
-                    self.sandbox, self.submission.cells, deadline, most, self.at_check, self.hunts
-                )
+                running = Running(self.sandbox, cells, deadline, most, self.at_check, late)
                 self.remarks += running.errors
+                if self.hunting:
+                    raise Lost(self.lost)
                 for name, judged in self.judged.items():
                     if not judged and name not in self.hunts:
                         self.judge(running, name, BY_NAME)
@@ -171,7 +179,9 @@ class Judging:
             except Lost as reason:
                 close(running, self.remarks)
                 if self.now is None:
-                    self.lost = str(reason)
+                    self.lost = self.lost or str(reason)
+                    if self.can_hunt():
+                        continue
                     if all(self.judged.values()):  # otherwise the exercises that it cost say so
                         self.remarks.append(self.lost)
                     return None
@@ -182,6 +192,14 @@ class Judging:
                 return running
         return None
 
+    def can_hunt(self) -> bool:
+        """Whether another run can judge a hunt at its check, before the cells end the process."""
+        if self.hunting:
+            return self.more
+        left = [name for name in self.hunts if not self.judged[name]]
+        self.hunting = any(name in source for name in left for _, source in self.submission.cells)
+        return self.hunting
+
     def at_check(self, running: Running, name: Any, place: Any) -> None:
         """Judge the answer that a submission says it has come to the check of, unless that is
         judged already.
@@ -189,14 +207,21 @@ class Judging:
         Raises: Lost for a check that cannot be; and where the process does not answer.
         """
         question = self.questions.get(name) if isinstance(name, str) else None
-        possible = type(place) is int and question is not None and name not in self.hunts
+        possible = type(place) is int and question is not None
+        possible = possible and (name in self.hunts) == self.hunting
         if not possible or not 0 <= place <= most_checks(self.questions[name]):
             raise Lost("its process told of a check that cannot be")
         if (name, place) in self.told:
             raise Lost("its process told of a check twice")
         self.told.add((name, place))
-        if place not in self.judged[name]:
-            self.judge(running, name, place)
+        if place in self.judged[name]:
+            return
+        if name in self.hunted:
+            self.more = True
+            return
+        if self.hunting:
+            self.hunted.add(name)
+        self.judge(running, name, place)
 
     def left_of(self, name: str, kept: int) -> Iterator[int]:
         """The checks of a hunt that are not judged yet: of so many, or of none at all by name."""

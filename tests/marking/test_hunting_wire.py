@@ -412,22 +412,27 @@ LEARNERS = {
 }
 
 
+ENDS = "import os\nos._exit(0)"
+
+
 @not_on_windows
+@pytest.mark.parametrize("last", ["", ENDS], ids=["to the end", "ends its process"])
 @pytest.mark.parametrize("name", LEARNERS)
-def test_what_a_test_learns_of_the_right_function_helps_no_other_answer(name, tmp_path):
+def test_what_a_test_learns_of_the_right_function_helps_no_other_answer(name, last, tmp_path):
     path = tmp_path / "graph_it.ipynb"
-    path.write_text(as_notebook([IMPORTS, HEAD, *LEARNERS[name]]), encoding="utf-8")
+    path.write_text(as_notebook([IMPORTS, HEAD, *LEARNERS[name], last]), encoding="utf-8")
     (result,) = grade(COURSE, [path], tmp_path / "out", progress=False)
     assert [row.points for row in result.rows] == [0] * len(result.rows), result.rows
 
 
 @not_on_windows
+@pytest.mark.parametrize("last", ["", ENDS], ids=["to the end", "ends its process"])
 @pytest.mark.parametrize("attempts", ["best", "newest"])
-def test_each_check_of_a_test_is_judged_with_what_was_defined_then(attempts, tmp_path):
+def test_each_check_of_a_test_is_judged_with_what_was_defined_then(attempts, last, tmp_path):
     path = tmp_path / "graph_it.ipynb"
     near = "def near(a, b):\n    assert (a - b).abs().max() < 1e-4\n"
     right = [near, RIGHT["has a helper and a global constant"], HUNT]
-    cells = [IMPORTS, HEAD, *right, "def near(a, b): pass", HUNT]
+    cells = [IMPORTS, HEAD, *right, "def near(a, b): pass", HUNT, last]
     path.write_text(as_notebook(cells), encoding="utf-8")
     (result,) = grade(COURSE, [path], tmp_path / "out", progress=False, attempts=attempts)
     row = next(row for row in result.rows if row.exercise == catch_the_bug.name)
