@@ -422,9 +422,11 @@ def draw_figures(summary: Mapping[str, Any], folder: Path) -> None:
                 line = fit["constant"] + fit["slope"] * x**curve.power
                 axis.plot(x, line, color=COLOURS[role], linewidth=1)
                 axis.plot(found["x"], found[what], "o", color=COLOURS[role])
-                axis.set(xscale="log", yscale="log", xlabel=curve.x, title=what)
+                named = "images drawn" if name == "samples" else curve.x
+                axis.set(xscale="log", yscale="log", xlabel=named, ylabel=what)
                 if min(found[what]) > max(found[what]) / 3:  # or what is level would look wild
                     axis.set(yscale="linear", ylim=(0, 1.2 * max(found[what])))
+                plain_numbers(axis, found["x"])
             save_figure(figure, folder / f"{name}.png")
         figure, axes = new_figure(1, 2, height=2.6)
         labels = (("shared", GLOBAL_BATCH, "network"), ("own", OWN_BATCH, "noise"))
@@ -440,8 +442,24 @@ def draw_figures(summary: Mapping[str, Any], folder: Path) -> None:
                     color=COLOURS[role],
                     ha="right",
                 )
-            axis.set(xscale="log", yscale="log", xlabel=name, title="seconds a step")
+            axis.set(xscale="log", yscale="log", xlabel=name, ylabel="seconds a step")
+            axis.set_ylim(top=3 * max(many["own"] + many["shared"]))
+            plain_numbers(axis, PROCESSES[::3])
         save_figure(figure, folder / "many.png")
+
+
+def plain_numbers(axis: Any, x: Sequence[float]) -> None:
+    """Write plain numbers on the axes: the values that were measured, and powers of ten upwards."""
+    from matplotlib import ticker
+
+    axis.set_xticks(x, [f"{value:g}" for value in x])
+    axis.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axis.yaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    if axis.get_yscale() == "log":
+        low, high = axis.get_ylim()
+        few = "%g" if high / low < 60 else ""
+        axis.yaxis.set_minor_formatter(ticker.FormatStrFormatter(few))
+        axis.yaxis.set_minor_locator(ticker.LogLocator(subs=(2, 5)))
 
 
 def save_figure(figure: Any, path: Path) -> None:
