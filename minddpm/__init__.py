@@ -1,7 +1,7 @@
 """minddpm: Denoising Diffusion Probabilistic Models, rebuilt one notebook at a time.
 
 Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, sampler, training,
-score, ddim, guidance. Beside them, solvers.
+score, ddim, guidance. Beside them, solvers and optimizers.
 """
 
 from minddpm.interrupts import loading
@@ -17,6 +17,7 @@ from minddpm.images import load_images
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
 from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
 from minddpm.onnx_network import OnnxNetwork
+from minddpm.optimizers import Muon, muon
 from minddpm.posterior import (
     Gaussian,
     beta_variance,
@@ -39,6 +40,7 @@ __all__ = [
     "EMA",
     "Gaussian",
     "GaussianMixture",
+    "Muon",
     "OnnxNetwork",
     "Schedule",
     "UNet",
@@ -63,6 +65,7 @@ __all__ = [
     "load_images",
     "load_mnist",
     "load_pretrained",
+    "muon",
     "noise_from_score",
     "noise_from_x0",
     "posterior_coefficients",

@@ -40,6 +40,7 @@ from minddpm.images import as_images
 from minddpm.interrupts import uninterrupted, waiting_interrupt
 from minddpm.loss import simple_loss
 from minddpm.network import home_of, known_classes, with_label
+from minddpm.optimizers import MakeOptimizer, optimizer_of
 from minddpm.schedule import Schedule, check_schedule
 from minddpm.state import TrainState
 from minddpm.training import Augment, Loss, train
@@ -97,6 +98,7 @@ def train_to(
     ema_decay: float = 0.999,
     seed: int = 0,
     loss: Loss = simple_loss,
+    optimizer: MakeOptimizer | None = None,
     augment: Augment | None = None,
     dropped: float = 0.1,
     metadata: Mapping[str, Any] | None = None,
@@ -117,8 +119,8 @@ def train_to(
     Args:
         folder: where to save; it is created, if necessary, for the first checkpoint.
         model, images, schedule, labels, classes, batch_size, learning_rate, ema_decay, seed, loss,
-            augment, dropped: as in `training.train`; images (see `images.as_images`) and labels may
-            be NumPy arrays too.
+            optimizer, augment, dropped: as in `training.train`; images (see `images.as_images`) and
+            labels may be NumPy arrays too.
         steps: how many to take in all, counted from the start of the run.
         held_out, held_out_labels: images whose loss is logged, and their labels if they have any.
         every: steps between checkpoints.
@@ -171,6 +173,7 @@ def train_to(
         "labels_sha256": None if given is None else tensor_digest(given),
         **({} if given is None else {"classes": found}),
         "schedule_sha256": tensor_digest(schedule.beta),
+        "optimizer": "Adam" if optimizer is None else told_optimizer(model, optimizer),
     }
     settings = as_json({} if metadata is None else metadata)
     taken = [name for name in settings if name in recorded or name in (*AT_START, "held_out_loss")]
@@ -191,6 +194,7 @@ def train_to(
         labels=given,
         classes=classes,
         loss=loss,
+        optimizer=optimizer,
         augment=augment,
         resume=tensors,
         **chosen,
@@ -241,6 +245,11 @@ def as_labels(labels: Any) -> Any:
     if isinstance(labels, np.ndarray) and np.issubdtype(labels.dtype, np.integer):
         return torch.from_numpy(labels.astype(np.int64))
     return labels
+
+
+def told_optimizer(model: nn.Module, optimizer: MakeOptimizer) -> str:
+    """An optimizer's name and settings, on one line."""
+    return " ".join(repr(optimizer_of(model, optimizer, 0.0)).split())
 
 
 def checked_held_out(
@@ -480,7 +489,8 @@ def held_out_loss(
 
 def between_steps(state: TrainState) -> bool:
     """Whether weights, their average and the optimizer have all taken the same number of steps."""
-    taken = {int(moments["step"]) for moments in state.optimizer.state.values()}
+    moments = state.optimizer.state.values()
+    taken = {int(moment["step"]) for moment in moments if "step" in moment}
     return taken | {state.average.updates} == {state.step}
 
 

@@ -64,7 +64,11 @@ class TrainState:
         for prefix, model in (("weights", self.model), ("average", self.average.model)):
             held |= {f"{prefix}.{name}": value for name, value in model.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
-            held |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+            held |= {
+                f"optimizer.{index}.{name}": value
+                for name, value in moments.items()
+                if isinstance(value, Tensor)
+            }
         return {name: value.clone() for name, value in held.items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -105,5 +109,6 @@ class TrainState:
             moments |= part == "optimizer"
             if part in ("weights", "average") and name not in own:
                 raise ValueError(f"{expected}, but this model has no {name!r}")
-        if int(tensors["step"]) and not moments:
+        keeps_moments = not isinstance(self.optimizer, torch.optim.SGD)
+        if int(tensors["step"]) and keeps_moments and not moments:
             raise ValueError(f"{expected}, but it has no moments of the optimizer")

@@ -20,6 +20,7 @@ from minddpm.guidance import drop_labels
 from minddpm.loss import simple_loss
 from minddpm.network import home_of, known_classes, with_label
 from minddpm.noising import Images
+from minddpm.optimizers import MakeOptimizer, optimizer_of
 from minddpm.schedule import Rng, Schedule, check_schedule
 from minddpm.state import EMA, TrainState
 
@@ -78,6 +79,7 @@ def train(
     ema_decay: float = 0.999,
     seed: int = 0,
     loss: Loss = simple_loss,
+    optimizer: MakeOptimizer | None = None,
     augment: Augment | None = None,
     labels: Int64[Tensor, " n"] | None = None,
     classes: int | None = None,
@@ -101,6 +103,8 @@ def train(
             the number of processes.
         learning_rate: Adam's at its peak, positive; it rises for 500 steps (a tenth of a short
             run), then falls to 0 as a cosine.
+        optimizer: called as optimizer(model), such as `muon`, returns what takes the steps: the
+            rate of each of its groups is the one at the peak. None means Adam.
         ema_decay: of the averaged weights, state.average.model; in [0, 1).
         seed: decides order, times and noise, but not the model's first weights; below 2^43 in
             absolute value.
@@ -122,9 +126,10 @@ def train(
     check_run(model, steps, learning_rate, ema_decay, dropped, seed, loss, resume)
     network = shared(model, batch_size)  # among processes, where torchrun started several
     device, dtype = home_of(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+    used = optimizer_of(model, optimizer, learning_rate)
+    peaks = [group["lr"] for group in used.param_groups]
     average = EMA(model, ema_decay)
-    state = TrainState(0, torch.tensor(math.nan), 0.0, 0, model, average, optimizer)
+    state = TrainState(0, torch.tensor(math.nan), 0.0, 0, model, average, used)
     if resume is not None:
         state.restore(resume)
     model.train()
@@ -137,12 +142,12 @@ def train(
         label = None
         if labels is not None:
             label = drop_labels(labels[chosen], classes, dropped, generator=generator).to(device)
-        state.learning_rate = learning_rate * warm_cosine(state.step, steps)
-        for group in optimizer.param_groups:
-            group["lr"] = state.learning_rate
+        for group, peak in zip(used.param_groups, peaks):
+            group["lr"] = peak * warm_cosine(state.step, steps)
+        state.learning_rate = used.param_groups[0]["lr"]
         try:
             state.last_loss = train_step(
-                network, x_0, optimizer, schedule, loss=loss, label=label, generator=generator
+                network, x_0, used, schedule, loss=loss, label=label, generator=generator
             )
             if state.step % 100 == 99:
                 check_finite(state.last_loss)
