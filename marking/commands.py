@@ -325,6 +325,7 @@ def add_marking_commands(
     )
 
     grader = command("grade", with_course(load_course, install, run_grade_or_self_test))
+    grader.usage = "%(prog)s [options] --out OUT submissions ...\n       %(prog)s --self-test"
     notebooks = grader.add_argument(
         "submissions", type=Path, nargs="+", help="notebooks, folders, zips"
     )

@@ -289,7 +289,9 @@ def test_the_self_test_needs_neither_submissions_nor_a_folder(monkeypatch, capsy
     assert "up    points: what a submission changes" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         run("grade")
-    assert "the following arguments are required: submissions, --out" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the following arguments are required: submissions, --out" in said
+    assert re.search(r"^ +\S.* grade --self-test$", said, re.MULTILINE)  # nothing beside it
 
 
 def test_a_wall_that_is_down_is_an_exit_code(monkeypatch, capsys):
