@@ -50,11 +50,13 @@ def orthogonal(matrix: Float[Tensor, "n m"]) -> Float[Tensor, "n m"]:
         return orthogonal(matrix.T).T
     matrix = matrix / matrix.norm().clamp(min=1e-12)
     square = matrix @ matrix.T
-    factor = identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    factor = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     a, b, c = NEWTON_SCHULZ
     for _ in range(TURNS):
         turned = factor @ square @ factor
-        factor = (a * identity + b * turned + c * turned @ turned) @ factor
+        change = torch.addmm(turned, turned, turned, beta=b, alpha=c)
+        change.diagonal().add_(a)
+        factor = change @ factor
     return factor @ matrix
 
 

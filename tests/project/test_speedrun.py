@@ -1,0 +1,146 @@
+"""Each recipe of the race trains and draws; its targets and weights are what they say."""
+
+import math
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import speedrun
+from minddpm import cosine_schedule, forward_diffusion, linear_schedule, load_mnist, respaced, train
+from minddpm.sampler import sample
+
+SCHEDULE = cosine_schedule(1000)
+
+
+class Returns(nn.Module):
+    """A network that returns the same, whatever it is given."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = nn.Parameter(answer)
+
+    def forward(self, x_t, t):
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = load_mnist("train")
+    return images[:64], labels[:64]
+
+
+@pytest.mark.parametrize("name", speedrun.RECIPES)
+def test_every_recipe_trains_and_draws(name, digits):
+    recipe = speedrun.RECIPES[name]
+    if recipe.code == (speedrun.by_assignment,):
+        pytest.importorskip("scipy")
+    torch.manual_seed(0)
+    network, schedule = recipe.built()
+    images, labels = digits
+    labels = labels if recipe.labelled else None
+    before = [weight.clone() for weight in network.parameters()]
+    *_, state = train(network, images, schedule, steps=2, labels=labels, **recipe.settings)
+    assert math.isfinite(state.loss)
+    assert any(not torch.equal(a, b) for a, b in zip(before, network.parameters()))
+    told = network
+    if recipe.labelled:
+        told = speedrun.guided(network, torch.tensor([3]), recipe.scale)
+    few, shorter = respaced(told, schedule, 3)
+    drawn = sample(few, (1, 1, 28, 28), shorter)
+    assert drawn.shape == (1, 1, 28, 28)
+    assert drawn.isfinite().all()
+
+
+@pytest.mark.parametrize("schedule", [SCHEDULE, linear_schedule(1000)])
+def test_a_true_velocity_or_clean_image_gives_the_true_noise(schedule, generator):
+    x_0 = torch.rand(5, 1, 4, 4, generator=generator) * 2 - 1
+    t = torch.tensor([1, 200, 500, 800, 990])
+    x_t, noise = forward_diffusion(x_0, t, schedule, generator=generator)
+    share = schedule.alpha_bar[t].float()[:, None, None, None]
+    true = share.sqrt() * noise - (1 - share).sqrt() * x_0
+    for target, answer in ((speedrun.velocity, true), (speedrun.clean, x_0)):
+        predicted = target(Returns(answer), schedule)(x_t, t)
+        assert torch.allclose(predicted, noise, atol=2e-3)
+
+
+def test_the_velocity_weight_makes_the_error_of_the_noise_that_of_the_velocity(generator):
+    x_0 = torch.rand(64, 1, 4, 4, generator=generator) * 2 - 1
+    answer = torch.randn(64, 1, 4, 4, generator=generator)
+    model = speedrun.velocity(Returns(answer), SCHEDULE)
+    loss = speedrun.weighted_loss(
+        model,
+        x_0,
+        SCHEDULE,
+        weight=speedrun.velocity_weight,
+        generator=torch.Generator().manual_seed(1),
+    )
+    again = torch.Generator().manual_seed(1)
+    t = speedrun.even_times(64, SCHEDULE, again)
+    noise = torch.randn(x_0.shape, generator=again)
+    share = SCHEDULE.alpha_bar[t].float()[:, None, None, None]
+    true = share.sqrt() * noise - (1 - share).sqrt() * x_0
+    assert loss.item() == pytest.approx((answer - true).square().mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 32, 1000])
+def test_even_times_leave_no_part_of_the_schedule_out(count, generator):
+    t = speedrun.even_times(count, SCHEDULE, generator)
+    assert t.min() >= 1
+    assert t.max() <= 1000
+    assert torch.equal((t - 1) * count // 1000, torch.arange(count))
+
+
+def test_normal_times_have_the_ratios_they_say(generator):
+    t = speedrun.normal_times(20_000, SCHEDULE, generator)
+    assert t.min() >= 1
+    assert t.max() <= 1000
+    share = SCHEDULE.alpha_bar[t]
+    ratio = torch.log(share / (1 - share))
+    assert ratio.mean() == pytest.approx(0, abs=0.05)
+    assert ratio.std() == pytest.approx(2, abs=0.05)
+
+
+def test_a_time_drawn_at_random_is_any_time(generator):
+    assert set(speedrun.random_times(20_000, linear_schedule(10), generator).tolist()) == set(
+        range(1, 11)
+    )
+
+
+def test_assignment_gives_each_image_noise_of_its_own_and_nearer(generator):
+    pytest.importorskip("scipy")
+    x_0 = torch.randn(20, 1, 2, 2, generator=generator)
+    noise = torch.randn(20, 1, 2, 2, generator=generator)
+    paired = speedrun.by_assignment(x_0, noise)
+    assert sorted(paired.flatten().tolist()) == sorted(noise.flatten().tolist())
+    assert (x_0 - paired).square().sum() < (x_0 - noise).square().sum()
+
+
+def test_code_is_counted_without_docstrings_and_comments():
+    assert speedrun.code_lines(speedrun.velocity_weight) == 2
+    assert speedrun.code_lines(speedrun.without_attention) == 2
+
+
+def test_a_race_goes_on_where_it_stopped(monkeypatch, tmp_path, capsys):
+    raced = []
+
+    def race(recipe, minutes, seed):
+        raced.append(seed)
+        return {"images": 10, "seconds": 3, "sure": 90 + seed, "frechet": 1.0, "x real": 3.0 + seed}
+
+    monkeypatch.setattr(speedrun, "raced", race)
+    command = ["speedrun", "--recipes", "fast", "--minutes", "0.5", "--runs", str(tmp_path)]
+    for seeds in (["0"], ["0", "1", "2"], ["0", "1", "2"]):
+        monkeypatch.setattr(sys, "argv", [*command, "--seeds", *seeds])
+        speedrun.main()
+    assert raced == [0, 1, 2]
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "| 91 (90 to 92) | 4 (3 to 5) | 2 of 3 |" in last
+
+
+@pytest.mark.parametrize(
+    ("sure", "times", "good"), [(90, 4, True), (89.9, 1, False), (100, 4.01, False)]
+)
+def test_both_figures_decide_whether_the_quality_is_reached(sure, times, good):
+    assert speedrun.reached({"sure": sure, "x real": times}) is good
