@@ -242,11 +242,19 @@ RECIPES = {
     "fast": FAST,
     "default with Muon": replace(DEFAULT, what="nothing else changed", optimizer=muon, code=MUON),
     # without one of its tricks
-    "any digit": replace(FAST, what="trained without labels", labelled=False, scale=1.0),
+    "any digit": replace(FAST, what="without labels", labelled=False, scale=1.0),
     "no guidance": replace(FAST, what="labels, but scale 1", scale=1.0, code=(guided,)),
     "Adam": replace(FAST, what="Adam instead of Muon", optimizer=None, code=MUON),
-    "noise": replace(FAST, what="the network returns the noise", target=None, code=(velocity,)),
-    "L_simple": replace(FAST, what="all errors count the same", loss=weighted_loss),
+    "noise": replace(
+        FAST,
+        what="the network returns the noise, and all errors count the same",
+        target=None,
+        loss=weighted_loss,
+        code=(velocity, velocity_weight),
+    ),
+    "L_simple": replace(
+        FAST, what="all errors count the same", loss=weighted_loss, code=(velocity_weight,)
+    ),
     "random times": replace(
         FAST,
         what="times drawn one by one",
