@@ -143,6 +143,7 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
         "learning_rate": 2.5e-3,
         "ema_decay": 0.999,
         "dropped": 0.1,
+        "optimizer": "Adam",
         "source": "bundled",
         "image_shape": [1, 28, 28],
         "data_sha256": data_digest(small["train"][0]),

@@ -28,7 +28,7 @@ class Returns(nn.Module):
 @pytest.fixture(scope="module")
 def digits():
     images, labels = load_mnist("train")
-    return images[:64], labels[:64]
+    return images[:128], labels[:128]
 
 
 @pytest.mark.parametrize("name", speedrun.RECIPES)
