@@ -5,7 +5,8 @@
 
 All have the same digits, threads, images a step, minutes and judge. Network, noise, loss,
 optimizer, averaging and sampler are each library's own, as its documentation has them for pictures
-of this size; every sampler has 20 steps. Each runs in a process of its own.
+of this size, but for the tuned network of diffusers, which has ours around it. Every sampler has 20
+steps. Each runs in a process of its own.
 
 Prints a table in Markdown: quality; floating-point operations of a training step as a share of what
 matrix products reach on this machine; seconds to draw 1 and 100 digits; the most memory that the
@@ -149,7 +150,7 @@ def course() -> Contestant:
 
 
 def tuned() -> Contestant:
-    """A U-Net of diffusers as wide as ours, trained and drawn from as ours, but for Muon."""
+    """A U-Net of diffusers as wide as our default: L_simple, Adam, warm-up, our guided sampler."""
     network = unet2d(
         in_channels=1,
         layers_per_block=1,
