@@ -98,8 +98,9 @@ def test_a_lesson_leads_to_its_exercises_and_to_the_pages_of_docs(open_notebook)
         ("06 · Sampler", "exercises/06_sampler.ipynb"),
         ("Is it a bug?", "docs/diagnosis.md"),
     ):
-        page.evaluate(
-            "path => window.jupyterapp.commands.execute('docmanager:open', {path})", lesson
+        page.evaluate(  # without what it returns, which is the whole widget
+            "async path => { await window.jupyterapp.commands.execute('docmanager:open', {path}) }",
+            lesson,
         )
         page.locator(".jp-MarkdownOutput a", has_text=link).click()
         page.wait_for_function(f"path => {NOTEBOOK}.context?.path === path", arg=path)
