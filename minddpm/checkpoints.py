@@ -369,7 +369,7 @@ def unet_of(contents: Contents) -> UNet:
     first, *_ = widths = config.channels
     least = max(  # of the weights, without most of the layers
         9 * config.blocks * sum(width * width for width in widths),
-        9 * config.image_channels * first,
+        9 * config.image_channels * config.patch**2 * first,
         4 * (config.classes + config.time_dim) * first,
     )
     given = sum(tensor.numel() for tensor in contents.tensors.values())

@@ -482,8 +482,11 @@ def checked_widths(config: Any) -> tuple[int, ...]:
     widths = tuple(positive_integer("each width in channels", width) for width in channels)
     if not widths:
         raise ValueError("channels must have at least one width, got ()")
-    for name, least in (("image_channels", 1), ("blocks", 1), ("groups", 1), ("classes", 0)):
-        positive_integer(name, getattr(config, name), least)
+    for name in ("image_channels", "blocks", "groups", "patch"):
+        positive_integer(name, getattr(config, name))
+    positive_integer("classes", config.classes, 0)
+    if not isinstance(config.residual, bool):
+        raise TypeError(f"residual must be True or False, got {told(config.residual)}")
     for width in widths:
         if width % config.groups:
             expected = f"a multiple of groups={config.groups}"
@@ -530,6 +533,16 @@ def check_one_for_each(name: str, values: Any, images: Tensor) -> None:
         raise ValueError(f"{name} must have shape {expected}, got {tuple(values.shape)}")
 
 
+def check_weights(weights: Any, count: int) -> None:
+    """Raise unless a weight function returned a number for each of so many images."""
+    if not isinstance(weights, Tensor) or not weights.is_floating_point():
+        got = str(weights.dtype) if isinstance(weights, Tensor) else told(weights)
+        raise TypeError(f"weight must return a floating-point tensor, got {got}")
+    if weights.shape != (count,):
+        expected = f"({count},), one for each image"
+        raise ValueError(f"weight must return shape {expected}, got {tuple(weights.shape)}")
+
+
 def check_unet_input(
     config: Any, dtype: torch.dtype, x_t: Any, t: Any, label: Tensor | None
 ) -> None:
@@ -540,10 +553,12 @@ def check_unet_input(
         expected = f"(b, {config.image_channels}, height, width)"
         raise ValueError(f"images must have shape {expected}, got {tuple(x_t.shape)}")
     halvings = len(config.channels) - 1
-    multiple = 2**halvings
+    multiple = config.patch * 2**halvings
     height, width = x_t.shape[2:]
     if any(side < 1 or side % multiple for side in (height, width)):
         expected = f"multiples of {multiple} to be halved {halvings} times"
+        if config.patch > 1:
+            expected += f" in patches of {config.patch}x{config.patch}"
         raise ValueError(f"image sides must be {expected}, got {height}x{width}")
     check_one_for_each("t", t, x_t)
     if label is None:

@@ -48,7 +48,12 @@ class UNetConfig:
         time_dim: length of the time embedding, even.
         groups: groups of each GroupNorm; divides every width.
         classes: how many labels there are, 0..classes-1; 0 for a network without labels.
-    Raises: TypeError or ValueError for a setting that is not an integer in its range.
+        patch: squares of patch x patch pixels are seen as one place, with their pixels as its
+            channels: a fraction of the work at the finest resolution.
+        residual: predict how the noise differs from x_t, times a size that is learnt for each t.
+            Where x_t is nearly all noise, that leaves little to predict.
+    Raises: TypeError or ValueError for a setting that is not an integer in its range, or a residual
+        that is neither True nor False.
     """
 
     image_channels: int = 1
@@ -57,6 +62,8 @@ class UNetConfig:
     time_dim: int = 64
     groups: int = 8
     classes: int = 0
+    patch: int = 1
+    residual: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", checked_widths(self))
@@ -134,7 +141,8 @@ class UNet(OnHub):
         if config.classes:  # a row for each class, and a last one for no label, which stays zero
             rows = config.classes + 1
             self.label = zero_init(nn.Embedding(rows, features, padding_idx=config.classes))
-        self.stem = conv3x3(config.image_channels, widths[0])
+        places = config.image_channels * config.patch**2
+        self.stem = conv3x3(places, widths[0])
 
         self.encoder = nn.ModuleList()
         self.downs = nn.ModuleList()
@@ -155,7 +163,11 @@ class UNet(OnHub):
             self.ups.append(nn.Conv2d(width, widths[level - 1], 1) if level else nn.Identity())
 
         self.norm = nn.GroupNorm(config.groups, widths[0])
-        self.out = zero_init(conv3x3(widths[0], config.image_channels))
+        self.out = zero_init(conv3x3(widths[0], places))
+        if config.residual:
+            self.size = nn.Linear(features, 1)
+            nn.init.zeros_(self.size.weight)
+            nn.init.ones_(self.size.bias)
 
     def forward(
         self,
@@ -167,7 +179,7 @@ class UNet(OnHub):
 
         Args:
             x_t: shape (b, image_channels, height, width), dtype of the weights; both sides
-                divisible by 2 for each resolution after the first.
+                divisible by patch, and then by 2 for each resolution after the first.
             t: int64, shape (b,).
             label: one for each image, 0..classes-1, or `classes` for no label; None if no image has
                 one.
@@ -178,7 +190,7 @@ class UNet(OnHub):
         time_features = self.time(timestep_embedding(t, self.config.time_dim).to(x_t.dtype))
         if label is not None:
             time_features = time_features + self.label(label)
-        h = self.stem(x_t)
+        h = self.stem(F.pixel_unshuffle(x_t, self.config.patch))
         skips = []
         for down, blocks in zip(self.downs, self.encoder):
             h = down(h)
@@ -191,5 +203,8 @@ class UNet(OnHub):
                 h = block(torch.cat([h, skips.pop()], dim=1), time_features)
             if skips:
                 h = F.interpolate(up(h), scale_factor=2.0)
-        predicted_noise: Tensor = self.out(F.silu(self.norm(h)))
-        return predicted_noise
+        answer = F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.config.patch)
+        if not self.config.residual:
+            return answer
+        size: Tensor = self.size(time_features)
+        return x_t + size[:, :, None, None] * answer

@@ -56,8 +56,9 @@ def test_the_pictures_of_the_shipped_weights_are_the_same(shipped, draw, count):
     assert ours.std() > 0.3
 
 
-def test_ancestral_pictures_are_the_same():
-    model, schedule = network(), linear_schedule(30, 0.01, 0.3)
+@pytest.mark.parametrize("settings", [{}, {"patch": 2, "residual": True}])
+def test_ancestral_pictures_are_the_same(settings):
+    model, schedule = network(**settings), linear_schedule(30, 0.01, 0.3)
     ours, theirs = (
         sample(one, (3, *SHAPE), schedule, generator=seeded())
         for one in (model, OnnxNetwork(model, SHAPE))

@@ -294,6 +294,55 @@ def test_a_checkpoint_keeps_the_classes_and_one_from_before_has_none(tmp_path, m
     assert checkpoints.load(path)[0].config == SMALL
 
 
+# patches, and what is left of the noise
+
+
+@pytest.mark.parametrize(("patch", "channels"), [(2, 1), (2, 3), (3, 1)])
+def test_a_patch_is_one_place_to_the_network_inside(patch, channels, generator):
+    config = dataclasses.replace(SMALL, image_channels=channels, patch=patch)
+    network = awake(config)
+    inner = awake(dataclasses.replace(config, image_channels=channels * patch**2, patch=1))
+    inner.load_state_dict(network.state_dict())
+    x_t = torch.randn(3, channels, 8 * patch, 4 * patch, generator=generator)
+    places = nn.functional.pixel_unshuffle(x_t, patch)
+    with torch.no_grad():
+        inside = nn.functional.pixel_shuffle(inner(places, TIMES), patch)
+        assert torch.equal(network(x_t, TIMES), inside)
+
+
+def test_a_fresh_residual_network_takes_what_it_sees_for_noise(images):
+    network = UNet(dataclasses.replace(SMALL, residual=True))
+    assert torch.equal(network(images, TIMES), images)
+    network(images, TIMES).sum().backward()
+    assert network.out.weight.grad.abs().max() > 0  # and it can leave that
+
+
+def test_a_residual_network_adds_what_a_plain_one_answers_times_a_size_for_each_time(images):
+    network = awake(dataclasses.replace(SMALL, residual=True))
+    plain = awake()
+    weights = {name: value for name, value in network.state_dict().items() if "size" not in name}
+    plain.load_state_dict(weights)
+    with torch.no_grad():
+        answer = plain(images, TIMES)
+        sizes = (network(images, TIMES) - images) / answer
+    for size in sizes:
+        assert torch.allclose(size, size.mean(), rtol=1e-3)
+    assert sizes.mean((1, 2, 3)).unique().numel() == 3
+    nn.init.zeros_(network.size.weight)
+    nn.init.constant_(network.size.bias, 0.5)
+    with torch.no_grad():
+        assert torch.allclose(network(images, TIMES), images + answer / 2)
+
+
+def test_a_checkpoint_keeps_patches_and_residual(tmp_path, images):
+    network = awake(dataclasses.replace(LABELLED, channels=(8, 16), patch=2, residual=True))
+    path = checkpoints.save(tmp_path / "folded.safetensors", network, linear_schedule())
+    again, _, _ = checkpoints.load(path)
+    assert again.config == network.config
+    with torch.no_grad():
+        assert torch.equal(again(images, TIMES), network(images, TIMES))
+
+
 # time
 
 
