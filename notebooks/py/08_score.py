@@ -668,7 +668,8 @@ for t in (100, 200, 400):
 # `score_from_noise` on random images, each at its time. `GaussianMixture` on random clouds, and `langevin` from the same seed. Then both reverse steps.
 
 # %%
-from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+from minddpm.mixture import GaussianMixture
+from minddpm.score import langevin, noise_from_score, score_from_noise
 
 generator = torch.Generator().manual_seed(888)
 noise = torch.randn(4, 1, 28, 28, generator=generator)

@@ -25,8 +25,9 @@ from minddpm.data import ASSETS, load_mnist
 from minddpm.ddim import ddim_sample, ddim_steps
 from minddpm.loss import simple_loss
 from minddpm.metrics import load_classifier
+from minddpm.mixture import GaussianMixture
 from minddpm.noising import forward_diffusion, noise_from_x0, x0_from_noise
-from minddpm.score import GaussianMixture, noise_from_score, score_from_noise
+from minddpm.score import noise_from_score, score_from_noise
 from minddpm.unet import timestep_embedding
 from minddpm_course.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
 

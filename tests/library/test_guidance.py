@@ -11,8 +11,9 @@ import torch
 from minddpm import UNet, UNetConfig, linear_schedule, sample, sample_steps
 from minddpm.ddim import ddim_sample, invert, respaced
 from minddpm.guidance import drop_labels, guided
+from minddpm.mixture import GaussianMixture
 from minddpm.network import home_of
-from minddpm.score import GaussianMixture, noise_from_score
+from minddpm.score import noise_from_score
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)
 CONFIG = UNetConfig(channels=(8,), time_dim=8, groups=4, classes=3)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from minddpm import cosine_schedule, forward_diffusion, linear_schedule, x0_from_noise
-from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+from minddpm.mixture import GaussianMixture
+from minddpm.score import langevin, noise_from_score, score_from_noise
 
 SCHEDULES = [linear_schedule(), cosine_schedule(), linear_schedule(12, 0.01, 0.4)]
 SCHEDULE = SCHEDULES[2]

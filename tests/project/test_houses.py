@@ -26,7 +26,7 @@ FLOORS = (
     ("loss",),
     ("sampler",),
     ("ddim", "guidance", "score", "targets"),
-    ("solvers", "optimizers"),
+    ("solvers", "optimizers", "weighting", "mixture"),
     ("training",),
 )
 BELOW = {
