@@ -1,7 +1,8 @@
 """minddpm: Denoising Diffusion Probabilistic Models, rebuilt one notebook at a time.
 
 Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, sampler, training,
-score, ddim, guidance. Beside them, solvers and optimizers.
+score, ddim, guidance. Beside them, solvers, optimizers,
+weighting and mixture.
 """
 
 from minddpm.interrupts import loading
@@ -15,6 +16,7 @@ from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 from minddpm.guidance import guided
 from minddpm.images import load_images
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
+from minddpm.mixture import GaussianMixture
 from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
 from minddpm.onnx_network import OnnxNetwork
 from minddpm.optimizers import Muon, muon
@@ -28,11 +30,12 @@ from minddpm.posterior import (
 from minddpm.runs import train_to
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule
-from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+from minddpm.score import langevin, noise_from_score, score_from_noise
 from minddpm.solvers import dpm_solver, flow_sample, heun
 from minddpm.state import EMA
 from minddpm.training import train, train_step
 from minddpm.unet import UNet, UNetConfig, timestep_embedding
+from minddpm.weighting import velocity_weight, weighted_loss
 
 __version__ = "0.1.0"
 
@@ -83,5 +86,7 @@ __all__ = [
     "train_step",
     "train_to",
     "variational_bound",
+    "velocity_weight",
+    "weighted_loss",
     "x0_from_noise",
 ]

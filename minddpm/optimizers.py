@@ -73,7 +73,7 @@ class Muon(torch.optim.Optimizer):
         matrices: weights with at least two dimensions.
         others: weights that Adam moves, of any shape.
         lr: how large a step's singular values are, at its peak; positive.
-        adam_lr: Adam's rate at its peak; positive.
+        adam_lr: Adam's rate at its peak; positive. None means an eighth of lr.
         momentum: in [0, 1].
     Raises: TypeError or ValueError for settings out of range, or a matrix of fewer dimensions.
     Source: Jordan et al. 2024; Kingma and Ba 2015 for Adam.
@@ -85,11 +85,12 @@ class Muon(torch.optim.Optimizer):
         others: Iterable[Tensor] = (),
         *,
         lr: float = 0.02,
-        adam_lr: float = 2.5e-3,
+        adam_lr: float | None = None,
         momentum: float = 0.95,
     ) -> None:
         matrices, others = list(matrices), list(others)
         check_positive("lr", lr)
+        adam_lr = lr / 8 if adam_lr is None else adam_lr
         check_positive("adam_lr", adam_lr)
         check_share("momentum", momentum)
         for matrix in matrices:

@@ -40,12 +40,14 @@ from minddpm import (
     train,
     train_step,
     variational_bound,
+    weighted_loss,
     x0_from_noise,
 )
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
 from minddpm.guidance import drop_labels, guided
+from minddpm.mixture import GaussianMixture
 from minddpm.schedule import time_index
-from minddpm.score import GaussianMixture, langevin, noise_from_score, score_from_noise
+from minddpm.score import langevin, noise_from_score, score_from_noise
 from minddpm.solvers import flow_sample, heun
 
 SCHEDULE = linear_schedule(10)
@@ -136,6 +138,7 @@ TAKE_T = {
     "beta_variance": lambda t: beta_variance(t, SCHEDULE),
     "q_posterior": lambda t: q_posterior(X, X, t, SCHEDULE),
     "simple_loss": lambda t: simple_loss(zeros, X, SCHEDULE, t=t),
+    "weighted_loss": lambda t: weighted_loss(zeros, X, SCHEDULE, t=t),
     "reverse_step": lambda t: reverse_step(X, t, X, SCHEDULE),
     "ddim_step": lambda t: ddim_step(X, t, X, X, SCHEDULE),
     "score_from_noise": lambda t: score_from_noise(X, t, SCHEDULE),
@@ -236,6 +239,7 @@ TAKE_NOISE = {
     "noise_from_x0": (lambda x, x_0: noise_from_x0(x, 1, x_0, SCHEDULE), "x_0"),
     "q_posterior": (lambda x, x_0: q_posterior(x_0, x, 1, SCHEDULE), "x_0"),
     "simple_loss": (lambda x, noise: simple_loss(zeros, x, SCHEDULE, noise=noise), "noise"),
+    "weighted_loss": (lambda x, noise: weighted_loss(zeros, x, SCHEDULE, noise=noise), "noise"),
     "reverse_step": (lambda x, noise: reverse_step(x, 1, x, SCHEDULE, noise), "noise"),
     "reverse_step, estimate": (lambda x, x_0: reverse_step(x, 1, x_0, SCHEDULE), "x_0"),
     "ddim_step": (lambda x, noise: ddim_step(x, 2, x, x, SCHEDULE, noise, eta=0.5), "noise"),
@@ -249,6 +253,7 @@ TAKE_NOISE = {
 TAKE_PREDICTION = {
     "invert": lambda model: invert(model, X, SCHEDULE, steps=2),
     "simple_loss": lambda model: simple_loss(model, X, SCHEDULE)[None],
+    "weighted_loss": lambda model: weighted_loss(model, X, SCHEDULE)[None],
     "variational_bound": lambda model: variational_bound(model, X, SCHEDULE),
     "sample": lambda model: sample(model, X.shape, SCHEDULE),
     "ddim_sample": lambda model: ddim_sample(model, X.shape, SCHEDULE, steps=2),
@@ -798,10 +803,25 @@ def test_times_of_the_embedding_in_another_shape():
         ({"blocks": 0}, ["blocks must be at least 1", "got 0"]),
         ({"image_channels": 0}, ["image_channels", "must be at least 1", "got 0"]),
         ({"classes": -1}, ["classes must be at least 0", "got -1"]),
+        ({"patch": 0}, ["patch must be at least 1, got 0"]),
     ],
 )
 def test_configurations(settings, fragments):
     refuses(ValueError, lambda: UNetConfig(**settings), *fragments)
+
+
+def test_a_residual_that_is_neither_true_nor_false():
+    for residual in (1, None, "yes"):
+        message = f"residual must be True or False, got {residual!r}"
+        refuses(TypeError, lambda: UNetConfig(residual=residual), message)  # noqa: B023
+    refuses(TypeError, lambda: UNetConfig(patch=2.0), "patch must be an integer, got 2.0")
+
+
+def test_sides_that_do_not_divide_into_patches():
+    network = UNet(UNetConfig(channels=(8, 16), groups=4, patch=3))
+    message = "image sides must be multiples of 6 to be halved 1 times in patches of 3x3, got 9x12"
+    t = torch.ones(1, dtype=torch.int64)
+    refuses(ValueError, lambda: network(torch.zeros(1, 1, 9, 12), t), message)
 
 
 # training
@@ -964,6 +984,7 @@ TAKE_GENERATORS = {
     "forward_diffusion": lambda g: forward_diffusion(X, 1, SCHEDULE, generator=g),
     "reverse_step": lambda g: reverse_step(X, 1, X, SCHEDULE, generator=g),
     "simple_loss": lambda g: simple_loss(zeros, X, SCHEDULE, generator=g),
+    "weighted_loss": lambda g: weighted_loss(zeros, X, SCHEDULE, generator=g),
     "variational_bound": lambda g: variational_bound(zeros, X, SCHEDULE, generator=g),
     "sample": lambda g: sample(zeros, X.shape, SCHEDULE, generator=g),
     "sample, start": lambda g: sample(zeros, X.shape, SCHEDULE, start=(X, 2), generator=g),
@@ -1066,6 +1087,21 @@ def test_a_loss_that_returns_no_scalar(answer, error, got):
     refuses(error, lambda: next(a_run(model, loss=loss)), message + got)
     refuses(error, lambda: train_step(model, X, optimizer, SCHEDULE, loss=loss), message + got)
     refuses(TypeError, lambda: next(a_run(loss="mse")), "loss must be a function such as", "'mse'")
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        ("min-snr", TypeError, "weight must be a function such as velocity_weight, got 'min-snr'"),
+        (lambda share: None, TypeError, "weight must return a floating-point tensor, got None"),
+        (lambda share: share > 0.5, TypeError, "a floating-point tensor, got torch.bool"),
+        (lambda share: share.mean(), ValueError, "shape (3,), one for each image, got ()"),
+        (lambda share: share[:2], ValueError, "shape (3,), one for each image, got (2,)"),
+        (lambda share: share[:, None], ValueError, "one for each image, got (3, 1)"),
+    ],
+)
+def test_weights_of_another_kind(weight, error, message):
+    refuses(error, lambda: weighted_loss(zeros, X, SCHEDULE, weight=weight), message)
 
 
 @pytest.mark.parametrize(

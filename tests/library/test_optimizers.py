@@ -1,6 +1,7 @@
 """Muon turns gradients into steps that are as large in every direction, and training takes it."""
 
 import copy
+from functools import partial
 
 import jaxtyping
 import pytest
@@ -181,10 +182,17 @@ def test_a_resumed_run_equals_one_that_never_stopped(name, images):
     assert torch.equal(last.last_loss, end.last_loss)
 
 
+def test_adam_takes_an_eighth_of_the_rate_unless_it_is_given_one():
+    assert [group["lr"] for group in muon(network(), lr=0.4).param_groups] == [0.4, 0.05]
+    rates = [group["lr"] for group in muon(network(), lr=0.4, adam_lr=0.3).param_groups]
+    assert rates == [0.4, 0.3]
+
+
 def test_every_group_rises_to_its_own_rate_and_falls_to_none(images):
     rates = []
+    rise_and_fall = partial(muon, lr=0.3, adam_lr=2.5e-3)
     for state in train(
-        network(), images, SCHEDULE, steps=40, batch_size=5, optimizer=lambda m: muon(m, lr=0.3)
+        network(), images, SCHEDULE, steps=40, batch_size=5, optimizer=rise_and_fall
     ):
         rates.append([group["lr"] for group in state.optimizer.param_groups])
     matrices, others = torch.tensor(rates).T
