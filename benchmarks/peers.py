@@ -36,11 +36,13 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.few_steps import figures
-from benchmarks.speedrun import COUNT, DEFAULT, FAST, STEPS, Recipe, reached
-from minddpm import EMA, guided, load_mnist, respaced, sample
+from benchmarks.speedrun import COUNT, RACERS, STEPS, Racer, reached
+from minddpm import EMA, guided, load_mnist, respaced, sample, simple_loss
 from minddpm.guidance import drop_labels
 from minddpm.network import with_label
+from minddpm.optimizers import optimizer_of
 from minddpm.posterior import posterior_variance
+from minddpm.recipes import FAST, PAPER
 from minddpm.training import warm_cosine
 
 BATCH = 64  # digits in each step
@@ -70,23 +72,25 @@ class Contestant:
     rate: Callable[[float], float] = constant
 
 
-def minddpm(recipe: Recipe) -> Contestant:
-    """A recipe of the speedrun."""
-    network, schedule = recipe.built()
+def minddpm(racer: Racer) -> Contestant:
+    """One of the speedrun."""
+    network, schedule = racer.built()
+    recipe = racer.recipe
 
     def loss(x_0: Tensor, labels: Tensor) -> Tensor:
-        kept = drop_labels(labels, 10, 0.1) if recipe.labelled else None
-        return recipe.loss(with_label(network, kept), x_0, schedule)
+        kept = drop_labels(labels, 10, 0.1) if racer.labelled else None
+        value: Tensor = recipe.loss(with_label(network, kept), x_0, schedule)
+        return value
 
     def draw(model: nn.Module, labels: Tensor) -> Tensor:
-        told = guided(model, labels, recipe.scale) if recipe.labelled else model
+        told = guided(model, labels, racer.scale) if racer.labelled else model
         few, shorter = respaced(told, schedule, STEPS)
         shape = (len(labels), 1, 28, 28)
         return sample(few, shape, shorter, variance=posterior_variance)
 
-    adam = torch.optim.Adam
-    make = recipe.optimizer or (lambda model: adam(model.parameters(), recipe.learning_rate))
-    return Contestant(network, loss, make(network), draw, recipe.ema_decay, warm)
+    settings = recipe.settings()
+    optimizer = optimizer_of(network, settings["optimizer"], settings["learning_rate"])
+    return Contestant(network, loss, optimizer, draw, recipe.ema_decay, warm)
 
 
 def unet2d(**settings: Any) -> Any:
@@ -160,14 +164,14 @@ def tuned() -> Contestant:
         norm_num_groups=8,
         num_class_embeds=11,
     )
-    ours = minddpm(FAST)
-    _, schedule = FAST.built()
+    ours = minddpm(RACERS["fast"])
+    _, schedule = RACERS["fast"].built()
 
     def loss(x_0: Tensor, labels: Tensor) -> Tensor:
         kept = drop_labels(labels, 10, 0.1)
-        return DEFAULT.loss(with_label(network, kept), x_0, schedule)
+        return simple_loss(with_label(network, kept), x_0, schedule)
 
-    optimizer = torch.optim.Adam(network.parameters(), DEFAULT.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), PAPER.learning_rate)
     return Contestant(network, loss, optimizer, ours.draw, FAST.ema_decay, warm)
 
 
@@ -216,8 +220,8 @@ def smalldiffusion() -> Contestant:
 
 
 PEERS: dict[str, tuple[Callable[[], Contestant], str]] = {
-    "minddpm, fast": (partial(minddpm, FAST), "minddpm"),
-    "minddpm, default": (partial(minddpm, DEFAULT), "minddpm"),
+    "minddpm, fast": (partial(minddpm, RACERS["fast"]), "minddpm"),
+    "minddpm, paper": (partial(minddpm, RACERS["paper"]), "minddpm"),
     "Hugging Face's course": (course, "diffusers"),
     "diffusers, tuned": (tuned, "diffusers"),
     "denoising-diffusion-pytorch": (lucidrains, "denoising_diffusion_pytorch"),

@@ -4,8 +4,8 @@
 
 The quality is fixed: of 1,000 digits drawn in 20 ancestral steps the classifier is sure of 90%, and
 their Fréchet distance to the training digits is at most 4 times that of as many real digits. Every
-recipe starts from random weights and has the 4,500 bundled digits and --minutes. Recipe "default"
-is that of `minddpm train`; "fast" is the fastest that was found; each other one is "fast" with one
+recipe starts from random weights and has the 4,500 bundled digits and --minutes. "fast" is what
+`minddpm train --labels` does, and "paper" is the paper's; each other one is "fast" with one
 change, so that the difference is what the change is worth. Several --minutes make a ladder, whose
 first rung that reaches the quality is the answer.
 
@@ -19,6 +19,7 @@ import argparse
 import ast
 import inspect
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,50 +29,38 @@ from statistics import median
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.few_steps import SHAPE, figures
 from minddpm import (
+    Muon,
     Schedule,
     UNet,
-    UNetConfig,
-    cosine_schedule,
-    forward_diffusion,
     guided,
     linear_schedule,
     load_mnist,
+    muon,
     respaced,
     sample,
     simple_loss,
     train,
+    velocity_weight,
+    weighted_loss,
 )
-from minddpm.network import Adapted, Model, Predict, predict
+from minddpm.network import Adapted, Model, Predict
 from minddpm.noising import Images
-from minddpm.optimizers import MakeOptimizer, Muon, adam_step, muon, muon_step, orthogonal
+from minddpm.optimizers import adam_step, muon_step, orthogonal
 from minddpm.posterior import posterior_variance
+from minddpm.recipes import FAST, PAPER, Recipe
 from minddpm.runs import steps_within
 from minddpm.schedule import per_image
 from minddpm.training import Augment, Loss
+from minddpm.weighting import even_times
 
 SURE, TIMES_REAL = 90, 4  # the fixed quality
 STEPS = 20  # of the ancestral sampler, by which it is judged
 COUNT = 1000  # digits that are judged
-T = 1000
-
-
-class Folded(nn.Module):
-    """A U-Net that sees every square of 2 x 2 pixels as one place with four channels."""
-
-    at_once = UNet.at_once
-
-    def __init__(self, config: UNetConfig) -> None:
-        super().__init__()
-        self.inner = UNet(replace(config, image_channels=4))
-        self.config = self.inner.config
-
-    def forward(self, x_t: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        return F.pixel_shuffle(self.inner(F.pixel_unshuffle(x_t, 2), t, label), 2)
+Times = Callable[[int, Schedule, torch.Generator | None], Tensor]
 
 
 def velocity(network: nn.Module, schedule: Schedule) -> nn.Module:
@@ -104,30 +93,9 @@ def clean(network: nn.Module, schedule: Schedule) -> nn.Module:
     return Adapted(network, call, alpha_bar=schedule.alpha_bar)
 
 
-def even_times(count: int, schedule: Schedule, generator: torch.Generator | None) -> Tensor:
-    """Times as evenly spread as `count` draws can be, so that no batch has only late ones."""
-    place = torch.arange(count) + torch.rand(count, generator=generator)
-    return (place / count * schedule.T).long().clamp(max=schedule.T - 1) + 1
-
-
-def noise_everywhere(snr: Tensor) -> Tensor:
-    """The weights of L_simple."""
-    return torch.ones_like(snr)
-
-
-def velocity_weight(snr: Tensor) -> Tensor:
-    """The weights with which the error of the noise is that of the velocity: 1 / alpha_bar_t."""
-    return 1 + 1 / snr
-
-
-def min_snr(snr: Tensor) -> Tensor:
+def min_snr(alpha_bar: Tensor) -> Tensor:
     """The weights of Min-SNR, gamma 5, for the error of the noise (Hang et al. 2023)."""
-    return (5 / snr).clamp(max=1)
-
-
-def by_chance(x_0: Tensor, noise: Tensor) -> Tensor:
-    """Leave each image the noise that it was given."""
-    return noise
+    return (5 * (1 - alpha_bar) / alpha_bar).clamp(max=1)
 
 
 def by_assignment(x_0: Tensor, noise: Tensor) -> Tensor:
@@ -138,23 +106,20 @@ def by_assignment(x_0: Tensor, noise: Tensor) -> Tensor:
     return noise[torch.from_numpy(linear_sum_assignment(distance.numpy())[1])]
 
 
-def weighted_loss(
+def loss_with(
     model: Model,
     x_0: Images,
     schedule: Schedule,
     *,
-    weight: Callable[[Tensor], Tensor] = noise_everywhere,
-    times: Callable[..., Tensor] = even_times,
-    pair: Callable[[Tensor, Tensor], Tensor] = by_chance,
+    weight: Callable[[Tensor], Tensor] = velocity_weight,
+    times: Times | None = None,
+    pair: Callable[[Tensor, Tensor], Tensor] | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """L_simple with other times, pairs of image and noise, and weights by signal-to-noise ratio."""
-    t = times(len(x_0), schedule, generator)
-    noise = pair(x_0, torch.randn(x_0.shape, generator=generator))
-    x_t, noise = forward_diffusion(x_0, t, schedule, noise)
-    error = F.mse_loss(predict(model, x_t, t), noise, reduction="none").flatten(1).mean(1)
-    share = schedule.alpha_bar[t].to(error.dtype)
-    return (weight(share / (1 - share)) * error).mean()
+    """The weighted loss with times drawn in another way, or noise paired with the images."""
+    t = times(len(x_0), schedule, generator) if times else None
+    noise = pair(x_0, torch.randn(x_0.shape, generator=generator)) if pair else None
+    return weighted_loss(model, x_0, schedule, weight=weight, t=t, noise=noise, generator=generator)
 
 
 def random_times(count: int, schedule: Schedule, generator: torch.Generator | None) -> Tensor:
@@ -178,7 +143,7 @@ def shifted(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def without_attention(network: Any) -> None:
     """Leave the self-attention out."""
-    network.inner.attention = nn.Identity()
+    network.attention = nn.Identity()
 
 
 def channels_last(network: nn.Module) -> None:
@@ -187,21 +152,14 @@ def channels_last(network: nn.Module) -> None:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a network is built and trained. The defaults are the fast recipe."""
+class Racer:
+    """A recipe that races."""
 
+    recipe: Recipe = FAST
     what: str = ""
-    network: Callable[[UNetConfig], nn.Module] = Folded
-    channels: Sequence[int] = (24, 48)
-    blocks: int = 1
     change: Callable[[Any], None] | None = None  # of the network, before it is trained
-    schedule: Callable[[int], Schedule] = cosine_schedule
-    target: Callable[[nn.Module, Schedule], nn.Module] | None = velocity
-    loss: Loss = partial(weighted_loss, weight=velocity_weight)
-    optimizer: MakeOptimizer | None = muon
-    learning_rate: float = 2.5e-3
+    target: Callable[[nn.Module, Schedule], nn.Module] | None = None
     batch_size: int = 64
-    ema_decay: float = 0.995
     augment: Augment | None = None
     labelled: bool = True
     scale: float = 2.0
@@ -209,9 +167,8 @@ class Recipe:
 
     def built(self) -> tuple[nn.Module, Schedule]:
         """A network with random weights, and its schedule."""
-        schedule = self.schedule(T)
-        config = UNetConfig(channels=self.channels, blocks=self.blocks, classes=10 * self.labelled)
-        network = self.network(config)
+        schedule = self.recipe.schedule()
+        network = UNet(replace(self.recipe.network, classes=10 * self.labelled))
         if self.change:
             self.change(network)
         return (self.target(network, schedule) if self.target else network), schedule
@@ -219,91 +176,94 @@ class Recipe:
     @property
     def settings(self) -> dict[str, Any]:
         """Those of `train`."""
-        names = ("loss", "optimizer", "learning_rate", "batch_size", "ema_decay", "augment")
-        return {name: getattr(self, name) for name in names}
+        return self.recipe.settings() | {"batch_size": self.batch_size, "augment": self.augment}
 
 
-FAST = Recipe()
-DEFAULT = Recipe(
-    what="as `minddpm train`, not augmented",
-    schedule=linear_schedule,
-    network=UNet,
-    channels=UNetConfig().channels,
-    target=None,
-    loss=simple_loss,
-    optimizer=None,
-    ema_decay=0.999,
-    labelled=False,
-)
+def with_network(what: str, **settings: Any) -> Racer:
+    """The fast recipe with another network."""
+    return Racer(replace(FAST, network=replace(FAST.network, **settings)), what)
+
+
+def with_loss(what: str, loss: Loss, *code: Callable[..., Any]) -> Racer:
+    """The fast recipe with another loss."""
+    return Racer(replace(FAST, loss=loss), what, code=code)
+
+
 MUON = (orthogonal, Muon, muon_step, adam_step, muon)
-
-RECIPES = {
-    "default": DEFAULT,
-    "fast": FAST,
-    "default with Muon": replace(DEFAULT, what="nothing else changed", optimizer=muon, code=MUON),
+RACERS = {
+    "paper": Racer(PAPER, "as the paper: `--recipe paper`", labelled=False, scale=1.0),
+    "fast": Racer(what="`--recipe fast --labels`"),
+    "paper with Muon": Racer(
+        replace(PAPER, optimizer=muon, learning_rate=0.02),
+        "nothing else changed",
+        labelled=False,
+        scale=1.0,
+        code=MUON,
+    ),
     # without one of its tricks
-    "any digit": replace(FAST, what="without labels", labelled=False, scale=1.0),
-    "no guidance": replace(FAST, what="labels, but scale 1", scale=1.0, code=(guided,)),
-    "Adam": replace(FAST, what="Adam instead of Muon", optimizer=None, code=MUON),
-    "noise": replace(
-        FAST,
-        what="the network returns the noise, and all errors count the same",
-        target=None,
-        loss=weighted_loss,
-        code=(velocity, velocity_weight),
+    "any digit": Racer(what="without labels", labelled=False, scale=1.0),
+    "no guidance": Racer(what="labels, but scale 1", scale=1.0, code=(guided,)),
+    "Adam": Racer(
+        replace(FAST, optimizer=None, learning_rate=PAPER.learning_rate),
+        "Adam instead of Muon",
+        code=MUON,
     ),
-    "L_simple": replace(
-        FAST, what="all errors count the same", loss=weighted_loss, code=(velocity_weight,)
+    "L_simple": with_loss("all times count the same", simple_loss, weighted_loss, velocity_weight),
+    "linear": Racer(replace(FAST, schedule=linear_schedule), "linear schedule"),
+    "not residual": with_network("the network returns all of the noise", residual=False),
+    "28 x 28": with_network(
+        "no patches: 8 channels more, at full size", patch=1, channels=(8, 24, 48)
     ),
-    "random times": replace(
-        FAST,
-        what="times drawn one by one",
-        loss=partial(weighted_loss, weight=velocity_weight, times=random_times),
-        code=(even_times,),
+    # with one more, or another
+    "velocity": Racer(
+        replace(
+            FAST,
+            network=replace(FAST.network, residual=False),
+            loss=partial(loss_with, weight=partial(velocity_weight, most=math.inf)),
+        ),
+        "the network returns the velocity",
+        target=velocity,
+        code=(velocity,),
     ),
-    "28 x 28": replace(
-        FAST,
-        what="no folding: 8 channels more, at full size",
-        network=UNet,
-        channels=(8, 24, 48),
-        code=(Folded,),
+    "x_0": Racer(
+        replace(FAST, network=replace(FAST.network, residual=False)),
+        "the network returns x_0",
+        target=clean,
+        code=(clean,),
     ),
-    # with one more
-    "x_0": replace(FAST, what="the network returns x_0", target=clean, code=(clean,)),
-    "Min-SNR": replace(
-        FAST,
-        what="weights of Min-SNR, gamma 5",
-        loss=partial(weighted_loss, weight=min_snr),
-        code=(min_snr,),
+    "weights to 5": with_loss(
+        "weights of at most 5", partial(loss_with, weight=partial(velocity_weight, most=5.0))
     ),
-    "normal times": replace(
-        FAST,
-        what="log SNR normal, errors count the same",
-        loss=partial(weighted_loss, times=normal_times),
-        code=(normal_times,),
+    "weights to 100": with_loss(
+        "weights of at most 100", partial(loss_with, weight=partial(velocity_weight, most=100.0))
     ),
-    "assignment": replace(
-        FAST,
-        what="each image gets noise that is near",
-        loss=partial(weighted_loss, weight=velocity_weight, pair=by_assignment),
-        code=(by_assignment,),
+    "Min-SNR": with_loss(
+        "weights of Min-SNR, gamma 5", partial(loss_with, weight=min_snr), min_snr
     ),
-    "linear": replace(FAST, what="linear schedule", schedule=linear_schedule),
-    "narrow": replace(FAST, what="16 and 32 channels", channels=(16, 32)),
-    "wide": replace(FAST, what="32 and 64 channels", channels=(32, 64)),
-    "deep": replace(FAST, what="16 and 32 channels, two blocks", channels=(16, 32), blocks=2),
-    "no attention": replace(FAST, what="without attention", change=without_attention),
-    "large steps": replace(FAST, what="Muon at 0.04", optimizer=partial(muon, lr=0.04)),
-    "small steps": replace(FAST, what="Muon at 0.01", optimizer=partial(muon, lr=0.01)),
-    "scale 3": replace(FAST, what="labels at scale 3", scale=3.0),
-    "batch 32": replace(FAST, what="32 images a step", batch_size=32),
-    "batch 128": replace(FAST, what="128 images a step", batch_size=128),
-    "short EMA": replace(FAST, what="decay 0.98", ema_decay=0.98),
-    "long EMA": replace(FAST, what="decay 0.999", ema_decay=0.999),
-    "shifts": replace(FAST, what="batches moved by 2 pixels", augment=shifted, code=(shifted,)),
-    "channels last": replace(
-        FAST, what="memory by place", change=channels_last, code=(channels_last,)
+    "random times": with_loss(
+        "times drawn one by one", partial(loss_with, times=random_times), even_times
     ),
+    "normal times": with_loss(
+        "log SNR normal, errors count the same",
+        partial(loss_with, weight=torch.ones_like, times=normal_times),
+        normal_times,
+    ),
+    "assignment": with_loss(
+        "each image gets noise that is near", partial(loss_with, pair=by_assignment), by_assignment
+    ),
+    "narrow": with_network("16 and 32 channels", channels=(16, 32)),
+    "wide": with_network("32 and 64 channels", channels=(32, 64)),
+    "deep": with_network("16 and 32 channels, two blocks", channels=(16, 32), blocks=2),
+    "no attention": Racer(what="without attention", change=without_attention),
+    "large steps": Racer(replace(FAST, learning_rate=0.04), "Muon at 0.04"),
+    "small steps": Racer(replace(FAST, learning_rate=0.01), "Muon at 0.01"),
+    "scale 3": Racer(what="labels at scale 3", scale=3.0),
+    "batch 32": Racer(what="32 images a step", batch_size=32),
+    "batch 128": Racer(what="128 images a step", batch_size=128),
+    "short EMA": Racer(replace(FAST, ema_decay=0.98), "decay 0.98"),
+    "long EMA": Racer(replace(FAST, ema_decay=0.999), "decay 0.999"),
+    "shifts": Racer(what="batches moved by 2 pixels", augment=shifted, code=(shifted,)),
+    "channels last": Racer(what="memory by place", change=channels_last, code=(channels_last,)),
 }
 
 
@@ -328,18 +288,18 @@ def judged(model: Model, schedule: Schedule, labelled: bool, scale: float) -> di
     return figures(torch.cat(images))
 
 
-def raced(recipe: Recipe, minutes: float, seed: int) -> dict[str, float]:
+def raced(one: Racer, minutes: float, seed: int) -> dict[str, float]:
     """Train a network for so many minutes from nothing, and judge what it draws."""
     torch.manual_seed(seed)
     images, labels = load_mnist("train")
-    network, schedule = recipe.built()
-    settings = recipe.settings | {"labels": labels if recipe.labelled else None, "seed": seed}
+    network, schedule = one.built()
+    settings = one.settings | {"labels": labels if one.labelled else None, "seed": seed}
     steps = steps_within(minutes, network, images, schedule, **settings)
     start = time.perf_counter()
     for state in train(network, images, schedule, steps=steps, **settings):
         pass
     seconds = time.perf_counter() - start
-    quality = judged(state.average.model, schedule, recipe.labelled, recipe.scale)
+    quality = judged(state.average.model, schedule, one.labelled, one.scale)
     return {"images": state.images_seen, "seconds": round(seconds), **quality}
 
 
@@ -350,7 +310,7 @@ def reached(result: Mapping[str, float]) -> bool:
 
 def cells(name: str, minutes: float, results: Sequence[Mapping[str, float]]) -> str:
     """A row of the table: medians over the seeds and, behind them, the least and the most."""
-    recipe = RECIPES[name]
+    one = RACERS[name]
 
     def over_seeds(key: str) -> str:
         values = [result[key] for result in results]
@@ -359,8 +319,8 @@ def cells(name: str, minutes: float, results: Sequence[Mapping[str, float]]) -> 
 
     figures = [over_seeds(key) for key in ("images", "seconds", "sure", "x real")]
     good = f"{sum(map(reached, results))} of {len(results)}"
-    lines = str(sum(map(code_lines, recipe.code)) or "")
-    return f"| {' | '.join([name, recipe.what, f'{minutes:g}', *figures, good, lines])} |"
+    lines = str(sum(map(code_lines, one.code)) or "")
+    return f"| {' | '.join([name, one.what, f'{minutes:g}', *figures, good, lines])} |"
 
 
 def main() -> None:
@@ -368,7 +328,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     add = parser.add_argument
     add("--minutes", type=float, nargs="+", default=[5.0], help="of training (default: 5)")
-    add("--recipes", nargs="+", choices=RECIPES, default=list(RECIPES), metavar="NAME")
+    add("--recipes", nargs="+", choices=RACERS, default=list(RACERS), metavar="NAME")
     add("--seeds", type=int, nargs="+", default=[0], help="default: 0")
     add("--threads", type=int, default=torch.get_num_threads(), help="default: %(default)s")
     add("--runs", type=Path, default=Path("runs/speedrun"), help="where results are kept")
@@ -385,7 +345,7 @@ def main() -> None:
                 table = json.loads(kept.read_text()) if kept.exists() else {}
                 row = f"{name}, {minutes:g} minutes, {options.threads} threads, seed {seed}"
                 if row not in table:
-                    table[row] = raced(RECIPES[name], minutes, seed)
+                    table[row] = raced(RACERS[name], minutes, seed)
                     kept.write_text(json.dumps(table, indent=1))
                 results.append(table[row])
             print(cells(name, minutes, results), flush=True)

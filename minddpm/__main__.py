@@ -58,8 +58,9 @@ from minddpm.options import (
     place,
     positive,
 )
+from minddpm.recipes import RECIPES
 from minddpm.runs import check_settings, steps_within, train_to
-from minddpm.schedule import Schedule, linear_schedule
+from minddpm.schedule import Schedule
 from minddpm.unet import UNet, UNetConfig
 
 AUGMENTS = {"jitter": jitter, "none": None}
@@ -113,19 +114,27 @@ def train_as_asked(options: argparse.Namespace) -> None:
             f"--batch-size must be at most {len(train.images)}, the number of images to train on"
             f" ({more} more {'is' if more == 1 else 'are'} held out), got {options.batch_size}"
         )
-    schedule, classes = linear_schedule(), len(train.names)
+    recipe = RECIPES[options.recipe]
+    config = replace(recipe.network, image_channels=train.images.shape[1], classes=len(train.names))
+    schedule = recipe.schedule()
     torch.manual_seed(options.seed)
-    model = UNet(UNetConfig(image_channels=train.images.shape[1], classes=classes))
+    model = UNet(config)
     start_sha256 = None
     if options.start:
-        model, schedule = started_from(options.start, model.config)
+        model, schedule = started_from(options.start, config)
         start_sha256 = fingerprint(model, schedule)
     check_sides(train.images, model.config)
     model = model.to(options.device)
     if options.compile:
         model.compile()
+    settings = recipe.settings(options.learning_rate)
+    settings["loss"] = loss_in(options.precision, recipe.loss)
+    settings["augment"] = AUGMENTS[augment_of(options)]
+    settings["batch_size"] = options.batch_size
     if options.minutes is not None:
-        options.steps = planned_steps(options, model, train, schedule)
+        options.steps = planned_steps(options, model, train, schedule, settings)
+    elif options.steps is None:
+        options.steps = recipe.steps
     run = train_to(
         options.out,
         model,
@@ -137,12 +146,9 @@ def train_as_asked(options: argparse.Namespace) -> None:
         steps=options.steps,
         every=options.every,
         resume=options.resume,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
         seed=options.seed,
-        loss=loss_in(options.precision),
-        augment=AUGMENTS[augment_of(options)],
         metadata={
+            "recipe": options.recipe,
             "source": source_name(options),
             "augment": augment_of(options),
             "precision": options.precision,
@@ -150,6 +156,7 @@ def train_as_asked(options: argparse.Namespace) -> None:
             "labels": options.labels,
             "label_names": list(train.names),
         },
+        **settings,
     )
     if rank():  # the first process speaks for all
         return
@@ -163,7 +170,11 @@ def train_as_asked(options: argparse.Namespace) -> None:
 
 
 def planned_steps(
-    options: argparse.Namespace, model: UNet, train: LoadedImages, schedule: Schedule
+    options: argparse.Namespace,
+    model: UNet,
+    train: LoadedImages,
+    schedule: Schedule,
+    settings: Mapping[str, Any],
 ) -> int:
     """How many steps --minutes stand for: as many as fit, or as the run to resume has planned."""
     if options.resume:
@@ -175,9 +186,7 @@ def planned_steps(
         train.images,
         schedule,
         labels=train.labels,
-        batch_size=options.batch_size,
-        loss=loss_in(options.precision),
-        augment=AUGMENTS[augment_of(options)],
+        **settings,
     )
     steps = from_first(lambda: steps)  # one process decides, as no two take equally long
     if not rank():
@@ -206,8 +215,11 @@ def images_of(options: argparse.Namespace) -> tuple[LoadedImages, LoadedImages]:
 
 
 def augment_of(options: argparse.Namespace) -> str:
-    """How images are changed before they are used: by default only digits are turned."""
-    return options.augment or ("jitter" if options.data is None else "none")
+    """How images are changed before they are used: by default only digits are turned, and they
+    only in the paper's recipe, which takes long enough to know each by heart.
+    """
+    turned = options.data is None and options.recipe == "paper"
+    return options.augment or ("jitter" if turned else "none")
 
 
 def started_from(path: Path, expected: UNetConfig) -> tuple[UNet, Schedule]:
@@ -239,7 +251,7 @@ def check_sides(images: Tensor, config: UNetConfig) -> None:
     """Raise unless the network can halve the images' sides as often as it has to, and suggest a
     side: images are not padded, because the network would learn to draw the border.
     """
-    multiple = 2 ** (len(config.channels) - 1)
+    multiple = config.patch * 2 ** (len(config.channels) - 1)
     height, width = images.shape[2:]
     if height % multiple or width % multiple:
         side = max(round(min(height, width) / multiple), 1) * multiple
@@ -493,8 +505,20 @@ def add_train(command: Command) -> None:
         action="store_true",
         help="train with labels (the digits, or the folder names in --data); one in ten is dropped",
     )
+    add(
+        trainer,
+        "--recipe",
+        "fast",
+        "fast: a small network that sees 2 x 2 pixels at once and learns by Muon from a weighted"
+        " loss, for good digits in minutes; paper: network, loss, Adam and schedule of the lessons",
+        choices=RECIPES,
+    )
     length = trainer.add_mutually_exclusive_group()
-    add(length, "--steps", 18_000, "gradient steps in all", type=integer(1))
+    length.add_argument(
+        "--steps",
+        type=integer(1),
+        help="gradient steps in all (default: 5000; 18000 for the recipe of the paper)",
+    )
     length.add_argument(
         "--minutes",
         type=positive,
@@ -505,12 +529,11 @@ def add_train(command: Command) -> None:
         type=integer(1),
         help="images per step (default: 64, or all if there are fewer)",
     )
-    add(
-        trainer,
+    trainer.add_argument(
         "--learning-rate",
-        2.5e-3,
-        "peak learning rate (warm-up, then cosine decay)",
         type=positive,
+        help="peak learning rate (warm-up, then cosine decay) (default: 0.02, of Muon; 0.0025, of"
+        " Adam, for the recipe of the paper)",
     )
     add(
         trainer,
@@ -522,8 +545,8 @@ def add_train(command: Command) -> None:
     trainer.add_argument(
         "--augment",
         choices=AUGMENTS,
-        help="rotate and stretch each image a little (jitter), or not (none) (default: jitter for"
-        " digits, none for --data)",
+        help="rotate and stretch each image a little (jitter), or not (none) (default: none; jitter"
+        " for digits and the recipe of the paper)",
     )
     trainer.add_argument(
         "--start",

@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from minddpm.ddim import ddim_sample
-from minddpm.loss import simple_loss
 from minddpm.network import Model
 from minddpm.onnx_network import OnnxNetwork
 from minddpm.posterior import beta_variance, posterior_variance
@@ -131,19 +130,19 @@ def add_speed(command: argparse.ArgumentParser) -> None:
     )
 
 
-def loss_in(precision: str) -> Loss:
-    """The loss to train with: `simple_loss`, its network in the precision that is asked for.
+def loss_in(precision: str, loss: Loss) -> Loss:
+    """The loss to train with, its network in the precision that is asked for.
 
     Weights, their gradients and averages, and the loss itself stay in float32. Held-out images,
     where no gradient is wanted, are measured in float32, as samples are drawn.
     """
     if precision == "float32":
-        return simple_loss
+        return loss
 
     def cast(model: Model, x_0: Tensor, schedule: Schedule, **options: Any) -> Tensor:
         training = torch.is_grad_enabled()
         with torch.autocast(x_0.device.type, torch.bfloat16, enabled=training):
-            return simple_loss(model, x_0, schedule, **options)
+            return loss(model, x_0, schedule, **options)
 
     return cast
 

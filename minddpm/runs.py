@@ -69,6 +69,8 @@ FOLLOWS = {
     },
     "labels_sha256": {"labels", "label_names", "classes", "start_sha256"},
     "start_sha256": {"schedule_sha256"},
+    "learning_rate": {"optimizer"},
+    "recipe": {"schedule_sha256", "learning_rate", "optimizer", "ema_decay", "augment"},
 }
 
 

@@ -28,11 +28,15 @@ from minddpm.data import data_digest, load_mnist
 from minddpm.ddim import ddim_sample
 from minddpm.guidance import guided
 from minddpm.metrics import digit_report
+from minddpm.optimizers import muon
 from minddpm.posterior import posterior_variance
+from minddpm.recipes import RECIPES
+from minddpm.runs import told_optimizer
 from minddpm.sampler import sample
 from minddpm.schedule import linear_schedule
 from minddpm.solvers import dpm_solver, flow_sample, heun
 from minddpm.unet import UNet, UNetConfig
+from minddpm.weighting import weighted_loss
 
 SMALL = UNetConfig(channels=(8, 8), time_dim=8, groups=4)
 NEEDS_SIGINT = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
@@ -42,7 +46,8 @@ LOG = ["step", "images", "loss", "held_out_loss", "learning_rate", "seconds"]
 @pytest.fixture
 def small(monkeypatch):
     """A network and data small enough to train for a few steps."""
-    monkeypatch.setattr(command_line, "UNetConfig", lambda **more: replace(SMALL, **more))
+    recipes = {name: replace(recipe, network=SMALL) for name, recipe in RECIPES.items()}
+    monkeypatch.setattr(command_line, "RECIPES", recipes)
     few = {split: tuple(part[:20] for part in load_mnist(split)) for split in ("train", "test")}
     monkeypatch.setattr(command_line, "load_mnist", lambda split, source: few[split])
     return few
@@ -118,8 +123,34 @@ def stop_at(monkeypatch, step, error):
 # train
 
 
-def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
-    code, out, bar = run(*train_arguments(tmp_path / "run"))
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (
+            (),
+            {
+                "recipe": "fast",
+                "learning_rate": 0.02,
+                "ema_decay": 0.995,
+                "optimizer": told_optimizer(UNet(SMALL), muon),
+                "augment": "none",
+            },
+        ),
+        (
+            ("--recipe", "paper"),
+            {
+                "recipe": "paper",
+                "learning_rate": 2.5e-3,
+                "ema_decay": 0.999,
+                "optimizer": "Adam",
+                "augment": "jitter",
+            },
+        ),
+    ],
+)
+def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run, more, expected):
+    recipe = RECIPES[expected["recipe"]]
+    code, out, bar = run(*train_arguments(tmp_path / "run", *more))
     assert code == 0
     assert "6 steps, held-out loss" in out
     assert "6/6" in bar
@@ -132,22 +163,18 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run):
     ]
 
     model, schedule, metadata = load(tmp_path / "run" / "checkpoint.safetensors")
-    assert torch.equal(schedule.beta, linear_schedule().beta)
+    assert torch.equal(schedule.beta, recipe.schedule().beta)
     assert metadata.pop("seconds") > 0
-    held_out = runs.held_out_loss(model, small["test"][0], schedule)
+    held_out = runs.held_out_loss(model, small["test"][0], schedule, loss=recipe.loss)
     assert len(metadata.pop("schedule_sha256")) == 64
-    assert metadata == {
+    assert metadata == expected | {
         "seed": 0,
         "steps": 6,
         "batch_size": 4,
-        "learning_rate": 2.5e-3,
-        "ema_decay": 0.999,
         "dropped": 0.1,
-        "optimizer": "Adam",
         "source": "bundled",
         "image_shape": [1, 28, 28],
         "data_sha256": data_digest(small["train"][0]),
-        "augment": "jitter",
         "precision": "float32",
         "start_sha256": None,
         "labels": False,
@@ -216,9 +243,10 @@ def test_a_resumed_run_is_bit_identical_to_one_that_never_stopped(
 @pytest.mark.usefixtures("heeded")
 def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
     code = (
-        "import sys; from functools import partial; import minddpm.__main__ as command_line\n"
-        "small = partial(command_line.UNetConfig, channels=(8, 8), time_dim=8, groups=4)\n"
-        "command_line.UNetConfig = small; sys.exit(command_line.main(sys.argv[1:]))\n"
+        "import sys; from dataclasses import replace; import minddpm.__main__ as command_line\n"
+        "small = command_line.UNetConfig(channels=(8, 8), time_dim=8, groups=4)\n"
+        "recipe = replace(command_line.RECIPES['fast'], network=small)\n"
+        "command_line.RECIPES['fast'] = recipe; sys.exit(command_line.main(sys.argv[1:]))\n"
     )
     arguments = ["train", "--out", str(tmp_path / "run"), "--batch-size", "2"]
     process = subprocess.Popen(
@@ -227,7 +255,7 @@ def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
     assert process.stderr is not None
     shown = b""
     try:
-        while not re.search(rb"[1-9]/18000", shown):
+        while not re.search(rb"[1-9]/5000", shown):
             byte = process.stderr.read(1)
             assert byte, shown.decode()  # it ended by itself
             shown += byte
@@ -238,7 +266,7 @@ def test_ctrl_c_keeps_the_step_that_was_reached(tmp_path):
     assert process.returncode == 130
     message = rest.decode().splitlines()[-1]
     checkpoint = tmp_path / "run" / "checkpoint.safetensors"
-    step = int(re.fullmatch(r"stopped at step (\d+) of 18000; .*", message)[1])
+    step = int(re.fullmatch(r"stopped at step (\d+) of 5000; .*", message)[1])
     assert step >= 1
     assert f"; saved in {checkpoint}: continue with --resume" in message
     metadata, tensors = load_training(checkpoint)
@@ -301,7 +329,7 @@ def test_labels_may_be_told_to_a_network_that_began_without(tmp_path, small, run
     model, _, metadata = load(tmp_path / "second" / "checkpoint.safetensors")
     assert (metadata["labels"], model.config) == (True, replace(first.config, classes=10))
     assert metadata["held_out_loss"] == pytest.approx(
-        runs.held_out_loss(model, small["test"][0], schedule, small["test"][1])
+        runs.held_out_loss(model, small["test"][0], schedule, small["test"][1], weighted_loss)
     )
     moved = (model.label.weight != 0).any(1)
     assert moved.any() and not moved[10]
@@ -359,7 +387,8 @@ def test_a_finished_run_says_so(tmp_path, small, run):
     [
         (("--steps", 8), "--steps was 2, is 8"),
         (("--seed", 1), "--seed was 0, is 1"),
-        (("--learning-rate", 0.1), "--learning-rate was 0.0025, is 0.1"),
+        (("--learning-rate", 0.1), "--learning-rate was 0.02, is 0.1"),
+        (("--recipe", "paper"), "--recipe was 'fast', is 'paper'"),
         (("--source", "full"), "--source was 'bundled', is 'full'"),
         (("--seed", 1, "--batch-size", 5), "--batch-size was 4, is 5; --seed was 0, is 1"),
     ],
@@ -1044,7 +1073,9 @@ def test_training_may_multiply_in_bfloat16(tmp_path, small, run):
         weights[precision] = load_file(out / "checkpoint.training.safetensors")
         assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
         assert metadata["precision"] == precision
-        held_out = runs.held_out_loss(model, small["test"][0], schedule)  # as they are drawn from
+        held_out = runs.held_out_loss(  # as they are drawn from
+            model, small["test"][0], schedule, loss=weighted_loss
+        )
         assert metadata["held_out_loss"] == pytest.approx(held_out, rel=1e-9)
         rows[precision] = [float(value) for value in log_rows(out)[1]]
     for kept in weights.values():
@@ -1063,9 +1094,10 @@ def test_training_may_multiply_in_bfloat16(tmp_path, small, run):
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="needs a C++ compiler")
 def test_a_compiled_network_trains_the_same(tmp_path):
     code = (
-        "import sys; from functools import partial; import minddpm.__main__ as command_line\n"
-        "small = partial(command_line.UNetConfig, channels=(8,), time_dim=8, groups=4)\n"
-        "command_line.UNetConfig = small; sys.exit(command_line.main(sys.argv[1:]))\n"
+        "import sys; from dataclasses import replace; import minddpm.__main__ as command_line\n"
+        "small = command_line.UNetConfig(channels=(8,), time_dim=8, groups=4)\n"
+        "recipe = replace(command_line.RECIPES['fast'], network=small)\n"
+        "command_line.RECIPES['fast'] = recipe; sys.exit(command_line.main(sys.argv[1:]))\n"
     )
     losses, kept = [], []
     for out, more in ((tmp_path / "plain", ()), (tmp_path / "compiled", ("--compile",))):

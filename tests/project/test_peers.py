@@ -43,7 +43,7 @@ def test_training_ends_in_time_and_the_rate_with_it():
         rates.append(share)
         return 1 - share
 
-    contestant = peers.minddpm(peers.DEFAULT)
+    contestant = peers.minddpm(peers.RACERS["paper"])
     contestant.rate = rate
     start = time.perf_counter()
     average, images = peers.trained(contestant, 0.02, 0)
