@@ -107,7 +107,7 @@ def peak_megabytes() -> float:
 
 
 def network(width: float = 1.0) -> UNet:
-    """The network of `minddpm train`, or one that is narrower or wider."""
+    """The network of `minddpm train --recipe paper`, or one that is narrower or wider."""
     torch.manual_seed(0)
     channels = tuple(int(width * usual) for usual in UNetConfig().channels)
     return UNet(UNetConfig(channels=channels))

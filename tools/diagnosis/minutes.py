@@ -38,7 +38,7 @@ def draw_minutes() -> dict[str, str]:
 
     sentences = []
     if measured:
-        source = "the settings of `python -m minddpm train`, stopped early"
+        source = "the settings of `python -m minddpm train --recipe paper`, stopped early"
         sentences.append(f"The rows of {enumeration(measured)} min come from {source}.")
     if missing:
         sentences.append(f"Not measured, hence not drawn: {enumeration(missing)} minutes.")
