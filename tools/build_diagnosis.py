@@ -3,7 +3,8 @@
     python tools/build_diagnosis.py seeds long draw
 
 seeds trains five times as lesson 07 does. long trains as `python -m minddpm train --recipe paper`
-does, for the first minutes of the published run. draw makes the pictures, and fills the numbers into the page.
+does, for the first minutes of the published run. draw makes the pictures, and fills the numbers
+into the page.
 
 Everything is kept under runs/diagnosis: an interrupted run continues, and what is deleted there is
 made again. The words of the page are written in the page itself.
