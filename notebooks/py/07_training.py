@@ -858,12 +858,13 @@ print(f"{len(rows)} claims: {verdicts.count(HOLDS)} hold, {verdicts.count(IF)} h
 # ## Digits in two minutes
 #
 # A minute of training gave strokes. The shipped weights took nearly two hours. Must it take so long? *Play* says what holds the network up: at large $t$, where the shape of a digit
-# is decided, a tiny error of the noise is a large one of the image, and $L_{\text{simple}}$ hardly counts it. Five changes mend that and save work. None of them touches what you derived.
+# is decided, a tiny error of the noise is a large one of the image, and $L_{\text{simple}}$ hardly counts it. Six changes mend that and save work. None of them touches what you derived.
 #
 # - *Late times count more.* The error of each image is multiplied by $1 / \bar{\alpha}_t$, but by 25 at most. The minimum stays where it was, because the best prediction at one $t$ does not depend on its weight.
-# - *Fewer places.* The network sees each square of $2 \times 2$ pixels as one place with four channels. So its widest layers have a quarter of the places.
+# - *Fewer places.* The network sees each square of $2 \times 2$ pixels as one place with four channels. So the layers at the finest resolution do a quarter of the work.
 # - *Less to say.* It predicts only how the noise differs from ${\color{#CC79A7}{\mathbf{x}_t}}$. At large $t$ that is next to nothing.
 # - *Even steps.* A gradient is nearly all in a few directions. Muon, an optimizer, makes the step as long in all the others, so that they are learnt as fast.
+# - *The cosine schedule* of [lesson 01](01_schedule.ipynb). It spends fewer steps where nothing is left of the image.
 # - *A label.* The network is told which digit it sees, and later which one to draw. [Lesson 10](10_guidance.ipynb) says how, and what the 2.0 below does.
 #
 # `FAST` holds these settings. `python -m benchmarks speedrun` measures what each one is worth. Watch ten digits, 0 to 9, while the network learns. They always start from the same noise, and take 20 long steps ([lesson 09](09_ddim.ipynb)).
