@@ -370,7 +370,10 @@ def begin(
     last = dict(AT_START)
     tensors = None
     losses: list[Tensor] = []
-    if resume:
+    kept = checkpoint.exists() or training_file(checkpoint).exists()
+    lines = log_lines(log)
+    # a row is logged before the first checkpoint: a run that was killed in between starts anew
+    if resume and (kept or len(lines) != 2):
         saved, tensors = load_training(checkpoint)
         check_settings(f"resume {checkpoint}", f"the run in {folder}", saved, settings)
         if not is_integer(saved.get("step")):
@@ -382,13 +385,12 @@ def begin(
                 f" {settings['steps']}"
             )
         losses = list(tensors.pop("losses", torch.empty(0, device="cpu")))
-    elif checkpoint.exists() or training_file(checkpoint).exists():
+    elif kept:
         raise FileExistsError(
             f"{checkpoint} exists: continue it with resume=True, or choose another folder"
         )
     for path in (checkpoint, log):
         check_writable(path)
-    lines = log_lines(log)
     if len(lines) > 1 and not resume:
         raise FileExistsError(
             f"{log} belongs to a run whose checkpoint is missing: choose another folder"

@@ -33,11 +33,8 @@ def train(folder, steps):
     torch.manual_seed(0)
     model = UNet(UNetConfig(channels=(8, 8), time_dim=8, groups=4))
     options = {"steps": steps, "batch_size": 4, "every": 2, "progress": False, "held_out": images}
-    try:
-        train_to(folder, model, images, linear_schedule(20), resume=True, **options)
-    except FileNotFoundError:  # it was killed before its first checkpoint, of which a row is logged
-        (folder / "log.csv").unlink(missing_ok=True)
-        train_to(folder, model, images, linear_schedule(20), **options)
+    begun = (folder / "log.csv").exists()
+    train_to(folder, model, images, linear_schedule(20), resume=begun, **options)
 
 def die_at(event):
     def count(work):
