@@ -1,4 +1,8 @@
-"""Run a benchmark: python -m benchmarks NAME [OPTIONS]. Without a name, say which there are."""
+"""Run a benchmark: python -m benchmarks NAME [OPTIONS]. Without a name, say which there are.
+
+"all" runs each with --publish, so that benchmarks/README.md and docs/scaling.md say what this
+machine measures. That takes most of a day.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ def title_of(name: str) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the one that is named, in a process of its own, which may start others like itself.
+    """Run the one that is named, or all.
 
     Raises: SystemExit with its status, or for another name.
     """
@@ -27,11 +31,20 @@ def main(arguments: list[str]) -> None:
         for name in NAMES:
             print(f"  {name:<12}{title_of(name)}")
         return
-    name = arguments[0]
+    if arguments == ["all"]:
+        for name in NAMES:
+            if status := run(name, "--publish"):
+                raise SystemExit(status)
+        return
+    name, *options = arguments
     if name not in NAMES:
-        raise SystemExit(f"expected one of {', '.join(NAMES)}, got {name!r}")
-    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments[1:]]
-    raise SystemExit(subprocess.run(command).returncode)
+        raise SystemExit(f"expected all or one of {', '.join(NAMES)}, got {name!r}")
+    raise SystemExit(run(name, *options))
+
+
+def run(name: str, *options: str) -> int:
+    """Run one in a process of its own, which may start others like itself; returns its status."""
+    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options]).returncode
 
 
 if __name__ == "__main__":

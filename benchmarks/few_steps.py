@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks._report import Report, add_publish
 from minddpm import OnnxNetwork, Schedule, ddim_sample, flow_sample, heun, load, respaced, sample
 from minddpm.checkpoints import load_pretrained, tensor_digest
 from minddpm.metrics import digit_report
@@ -78,6 +79,7 @@ def main() -> None:
     add("--checkpoint", type=Path, help="weights without labels (default: those that are shipped)")
     add("--backend", choices=("torch", "onnx"), default="torch")
     add("--runs", type=Path, default=Path("runs/few_steps"), help="where images are kept")
+    add_publish(parser)
     options = parser.parse_args()
     network, schedule, _ = load(options.checkpoint) if options.checkpoint else load_pretrained()
     weights = tensor_digest(*network.state_dict().values(), schedule.beta)[:8]
@@ -85,8 +87,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model: Model = OnnxNetwork(network, SHAPE[1:]) if options.backend == "onnx" else network
     kept = folder / "figures.json"
-    print("| calls | sampler | steps | sure, % | Fréchet | x real |")
-    print("|---:|---|---:|---:|---:|---:|", flush=True)
+    report = Report(
+        "| calls | sampler | steps | sure, % | Fréchet | x real |", "|---:|---|---:|---:|---:|---:|"
+    )
     for calls in options.calls:
         for name, (steps, draw) in ways(model, schedule, calls).items():
             table = json.loads(kept.read_text()) if kept.exists() else {}
@@ -95,7 +98,9 @@ def main() -> None:
                 table[row] = figures(drawn(folder / f"{name}_{steps}.npz", options.count, draw))
                 kept.write_text(json.dumps(table, indent=1))
             cells = " | ".join(str(value) for value in table[row].values())
-            print(f"| {calls} | {name} | {steps} | {cells} |", flush=True)
+            report.say(f"| {calls} | {name} | {steps} | {cells} |")
+    if options.publish:
+        report.publish("few_steps")
 
 
 if __name__ == "__main__":

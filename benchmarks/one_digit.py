@@ -16,6 +16,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from benchmarks._report import Report, add_publish
 from minddpm import OnnxNetwork, ddim_sample
 from minddpm.checkpoints import load_pretrained
 from minddpm.network import Model
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="of DDIM (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=1, help="digits (default: %(default)s)")
+    add_publish(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     network, schedule, _ = load_pretrained()
@@ -49,12 +51,18 @@ def main() -> None:
             seconds[name].append(time.process_time() - start)
         furthest = max(furthest, (digits[0] - digits[1]).abs().max().item())
     rounds = {name: values[1:] for name, values in seconds.items()}  # the first one warms up
+    report = Report("| network by | median, ms | least, ms |", "|---|---:|---:|")
     for name, values in rounds.items():
-        print(f"{name:<6}{1000 * median(values):8.1f} ms, at least {1000 * min(values):.1f} ms")
+        report.say(f"| {name} | {1000 * median(values):.1f} | {1000 * min(values):.1f} |")
     ratios = [first / second for first, second in zip(*rounds.values(), strict=True)]
     least = min(rounds["torch"]) / min(rounds["onnx"])
-    print(f"torch / onnx: {median(ratios):.2f} (median of {len(ratios)}), of the least {least:.2f}")
-    print(f"exported in {exporting:.1f} s; the digits differ by at most {furthest:.1e}")
+    report.say("")
+    report.say(
+        f"torch / onnx: {median(ratios):.2f} (median of {len(ratios)}), of the least {least:.2f}."
+        f" Exported in {exporting:.1f} s; the digits differ by at most {furthest:.1e}."
+    )
+    if options.publish:
+        report.publish("one_digit")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks._report import Report, add_publish
 from benchmarks.few_steps import figures
 from benchmarks.speedrun import COUNT, RACERS, STEPS, Racer, reached
 from minddpm import EMA, guided, load_mnist, respaced, sample, simple_loss
@@ -341,6 +342,7 @@ def main() -> None:
     add("--threads", type=int, default=torch.get_num_threads(), help="default: %(default)s")
     add("--runs", type=Path, default=Path("runs/peers"), help="where results are kept")
     add("--here", action="store_true", help=argparse.SUPPRESS)  # race in this process
+    add_publish(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.here:
@@ -349,11 +351,11 @@ def main() -> None:
         return
     options.runs.mkdir(parents=True, exist_ok=True)
     kept = options.runs / "results.json"
-    print(
+    report = Report(
         "| library | weights | images | sure, % | x real | reached | % of matmul | 1 digit, s "
-        "| 100 digits, s | MB | import, s |"
+        "| 100 digits, s | MB | import, s |",
+        "|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|",
     )
-    print("|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|", flush=True)
     for name in options.peers:
         table = json.loads(kept.read_text()) if kept.exists() else {}
         row = f"{name}, {options.minutes:g} minutes, {options.threads} threads, seed {options.seed}"
@@ -364,7 +366,9 @@ def main() -> None:
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             table[row] = json.loads(done.stdout.splitlines()[-1])
             kept.write_text(json.dumps(table, indent=1))
-        print(cells(name, table[row]), flush=True)
+        report.say(cells(name, table[row]))
+    if options.publish:
+        report.publish("peers")
 
 
 if __name__ == "__main__":

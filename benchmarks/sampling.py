@@ -7,6 +7,7 @@ Prints seconds and ratios. The seconds depend on the machine; compare the ratios
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 from torch import Tensor
 
+from benchmarks._report import Report, add_publish
 from minddpm import ddim_sample, sample
 from minddpm.checkpoints import load_pretrained
 
@@ -37,6 +39,9 @@ def peer(model: torch.nn.Module, scheduler: Any, steps: int) -> Tensor:
 
 def main() -> None:
     """Time each way of sampling, and print the table."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    add_publish(parser)
+    options = parser.parse_args()
     model, schedule, _ = load_pretrained()
     shape = (DIGITS, 1, 28, 28)
     many = DDPMScheduler(variance_type="fixed_large")
@@ -61,11 +66,17 @@ def main() -> None:
             seconds[name].append(time.perf_counter() - start)
     # the round that was disturbed least
     times = {name: min(values) for name, values in seconds.items()}
+    report = Report(f"| {DIGITS} digits by | seconds |", "|---|---:|")
     for name, value in times.items():
-        print(f"{name:<32}{value:8.2f} s")
+        report.say(f"| {name} | {value:.2f} |")
     ancestral, theirs, ours, peers = times.values()
-    print(f"1000 ancestral steps take {ancestral / ours:.1f} times as long as {FEW} DDIM steps")
-    print(f"ours / diffusers': ancestral {ancestral / theirs:.2f}, DDIM {ours / peers:.2f}")
+    report.say("")
+    report.say(
+        f"1000 ancestral steps take {ancestral / ours:.1f} times as long as {FEW} DDIM steps; ours"
+        f" / diffusers': ancestral {ancestral / theirs:.2f}, DDIM {ours / peers:.2f}."
+    )
+    if options.publish:
+        report.publish("sampling")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks._report import Report, add_publish
 from benchmarks.few_steps import SHAPE, figures
 from minddpm import (
     Muon,
@@ -332,12 +333,15 @@ def main() -> None:
     add("--seeds", type=int, nargs="+", default=[0], help="default: 0")
     add("--threads", type=int, default=torch.get_num_threads(), help="default: %(default)s")
     add("--runs", type=Path, default=Path("runs/speedrun"), help="where results are kept")
+    add_publish(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.runs.mkdir(parents=True, exist_ok=True)
     kept = options.runs / "results.json"
-    print("| recipe | what | minutes | images | seconds | sure, % | x real | reached | lines |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    report = Report(
+        "| recipe | what | minutes | images | seconds | sure, % | x real | reached | lines |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    )
     for name in options.recipes:
         for minutes in options.minutes:
             results = []
@@ -348,7 +352,9 @@ def main() -> None:
                     table[row] = raced(RACERS[name], minutes, seed)
                     kept.write_text(json.dumps(table, indent=1))
                 results.append(table[row])
-            print(cells(name, minutes, results), flush=True)
+            report.say(cells(name, minutes, results))
+    if options.publish:
+        report.publish("speedrun")
 
 
 if __name__ == "__main__":

@@ -371,9 +371,8 @@ def begin(
     tensors = None
     losses: list[Tensor] = []
     kept = checkpoint.exists() or training_file(checkpoint).exists()
-    lines = log_lines(log)
     # a row is logged before the first checkpoint: a run that was killed in between starts anew
-    if resume and (kept or len(lines) != 2):
+    if resume and (kept or len(log_lines(log)) != 2):
         saved, tensors = load_training(checkpoint)
         check_settings(f"resume {checkpoint}", f"the run in {folder}", saved, settings)
         if not is_integer(saved.get("step")):
@@ -391,6 +390,7 @@ def begin(
         )
     for path in (checkpoint, log):
         check_writable(path)
+    lines = log_lines(log)
     if len(lines) > 1 and not resume:
         raise FileExistsError(
             f"{log} belongs to a run whose checkpoint is missing: choose another folder"
