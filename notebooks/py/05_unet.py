@@ -501,7 +501,7 @@ show(figure, "As trained, the network recovers the digits; without the skip at 2
 # %% [markdown]
 # ## Same as the package
 #
-# The package's `UNet` takes its sizes from a frozen `UNetConfig`, and loops over them. Otherwise it is what you built. Its last size, `classes`, is for [lesson 10](10_guidance.ipynb): with 0 the network takes no label.
+# The package's `UNet` takes its sizes from a frozen `UNetConfig`, and loops over them. Otherwise it is what you built. `classes` is for [lesson 10](10_guidance.ipynb): with 0 the network takes no label. `patch` and `residual` are for [lesson 07](07_training.ipynb), where they save time.
 
 # %%
 from minddpm.unet import UNet, UNetConfig, timestep_embedding
