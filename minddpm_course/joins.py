@@ -176,7 +176,7 @@ JOINS = {
     "05.unet_forward": Join(
         "unet",
         """\
-        h = self.stem(x_t)
+        h = self.stem(F.pixel_unshuffle(x_t, self.config.patch))
         skips = []
         for down, blocks in zip(self.downs, self.encoder):
             h = down(h)
@@ -189,8 +189,7 @@ JOINS = {
                 h = block(torch.cat([h, skips.pop()], dim=1), time_features)
             if skips:
                 h = F.interpolate(up(h), scale_factor=2.0)
-        predicted_noise: Tensor = self.out(F.silu(self.norm(h)))
-        return predicted_noise
+        answer = F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.config.patch)
 """,
         """\
         # a level of several blocks is several levels of yours, of one size
@@ -201,18 +200,18 @@ JOINS = {
         def middle(h: Tensor, time_features: Tensor) -> Tensor:
             return self.middle_out(self.attention(self.middle_in(h, time_features)), time_features)
 
-        predicted_noise = yours.unet_forward(
+        answer = yours.unet_forward(
             x_t,
             time_features,
-            self.stem,
+            lambda x: self.stem(F.pixel_unshuffle(x, self.config.patch)),
             [step for down in self.downs for step in (down, *further)],
             [block for blocks in self.encoder for block in blocks],
             middle,
             [block for blocks in self.decoder for block in blocks],
             [step for up in (*larger[:-1], same) for step in (*further, up)],
-            lambda h: self.out(F.silu(self.norm(h))),
+            lambda h: F.pixel_shuffle(self.out(F.silu(self.norm(h))), self.config.patch),
         )
-        return tensor_of(predicted_noise, x_t)
+        answer = tensor_of(answer, x_t)
 """,
     ),
     "05.residual_block": Join(
