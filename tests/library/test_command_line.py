@@ -1096,12 +1096,13 @@ def test_a_compiled_network_trains_the_same(tmp_path):
     code = (
         "import sys; from dataclasses import replace; import minddpm.__main__ as command_line\n"
         "small = command_line.UNetConfig(channels=(8,), time_dim=8, groups=4)\n"
-        "recipe = replace(command_line.RECIPES['fast'], network=small)\n"
-        "command_line.RECIPES['fast'] = recipe; sys.exit(command_line.main(sys.argv[1:]))\n"
+        "recipe = replace(command_line.RECIPES['paper'], network=small)\n"
+        "command_line.RECIPES['paper'] = recipe; sys.exit(command_line.main(sys.argv[1:]))\n"
     )
     losses, kept = [], []
-    for out, more in ((tmp_path / "plain", ()), (tmp_path / "compiled", ("--compile",))):
-        words = [str(word) for word in train_arguments(out, "--device", "cpu", *more)]
+    both = ("--device", "cpu"), ("--device", "cpu", "--compile")
+    for out, more in zip((tmp_path / "plain", tmp_path / "compiled"), both):
+        words = [str(word) for word in train_arguments(out, "--recipe", "paper", *more)]
         done = subprocess.run(
             [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
         )
