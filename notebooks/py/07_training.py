@@ -913,7 +913,10 @@ from minddpm.metrics import load_classifier
 
 asked = torch.arange(100) % 10
 hundred = draw_digits(state.average.model, asked, seed=2020)
-show(image_grid(hundred[:40]), "Forty digits after two minutes of training, asked for in the order 0 to 9: most are what was asked for.")
+show(
+    image_grid(hundred[:40]),
+    "Forty digits after two minutes of training, asked for in the order 0 to 9: most are what was asked for.",
+)
 with torch.inference_mode():
     read = load_classifier()(hundred).argmax(1)  # (100,)
 print("more than 70 of 100 are read as the digit that was asked for:", bool((read == asked).sum() > 70))
