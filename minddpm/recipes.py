@@ -26,7 +26,7 @@ class Recipe:
         optimizer: called as optimizer(model, lr=learning_rate); None means Adam.
         learning_rate: at its peak.
         ema_decay: of the averaged weights.
-        steps: how many of 64 images bring good digits.
+        steps: how many the command line takes unless it is told.
     """
 
     network: UNetConfig
