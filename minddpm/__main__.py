@@ -40,6 +40,7 @@ from minddpm.guidance import guided
 from minddpm.images import LoadedImages, load_splits
 from minddpm.interrupts import loaded, uninterrupted
 from minddpm.metrics import check_comparable, digit_report, image_report
+from minddpm.network import Model
 from minddpm.options import (
     SOLVERS,
     add,
@@ -265,7 +266,7 @@ def run_sample(options: argparse.Namespace) -> None:
     """Draw new images and write them as one picture, ten to a row."""
     check_out(options.out)
     label = options.label if options.digit is None else str(options.digit)
-    if options.scale != 1 and label is None:
+    if options.scale != 1 and label is None and options.checkpoint is None:
         raise ValueError(f"--scale needs --digit or --label, got only --scale {options.scale:g}")
     shipped = "mnist" if label is None else "mnist_labels"
     checkpoint = options.checkpoint
@@ -273,7 +274,10 @@ def run_sample(options: argparse.Namespace) -> None:
     check_sampling(options, schedule)
     one = image_shape(model, metadata)
     drawer = on_backend(model, one, options)
-    if label is not None:
+    if label is None:
+        check_scale(model.config, options.scale)
+        drawer = asked_in_turn(drawer, model.config, range(options.count), options.scale)
+    else:
         option = "--label" if options.digit is None else "--digit"
         number = label_number(option, label, model.config, metadata)
         drawer = guided(drawer, number, options.scale)
@@ -287,6 +291,21 @@ def run_sample(options: argparse.Namespace) -> None:
     images = draw(drawer, shape, schedule, options, options.seed)
     write_picture(grid(images), options.out)
     print(f"wrote {how_many(options.count, 'image')} to {options.out}")
+
+
+def check_scale(config: UNetConfig, scale: float) -> None:
+    """Refuse to guide a network without labels."""
+    if scale != 1 and not config.classes:
+        raise ValueError("--scale needs a checkpoint trained with --labels, got one without")
+
+
+def asked_in_turn(model: Model, config: UNetConfig, places: range, scale: float) -> Model:
+    """Ask a network with labels for each of them in turn: the image at place k has label k modulo
+    their number. A network without labels stays as it is.
+    """
+    if not config.classes:
+        return model
+    return guided(model, torch.arange(places.start, places.stop) % config.classes, scale)
 
 
 def check_out(out: Path) -> None:
@@ -341,6 +360,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
     checkpoint = options.checkpoint
     model, schedule, metadata = load(checkpoint) if checkpoint else load_pretrained()
     settings["weights_sha256"] = fingerprint(model, schedule)
+    settings["scale"] = options.scale if model.config.classes else None
+    check_scale(model.config, options.scale)
     check_sampling(options, schedule)
     shape = image_shape(model, metadata)
     real = real_images(options, shape, metadata)
@@ -357,7 +378,8 @@ def run_evaluate(options: argparse.Namespace) -> None:
             print(f"{now} of {options.count}", file=sys.stderr)
             # each batch has its own seed, so that stopping in between changes no image
             seed = options.seed * 1_000_003 + start
-            drawn = draw(drawer, (size, *shape), schedule, options, seed)
+            asked = asked_in_turn(drawer, model.config, range(start, start + size), options.scale)
+            drawn = draw(asked, (size, *shape), schedule, options, seed)
             images = torch.cat([images, drawn])
             arrays = io.BytesIO()
             np.savez_compressed(arrays, images=images.numpy(), settings=json.dumps(settings))
@@ -439,7 +461,7 @@ def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c 
     try:
         with np.load(path) as arrays:
             images, was = torch.from_numpy(arrays["images"]), json.loads(str(arrays["settings"]))
-            was = dict.fromkeys(SOLVERS) | was  # earlier versions had none
+            was = dict.fromkeys((*SOLVERS, "scale")) | was  # earlier versions had none
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ValueError(expected) from None  # what numpy says would be advice on pickles
     check_settings(f"reuse {path}", "the checkpoint that drew them", was, settings)
@@ -570,16 +592,21 @@ def add_sample(command: Command) -> None:
     add(sampler, "--count", 100, "how many images to draw", type=integer(1))
     label = sampler.add_mutually_exclusive_group()
     label.add_argument(
-        "--digit", type=int, choices=range(10), help="the digit to draw (default: any)"
+        "--digit", type=int, choices=range(10), help="the digit to draw (default: each in turn)"
     )
     label.add_argument(
         "--label",
         type=nonempty,
-        help="the label to draw, by the name it was trained with (default: any)",
+        help="the label to draw, by the name it was trained with (default: each in turn)",
     )
-    add(sampler, "--scale", 1.0, "how strongly the label guides the drawing", type=not_negative)
+    add_scale(sampler)
     add_sampling(sampler)
     add_device(sampler)
+
+
+def add_scale(command: argparse.ArgumentParser) -> None:
+    """Describe how strongly a network heeds labels."""
+    add(command, "--scale", 1.0, "how strongly labels guide the drawing", type=not_negative)
 
 
 def add_evaluate(command: Command) -> None:
@@ -594,6 +621,7 @@ def add_evaluate(command: Command) -> None:
     )
     add(evaluator, "--count", 1000, "how many images to draw", type=integer(2))
     add(evaluator, "--batch", 250, "how many to draw at once", type=integer(1))
+    add_scale(evaluator)
     add_images(evaluator, "the bundled digits")
     add_sampling(evaluator)
     add_device(evaluator)

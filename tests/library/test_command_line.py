@@ -744,8 +744,64 @@ def test_one_digit_may_be_asked_for(tmp_path, run, drawn):
     assert torch.equal(
         drawn[1], ddim_sample(guided(model, 7, 4.0), (2, 1, 28, 28), schedule, **start).clamp(-1, 1)
     )
-    code, _, message = run("sample", "--out", tmp_path / "x.png", *common, "--scale", 2)
+    code, _, message = run("sample", "--out", tmp_path / "x.png", "--scale", 2)
     assert code == 2 and "--scale needs --digit or --label, got only --scale 2" in message
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A checkpoint of a network that knows ten labels, with random weights."""
+    torch.manual_seed(0)
+    model = UNet(replace(SMALL, classes=10)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    path = tmp_path_factory.mktemp("labelled") / "labels.safetensors"
+    return save(path, model, linear_schedule(3, 0.1, 0.5))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_weights_with_labels_are_asked_for_each_in_turn(tmp_path, labelled, run, drawn, scale):
+    common = ("--checkpoint", labelled, "--scale", scale, "--count", 12)
+    assert run("sample", "--out", tmp_path / "x.png", *common)[0] == 0
+    model, schedule, _ = load(labelled)
+
+    def wanted(labels, seed):
+        generator = torch.Generator().manual_seed(seed)
+        told = guided(model, torch.tensor(labels), scale)
+        return sample(told, (len(labels), 1, 28, 28), schedule, generator=generator)
+
+    first = [*range(10), 0, 1]
+    assert torch.equal(drawn[0], wanted(first, 0))
+    kept = tmp_path / "kept.npz"
+    assert run("evaluate", "--samples", kept, *common, "--batch", 7)[0] == 0
+    with np.load(kept) as arrays:
+        images = torch.from_numpy(arrays["images"])
+    assert torch.equal(images, torch.cat([wanted(first[:7], 0), wanted(first[7:], 7)]))
+    code, _, message = run("evaluate", "--samples", kept, *common, "--scale", 4)
+    assert code == 2 and f"scale was {scale}, is 4.0" in message
+
+
+def test_samples_of_weights_with_labels_that_were_asked_for_none_are_not_continued(
+    tmp_path, labelled, run
+):
+    """As earlier versions drew them, which kept no scale."""
+    common = ("evaluate", "--checkpoint", labelled, "--count", 3, "--samples", tmp_path / "a.npz")
+    assert run(*common)[0] == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        images, settings = arrays["images"], json.loads(str(arrays["settings"]))
+    del settings["scale"]
+    np.savez(tmp_path / "a.npz", images=images, settings=json.dumps(settings))
+    code, _, message = run(*common)
+    assert code == 2 and "scale was None, is 1.0" in message
+
+
+@pytest.mark.parametrize("command", [("sample", "--out", "x.png"), ("evaluate",)])
+@pytest.mark.usefixtures("unsampled")
+def test_a_scale_needs_weights_with_labels(tmp_path, checkpoint, run, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    code, _, message = run(*command, "--checkpoint", checkpoint, "--scale", 2)
+    expected = "--scale needs a checkpoint trained with --labels, got one without"
+    assert (code, message) == (2, f"error: {expected}")
 
 
 def test_a_digit_is_asked_only_of_weights_that_know_digits(tmp_path, checkpoint, run):
