@@ -64,6 +64,6 @@ def test_what_is_printed_is_published_between_its_marks(tmp_path, capsys):
 
 def test_the_page_has_marks_for_each_benchmark_that_publishes_there():
     page = PAGE.read_text(encoding="utf-8")
-    for name in ("few_steps", "one_digit", "peers", "sampling", "speedrun"):
+    for name in ("few_steps", "one_digit", "peers", "sampling", "speedrun", "weights"):
         assert f'report.publish("{name}")' in (PAGE.parent / f"{name}.py").read_text("utf-8")
         assert page.count(f"<!-- {name} -->") == page.count(f"<!-- /{name} -->") == 1
