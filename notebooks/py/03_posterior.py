@@ -409,23 +409,13 @@ show(figure, f"The two variances differ only near the clean end: from t = {above
 # ## Same as the package
 #
 # The package's `posterior` module holds these functions with checks of their input. It also has `beta_variance`, which is $\beta_t$ in the same form, so that a sampler can take either.
-# Here both get random images and a random time for each. The weights and variances are float64 and must agree to $10^{-15}$, the float32 means to $10^{-6}$.
+# One line compares yours with it on random images and times: weights and variances to $10^{-15}$, means to $10^{-6}$.
 
 # %%
 import minddpm as package
+from minddpm_course.comparisons import same_as_package
 
-generator = torch.Generator().manual_seed(8)
-x_0, x_t = torch.randn(2, 64, 1, 28, 28, generator=generator)  # (64, 1, 28, 28) each
-for t in (linear.sample_t(64, generator=generator), torch.ones(64, dtype=torch.int64), 1, 500, 1000):
-    for mine, theirs in zip(posterior_coefficients(t, linear), package.posterior_coefficients(t, linear)):
-        assert (mine - theirs).abs().max() <= 1e-15
-    assert (posterior_variance(t, linear) - package.posterior_variance(t, linear)).abs().max() <= 1e-15
-    assert torch.equal(linear.beta[t], package.beta_variance(t, linear))
-    mean, variance = q_posterior(x_0, x_t, t, linear)
-    theirs = package.q_posterior(x_0, x_t, t, linear)
-    assert isinstance(theirs, package.Gaussian) and theirs.mean.dtype == torch.float32
-    assert (mean - theirs.mean).abs().max() <= 1e-6 and (variance - theirs.variance).abs().max() <= 1e-8
-print("posterior, its two weights and both variances: equal")
+same_as_package("03", globals())
 
 guide = package.q_posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
 print(f"the package on the guide's example: mean {guide.mean.item():.3f}, variance {guide.variance.item():.4f}")
