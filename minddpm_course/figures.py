@@ -15,7 +15,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from torch import Tensor
 
 from minddpm.network import Model, call_model
@@ -32,6 +34,14 @@ COLOURS = {
     "noisy": "#CC79A7",
     "network": "#009E73",
     "posterior": "#E69F00",
+}
+# words and symbols in a role's colour: darker, because text needs more contrast than a line
+TEXT = {
+    "clean": "#0072B2",
+    "noise": "#C05500",
+    "noisy": "#B3528C",
+    "network": "#008561",
+    "posterior": "#9C6C00",
 }
 INK = "#222222"
 GREY = "#767676"
@@ -68,9 +78,18 @@ def canvas(height: float) -> tuple[Figure, Axes]:
     return figure, axis
 
 
+def darken_words(figure: Figure) -> None:
+    """Give words that have the colour of a role's marks that of its text."""
+    of_text = {COLOURS[role]: colour for role, colour in TEXT.items()}
+    for words in figure.findobj(Text):
+        colour = to_hex(words.get_color()).upper()
+        words.set_color(of_text.get(colour, colour))
+
+
 @styled
 def to_html(figure: Figure, caption: str) -> str:
     """A figure as HTML: the picture, with the caption below it and as its alternative text."""
+    darken_words(figure)
     png = io.BytesIO()
     # sharper than the 770 pixels at which it is shown
     figure.savefig(png, format="png", dpi=165, metadata={"Software": None})

@@ -111,7 +111,7 @@ show(
 #
 # The **standard Gaussian** has mean 0 and variance 1. `torch.randn` draws from it. We write its draws as $\epsilon \sim \mathcal{N}(0, 1)$. Every other Gaussian is made from it by stretching and shifting:
 #
-# $${\color{#CC79A7}{x}} = \mu + \sigma\,{\color{#D55E00}{\epsilon}} \qquad\text{is a draw from}\qquad \mathcal{N}(\mu, \sigma^2).$$
+# $${\color{#B3528C}{x}} = \mu + \sigma\,{\color{#C05500}{\epsilon}} \qquad\text{is a draw from}\qquad \mathcal{N}(\mu, \sigma^2).$$
 #
 # Shifting moves the mean. Stretching by $\sigma$ multiplies the standard deviation by $\sigma$, and the variance by $\sigma^2$.
 
@@ -153,14 +153,14 @@ print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*in
 # |---|---|---|
 # | $t = 0, \dots, T$ | `t`, `schedule.T` | time: 0 is the clean image, $T = 1000$ is noise |
 # | ${\color{#0072B2}{\mathbf{x}_0}}$ | `x_0` | a clean image, values in $[-1, 1]$, shape `(b, 1, h, w)`: `b` images, one grey channel |
-# | ${\color{#CC79A7}{\mathbf{x}_t}}$ | `x_t` | the noisy image at time $t$ |
-# | ${\color{#D55E00}{\boldsymbol\epsilon}}$ | `noise` | standard Gaussian noise, of the image's shape |
-# | ${\color{#009E73}{\boldsymbol\epsilon_\theta(\mathbf{x}_t, t)}}$ | `predicted_noise` | the network's guess of the noise; $\theta$ are its weights |
+# | ${\color{#B3528C}{\mathbf{x}_t}}$ | `x_t` | the noisy image at time $t$ |
+# | ${\color{#C05500}{\boldsymbol\epsilon}}$ | `noise` | standard Gaussian noise, of the image's shape |
+# | ${\color{#008561}{\boldsymbol\epsilon_\theta(\mathbf{x}_t, t)}}$ | `predicted_noise` | the network's guess of the noise; $\theta$ are its weights |
 # | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds |
 # | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | what one step, and what $t$ steps, leave of the image's variance |
 # | $q$ | | the forward process, fixed: adds noise |
-# | ${\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `q_posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
-# | ${\color{#009E73}{p_\theta}}$ | | the reverse process, learned: removes noise |
+# | ${\color{#9C6C00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `q_posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
+# | ${\color{#008561}{p_\theta}}$ | | the reverse process, learned: removes noise |
 #
 # **Index equals $t$.** Arrays in code start at index 0, the paper's steps at $t = 1$. Here arrays have length $T+1$, so that `beta[t]` is the paper's $\beta_t$ and index 0 is the clean image. Lesson 01 has the table that translates to other libraries.
 #

@@ -73,7 +73,7 @@ show(
 #
 # Read it as a recipe. With $\boldsymbol\epsilon_t \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$ drawn fresh at each step,
 #
-# $${\color{#CC79A7}{\mathbf{x}_t}} = \sqrt{1-\beta_t}\ {\color{#CC79A7}{\mathbf{x}_{t-1}}} + \sqrt{\beta_t}\ {\color{#D55E00}{\boldsymbol\epsilon_t}} .$$
+# $${\color{#B3528C}{\mathbf{x}_t}} = \sqrt{1-\beta_t}\ {\color{#B3528C}{\mathbf{x}_{t-1}}} + \sqrt{\beta_t}\ {\color{#C05500}{\boldsymbol\epsilon_t}} .$$
 #
 # **Why the square root.** Let $v_t$ be the variance of one pixel at time $t$. Multiplying by $a$ multiplies a variance by $a^2$, and variances of independent parts add. So
 #
@@ -90,7 +90,7 @@ show(
 # Follow the clean image through the steps and leave the noise aside. Step 1 multiplies it by $\sqrt{\alpha_1}$, step 2 by $\sqrt{\alpha_2}$, and after $t$ steps it stands in $\mathbf{x}_t$ with the factor $\sqrt{\bar\alpha_t}$.
 # The variance it brings along is therefore $\bar\alpha_t$ times what it was. If the total stays at 1, the noise must make up the remaining $1-\bar\alpha_t$:
 #
-# $$1 = {\color{#0072B2}{\bar\alpha_t}} + {\color{#D55E00}{(1-\bar\alpha_t)}} .$$
+# $$1 = {\color{#0072B2}{\bar\alpha_t}} + {\color{#C05500}{(1-\bar\alpha_t)}} .$$
 #
 # Variance is also called **power**. So $\bar\alpha_t$ is the share of the power that belongs to the clean image. Lesson 02 derives the whole distribution of $\mathbf{x}_t$; the two shares are all we need here.
 #

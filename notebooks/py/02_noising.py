@@ -59,7 +59,7 @@ show(
 #
 # **One step.** Recall the step of lesson 01 (Ho et al. 2020, eq. 2), with $\alpha_t = 1 - \beta_t$:
 #
-# $${\color{#CC79A7}{\mathbf{x}_t}} = \sqrt{\alpha_t}\ {\color{#CC79A7}{\mathbf{x}_{t-1}}} + \sqrt{\beta_t}\ {\color{#D55E00}{\boldsymbol\epsilon_t}}, \qquad {\color{#D55E00}{\boldsymbol\epsilon_t}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).$$
+# $${\color{#B3528C}{\mathbf{x}_t}} = \sqrt{\alpha_t}\ {\color{#B3528C}{\mathbf{x}_{t-1}}} + \sqrt{\beta_t}\ {\color{#C05500}{\boldsymbol\epsilon_t}}, \qquad {\color{#C05500}{\boldsymbol\epsilon_t}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).$$
 #
 # **Two steps.** Put the first into the second:
 #
@@ -97,13 +97,13 @@ assert abs(total.std() - math.hypot(0.3, 0.4)) < 4 * 0.5 / math.sqrt(2 * 200_000
 #
 # That is the claim at $t$. It is the paper's eq. 4:
 #
-# $$q(\mathbf{x}_t \mid \mathbf{x}_0) = \mathcal{N}\!\left(\mathbf{x}_t;\ \sqrt{\bar\alpha_t}\,\mathbf{x}_0,\ (1-\bar\alpha_t)\,\mathbf{I}\right), \qquad {\color{#CC79A7}{\mathbf{x}_t}} = \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1-\bar\alpha_t}\ {\color{#D55E00}{\boldsymbol\epsilon}} .$$
+# $$q(\mathbf{x}_t \mid \mathbf{x}_0) = \mathcal{N}\!\left(\mathbf{x}_t;\ \sqrt{\bar\alpha_t}\,\mathbf{x}_0,\ (1-\bar\alpha_t)\,\mathbf{I}\right), \qquad {\color{#B3528C}{\mathbf{x}_t}} = \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1-\bar\alpha_t}\ {\color{#C05500}{\boldsymbol\epsilon}} .$$
 #
 # We call this **the jump**.
 #
 # **The jump turned round.** It is one equation between $\mathbf{x}_t$, $\mathbf{x}_0$ and $\boldsymbol\epsilon$. Any two give the third:
 #
-# $${\color{#0072B2}{\mathbf{x}_0}} = \frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{1-\bar\alpha_t}\ {\color{#D55E00}{\boldsymbol\epsilon}}}{\sqrt{\bar\alpha_t}}, \qquad {\color{#D55E00}{\boldsymbol\epsilon}} = \frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}}}{\sqrt{1-\bar\alpha_t}} .$$
+# $${\color{#0072B2}{\mathbf{x}_0}} = \frac{{\color{#B3528C}{\mathbf{x}_t}} - \sqrt{1-\bar\alpha_t}\ {\color{#C05500}{\boldsymbol\epsilon}}}{\sqrt{\bar\alpha_t}}, \qquad {\color{#C05500}{\boldsymbol\epsilon}} = \frac{{\color{#B3528C}{\mathbf{x}_t}} - \sqrt{\bar\alpha_t}\ {\color{#0072B2}{\mathbf{x}_0}}}{\sqrt{1-\bar\alpha_t}} .$$
 #
 # So a network that predicts the noise also predicts the clean image. The paper puts the first formula into its eq. 8, and arrives at eq. 9.
 

@@ -159,7 +159,7 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # Write the same rule with $x_0$ given everywhere:
 #
-# $$q({\color{#CC79A7}{x_{t-1}}} \mid {\color{#CC79A7}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{q({\color{#CC79A7}{x_t}} \mid {\color{#CC79A7}{x_{t-1}}}, {\color{#0072B2}{x_0}})\; q({\color{#CC79A7}{x_{t-1}}} \mid {\color{#0072B2}{x_0}})}{q({\color{#CC79A7}{x_t}} \mid {\color{#0072B2}{x_0}})}$$
+# $$q({\color{#B3528C}{x_{t-1}}} \mid {\color{#B3528C}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{q({\color{#B3528C}{x_t}} \mid {\color{#B3528C}{x_{t-1}}}, {\color{#0072B2}{x_0}})\; q({\color{#B3528C}{x_{t-1}}} \mid {\color{#0072B2}{x_0}})}{q({\color{#B3528C}{x_t}} \mid {\color{#0072B2}{x_0}})}$$
 #
 # Now each factor on the right is known.
 #
@@ -203,11 +203,11 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # The weight of $x_0$ is $v_2\sqrt{\bar\alpha_{t-1}}/(v_1+v_2)$, the weight of $x_t$ is $v_1/(\sqrt{\alpha_t}\,(v_1+v_2))$. Insert again:
 #
-# $$\tilde\mu_t({\color{#CC79A7}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}\,{\color{#0072B2}{x_0}} + \frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}\,{\color{#CC79A7}{x_t}} \tag{7}$$
+# $$\tilde\mu_t({\color{#B3528C}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}\,{\color{#0072B2}{x_0}} + \frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}\,{\color{#B3528C}{x_t}} \tag{7}$$
 #
 # Together they are the posterior. For all pixels of an image at once (bold letters are images):
 #
-# $$q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#E69F00}{\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \mathbf{x}_0)}},\ {\color{#E69F00}{\tilde\beta_t}}\, \mathbf{I}\big) \tag{6}$$
+# $$q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#9C6C00}{\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \mathbf{x}_0)}},\ {\color{#9C6C00}{\tilde\beta_t}}\, \mathbf{I}\big) \tag{6}$$
 #
 # ### At $t = 1$
 #
@@ -219,7 +219,7 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # When you generate, there is no $x_0$ to be given. The network stands in for it. The learned reverse step is a Gaussian too:
 #
-# $$p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#009E73}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}},\ \sigma_t^2 \mathbf{I}\big)$$
+# $$p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#008561}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}},\ \sigma_t^2 \mathbf{I}\big)$$
 #
 # The network looks at $x_t$ and $t$ and predicts the noise. From the noise you get an estimate of $x_0$ ([lesson 02](02_noising.ipynb)).
 # That estimate takes the place of $x_0$ in $\tilde\mu_t$. For $\sigma_t^2$ the paper uses $\beta_t$ or $\tilde\beta_t$; you will compare them below.

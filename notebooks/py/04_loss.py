@@ -66,7 +66,7 @@ show(
 #
 # The model makes an image by a chain. It starts from noise and takes $T$ learned steps back (equation 1):
 #
-# $$p_\theta(\mathbf{x}_{0:T}) = p(\mathbf{x}_T) \prod_{t=1}^T {\color{#009E73}{p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t)}}, \qquad p(\mathbf{x}_T) = \mathcal N(\mathbf{0}, \mathbf{I})$$
+# $$p_\theta(\mathbf{x}_{0:T}) = p(\mathbf{x}_T) \prod_{t=1}^T {\color{#008561}{p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t)}}, \qquad p(\mathbf{x}_T) = \mathcal N(\mathbf{0}, \mathbf{I})$$
 #
 # Good training makes real images probable, so that $-\log p_\theta(\mathbf{x}_0)$ is small. But $p_\theta(\mathbf{x}_0)$ is the integral over all chains that end in $\mathbf{x}_0$, and that integral is intractable.
 #
@@ -82,11 +82,11 @@ show(
 #
 # In $L$ the forward steps run the wrong way. Turn each around with Bayes' rule, $\mathbf{x}_0$ given, as in lesson 03. For $t > 1$:
 #
-# $$q(\mathbf{x}_t \mid \mathbf{x}_{t-1}) = {\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}\; \frac{q(\mathbf{x}_t \mid \mathbf{x}_0)}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_0)}$$
+# $$q(\mathbf{x}_t \mid \mathbf{x}_{t-1}) = {\color{#9C6C00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}\; \frac{q(\mathbf{x}_t \mid \mathbf{x}_0)}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_0)}$$
 #
 # Multiply over $t = 2..T$. In the fractions each numerator cancels the next denominator; what is left is $q(\mathbf{x}_T \mid \mathbf{x}_0)/q(\mathbf{x}_1 \mid \mathbf{x}_0)$, and the forward step at $t=1$ is $q(\mathbf{x}_1 \mid \mathbf{x}_0)$ itself, which cancels too. So
 #
-# $$L = \mathbb E_q\Big[-\log\frac{p(\mathbf{x}_T)}{q(\mathbf{x}_T \mid \mathbf{x}_0)} - \sum_{t=2}^T \log\frac{\color{#009E73}{p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t)}}{\color{#E69F00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}} - \log p_\theta(\mathbf{x}_0 \mid \mathbf{x}_1)\Big].$$
+# $$L = \mathbb E_q\Big[-\log\frac{p(\mathbf{x}_T)}{q(\mathbf{x}_T \mid \mathbf{x}_0)} - \sum_{t=2}^T \log\frac{\color{#008561}{p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t)}}{\color{#9C6C00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}} - \log p_\theta(\mathbf{x}_0 \mid \mathbf{x}_1)\Big].$$
 #
 # The **KL divergence** $\mathrm{KL}(p\,\|\,q) = \mathbb E_p[\log p - \log q]$ says how far $q$ is from $p$. It is 0 if they are equal and positive otherwise. The average turns the first two kinds of term into KL divergences:
 #
@@ -112,7 +112,7 @@ show(
 #
 # Let the learned step have the posterior's variance, $\sigma_t^2 = \tilde\beta_t$. Then $v_p = v_q$, the logarithm is 0, and $v_p/v_q - 1$ is 0:
 #
-# $$L_{t-1} = \mathbb E_q\!\left[\frac{1}{2\sigma_t^2}\,\big\|{\color{#E69F00}{\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \mathbf{x}_0)}} - {\color{#009E73}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}}\big\|^2\right] + C \tag{8}$$
+# $$L_{t-1} = \mathbb E_q\!\left[\frac{1}{2\sigma_t^2}\,\big\|{\color{#9C6C00}{\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \mathbf{x}_0)}} - {\color{#008561}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}}\big\|^2\right] + C \tag{8}$$
 #
 # with $C = 0$. If you choose $\sigma_t^2 = \beta_t$ instead, each pixel gains $\tfrac12(\log\frac{\beta_t}{\tilde\beta_t} + \frac{\tilde\beta_t}{\beta_t} - 1)$. That is a constant: no network can change it. You will compute it below.
 #
@@ -125,21 +125,21 @@ show(
 #
 # The last step is lesson 03's: $\beta_t + \alpha_t - \bar\alpha_t = 1 - \bar\alpha_t$. Then collect $\boldsymbol{\epsilon}$: its factor is $-\frac{\beta_t}{(1-\bar\alpha_t)\sqrt{\alpha_t}}\sqrt{1-\bar\alpha_t}$. Together:
 #
-# $$\tilde{\boldsymbol{\mu}}_t = \frac{1}{\sqrt{\alpha_t}}\left({\color{#CC79A7}{\mathbf{x}_t}} - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,{\color{#D55E00}{\boldsymbol{\epsilon}}}\right) \tag{9, 10}$$
+# $$\tilde{\boldsymbol{\mu}}_t = \frac{1}{\sqrt{\alpha_t}}\left({\color{#B3528C}{\mathbf{x}_t}} - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,{\color{#C05500}{\boldsymbol{\epsilon}}}\right) \tag{9, 10}$$
 #
 # The network is given $\mathbf{x}_t$. The one thing in this formula that it does not have is $\boldsymbol{\epsilon}$. So let it guess just that, and use the same formula:
 #
-# $$\boldsymbol{\mu}_\theta(\mathbf{x}_t, t) = \frac{1}{\sqrt{\alpha_t}}\left({\color{#CC79A7}{\mathbf{x}_t}} - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,{\color{#009E73}{\boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t)}}\right) \tag{11}$$
+# $$\boldsymbol{\mu}_\theta(\mathbf{x}_t, t) = \frac{1}{\sqrt{\alpha_t}}\left({\color{#B3528C}{\mathbf{x}_t}} - \frac{\beta_t}{\sqrt{1-\bar\alpha_t}}\,{\color{#008561}{\boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t)}}\right) \tag{11}$$
 #
 # Subtract. $\mathbf{x}_t$ drops out, and equation 8 becomes
 #
-# $$L_{t-1} - C = \mathbb E\left[\underbrace{\frac{\beta_t^2}{2\sigma_t^2\,\alpha_t\,(1-\bar\alpha_t)}}_{\text{weight}}\ \big\|{\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t)}}\big\|^2\right] \tag{12}$$
+# $$L_{t-1} - C = \mathbb E\left[\underbrace{\frac{\beta_t^2}{2\sigma_t^2\,\alpha_t\,(1-\bar\alpha_t)}}_{\text{weight}}\ \big\|{\color{#C05500}{\boldsymbol{\epsilon}}} - {\color{#008561}{\boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t)}}\big\|^2\right] \tag{12}$$
 #
 # ### Drop the weight
 #
 # The paper trains on equation 12 with every weight replaced by 1, and $t$ drawn uniformly from $1..T$:
 #
-# $$L_\text{simple} = \mathbb E_{t, \mathbf{x}_0, \boldsymbol{\epsilon}}\Big[\big\|{\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta(\sqrt{\bar\alpha_t}\,\mathbf{x}_0 + \sqrt{1-\bar\alpha_t}\,\boldsymbol{\epsilon},\ t)}}\big\|^2\Big] \tag{14}$$
+# $$L_\text{simple} = \mathbb E_{t, \mathbf{x}_0, \boldsymbol{\epsilon}}\Big[\big\|{\color{#C05500}{\boldsymbol{\epsilon}}} - {\color{#008561}{\boldsymbol{\epsilon}_\theta(\sqrt{\bar\alpha_t}\,\mathbf{x}_0 + \sqrt{1-\bar\alpha_t}\,\boldsymbol{\epsilon},\ t)}}\big\|^2\Big] \tag{14}$$
 #
 # At $t = 1$ the same expression stands in for $L_0$. In code the norm is a mean over the pixels. Here is the weight that is dropped:
 

@@ -30,7 +30,7 @@ held_out, _ = load_mnist("test")  # 500 digits that it never saw, (500, 1, 28, 2
 # ## The idea in a picture
 #
 # The loss of [lesson 04](04_loss.ipynb) asks for one thing: a function that takes a noisy image and its time, and gives back the
-# noise in it. It is written ${\color{#009E73}{\boldsymbol{\epsilon}_\theta}}({\color{#CC79A7}{\mathbf{x}_t}}, t)$, where $\theta$
+# noise in it. It is written ${\color{#008561}{\boldsymbol{\epsilon}_\theta}}({\color{#B3528C}{\mathbf{x}_t}}, t)$, where $\theta$
 # stands for all its weights. Ho et al. use a **U-Net** for it (appendix B of the paper). Here is the one that this course
 # trained. The boxes are its layers, with the shapes that one digit has on its way through.
 
@@ -56,7 +56,7 @@ show(
 # **Why skips.** The noise is different at every pixel, and the network must name it at every pixel. A 7 × 7 map cannot hold
 # that. So the encoder's output at each size is also handed straight to the decoder at the same size. This hand-over is a **skip connection**.
 #
-# **Why the time.** The same ${\color{#CC79A7}{\mathbf{x}_t}}$ needs another answer at another $t$. A grey speck at small $t$, where the noise is
+# **Why the time.** The same ${\color{#B3528C}{\mathbf{x}_t}}$ needs another answer at another $t$. A grey speck at small $t$, where the noise is
 # faint, must be ink; at large $t$ it is most likely noise. The network must be told $t$. The plain number is a poor input: its values reach from 1 to 1,000, and a
 # layer that multiplies it by one weight can only rise or fall in equal steps. It cannot mark out some of the times. You want a vector in which near times are alike, far times differ, and no entry is large.
 #
@@ -86,7 +86,7 @@ show(
 # **Why residual blocks.** A block computes $\mathbf{h} + f(\mathbf{h}, t)$: it adds to its input rather than replacing it. If the last layer
 # of $f$ starts with zero weights, each block begins by adding nothing to its shortcut, and a deep stack is no harder to start than a shallow one.
 # The network's own last layer starts at zero as well. Its first prediction is therefore exactly 0, and its first loss is the mean of
-# ${\color{#D55E00}{\boldsymbol{\epsilon}}}^2$, the variance of standard normal noise: 1.
+# ${\color{#C05500}{\boldsymbol{\epsilon}}}^2$, the variance of standard normal noise: 1.
 #
 # **Why attention.** At 7 × 7, each of the 49 places may look at all the others. A place sends out a **query** $\mathbf{q}$, and
 # every place offers a **key** $\mathbf{k}$ and a **value** $\mathbf{v}$. The answer is the average of the values, weighted by how well the keys match
@@ -416,8 +416,8 @@ assert changes["GroupNorm"] < 1e-5 and changes["batch norm"] > 0.1
 # %% [markdown]
 # ### What the skips and the time do
 #
-# Now take parts away from the trained network, and measure the error $\|{\color{#D55E00}{\boldsymbol{\epsilon}}} -
-# {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}\|^2$ per pixel on digits it never saw. *Without a skip* means: the encoder's half of the join is
+# Now take parts away from the trained network, and measure the error $\|{\color{#C05500}{\boldsymbol{\epsilon}}} -
+# {\color{#008561}{\boldsymbol{\epsilon}_\theta}}\|^2$ per pixel on digits it never saw. *Without a skip* means: the encoder's half of the join is
 # filled with zeros. *Without the time* means: the network is told $t = 500$ whatever the image is. The network was trained with these
 # parts. So this shows what it relies on, not what a network would reach that never had them.
 

@@ -57,7 +57,7 @@ show(
 
 # %% [markdown]
 # And here are all 1,000 steps, from pure noise. The loop uses two functions that you know: `x0_from_noise` of lesson 02 and `q_posterior` of lesson
-# 03. The rest of this lesson is about why these lines are right. ${\color{#009E73}{\hat{\mathbf{x}}_0}}$ is the clean image that the network's prediction implies.
+# 03. The rest of this lesson is about why these lines are right. ${\color{#008561}{\hat{\mathbf{x}}_0}}$ is the clean image that the network's prediction implies.
 
 # %%
 class Step(NamedTuple):
@@ -90,34 +90,34 @@ show(
 # %% [markdown]
 # ## The derivation
 #
-# You want to draw ${\color{#CC79A7}{\mathbf{x}_{t-1}}}$ given ${\color{#CC79A7}{\mathbf{x}_t}}$. Lesson 03 gave the answer for a known clean image (eq. 6 and 7 of the paper):
+# You want to draw ${\color{#B3528C}{\mathbf{x}_{t-1}}}$ given ${\color{#B3528C}{\mathbf{x}_t}}$. Lesson 03 gave the answer for a known clean image (eq. 6 and 7 of the paper):
 #
 # $$
-# q(\mathbf{x}_{t-1} | \mathbf{x}_t, \mathbf{x}_0) = \mathcal{N}\left(\mathbf{x}_{t-1};\; {\color{#E69F00}{\tilde{\boldsymbol{\mu}}_t}}(\mathbf{x}_t, \mathbf{x}_0),\; \tilde{\beta}_t \mathbf{I}\right),
+# q(\mathbf{x}_{t-1} | \mathbf{x}_t, \mathbf{x}_0) = \mathcal{N}\left(\mathbf{x}_{t-1};\; {\color{#9C6C00}{\tilde{\boldsymbol{\mu}}_t}}(\mathbf{x}_t, \mathbf{x}_0),\; \tilde{\beta}_t \mathbf{I}\right),
 # \qquad
-# {\color{#E69F00}{\tilde{\boldsymbol{\mu}}_t}} = \frac{\sqrt{\bar{\alpha}_{t-1}}\, \beta_t}{1 - \bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}} + \frac{\sqrt{\alpha_t}\,(1 - \bar{\alpha}_{t-1})}{1 - \bar{\alpha}_t}\, {\color{#CC79A7}{\mathbf{x}_t}}.
+# {\color{#9C6C00}{\tilde{\boldsymbol{\mu}}_t}} = \frac{\sqrt{\bar{\alpha}_{t-1}}\, \beta_t}{1 - \bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}} + \frac{\sqrt{\alpha_t}\,(1 - \bar{\alpha}_{t-1})}{1 - \bar{\alpha}_t}\, {\color{#B3528C}{\mathbf{x}_t}}.
 # $$
 #
 # You do not know ${\color{#0072B2}{\mathbf{x}_0}}$. The network knows something about it.
 #
-# **1. Predict the noise**, ${\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)$.
+# **1. Predict the noise**, ${\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)$.
 #
 # **2. Solve the jump for the clean image** (eq. 4 of the paper, with the predicted noise in place of the noise):
 #
 # $$
-# {\color{#009E73}{\hat{\mathbf{x}}_0}} = \frac{1}{\sqrt{\bar{\alpha}_t}} \left({\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{1 - \bar{\alpha}_t}\, {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}\right).
+# {\color{#008561}{\hat{\mathbf{x}}_0}} = \frac{1}{\sqrt{\bar{\alpha}_t}} \left({\color{#B3528C}{\mathbf{x}_t}} - \sqrt{1 - \bar{\alpha}_t}\, {\color{#008561}{\boldsymbol{\epsilon}_\theta}}\right).
 # $$
 #
 # **3. Take the posterior as if it were true:** the mean is $\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \hat{\mathbf{x}}_0)$. To this add noise $\sigma_t \mathbf{z}$, with $\mathbf{z} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$.
 #
-# That is the whole update. The paper and the guide write it in another way. Put step 2 into step 3 and collect terms. In front of ${\color{#009E73}{\boldsymbol{\epsilon}_\theta}}$ stands
+# That is the whole update. The paper and the guide write it in another way. Put step 2 into step 3 and collect terms. In front of ${\color{#008561}{\boldsymbol{\epsilon}_\theta}}$ stands
 #
 # $$
 # -\frac{\sqrt{\bar{\alpha}_{t-1}}\, \beta_t}{1 - \bar{\alpha}_t} \cdot \frac{\sqrt{1 - \bar{\alpha}_t}}{\sqrt{\bar{\alpha}_t}} = -\frac{\beta_t}{\sqrt{\alpha_t}\, \sqrt{1 - \bar{\alpha}_t}},
 # \qquad \text{since } \bar{\alpha}_t = \alpha_t\, \bar{\alpha}_{t-1}.
 # $$
 #
-# In front of ${\color{#CC79A7}{\mathbf{x}_t}}$ stands
+# In front of ${\color{#B3528C}{\mathbf{x}_t}}$ stands
 #
 # $$
 # \frac{\sqrt{\bar{\alpha}_{t-1}}\, \beta_t}{(1 - \bar{\alpha}_t) \sqrt{\bar{\alpha}_t}} + \frac{\sqrt{\alpha_t}\,(1 - \bar{\alpha}_{t-1})}{1 - \bar{\alpha}_t}
@@ -128,7 +128,7 @@ show(
 # because $\beta_t + \alpha_t - \alpha_t \bar{\alpha}_{t-1} = 1 - \bar{\alpha}_t$. Together (eq. 11 and algorithm 2 of the paper):
 #
 # $$
-# \mathbf{x}_{t-1} = \frac{1}{\sqrt{\alpha_t}} \left({\color{#CC79A7}{\mathbf{x}_t}} - \frac{\beta_t}{\sqrt{1 - \bar{\alpha}_t}}\, {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\right) + \sigma_t\, {\color{#D55E00}{\mathbf{z}}}.
+# \mathbf{x}_{t-1} = \frac{1}{\sqrt{\alpha_t}} \left({\color{#B3528C}{\mathbf{x}_t}} - \frac{\beta_t}{\sqrt{1 - \bar{\alpha}_t}}\, {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\right) + \sigma_t\, {\color{#C05500}{\mathbf{z}}}.
 # $$
 #
 # **How large is $\sigma_t$?** The true $q(\mathbf{x}_{t-1} | \mathbf{x}_t)$ depends on the data. Two cases are exact (section 3.2 of the paper).
@@ -272,7 +272,7 @@ assert worst < 1e-10
 # one pixel from $\mathcal{N}(m, s^2)$. Then $x_t$ and the noise are jointly normal, and the best prediction of the noise is a line:
 #
 # $$
-# {\color{#009E73}{\epsilon^*}}(x_t, t) = \mathbb{E}[\epsilon | x_t] = \frac{\operatorname{cov}(\epsilon, x_t)}{\operatorname{var}(x_t)} \left(x_t - \mathbb{E} x_t\right)
+# {\color{#008561}{\epsilon^*}}(x_t, t) = \mathbb{E}[\epsilon | x_t] = \frac{\operatorname{cov}(\epsilon, x_t)}{\operatorname{var}(x_t)} \left(x_t - \mathbb{E} x_t\right)
 # = \frac{\sqrt{1 - \bar{\alpha}_t}}{\bar{\alpha}_t s^2 + 1 - \bar{\alpha}_t} \left(x_t - \sqrt{\bar{\alpha}_t}\, m\right).
 # $$
 #

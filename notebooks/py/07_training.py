@@ -49,7 +49,7 @@ held_out, _ = load_mnist("test")  # (500, 1, 28, 28)
 # %% [markdown]
 # ## The idea in a picture
 #
-# A fresh network predicts no noise at all. So the clean image that it sees in ${\color{#CC79A7}{\mathbf{x}_t}}$ is $\mathbf{x}_t$ itself, with more contrast. A trained network takes the
+# A fresh network predicts no noise at all. So the clean image that it sees in ${\color{#B3528C}{\mathbf{x}_t}}$ is $\mathbf{x}_t$ itself, with more contrast. A trained network takes the
 # noise out. Between the two lies one number, the loss, and many thousand small steps that lower it. Below are the two networks' views of the same
 # eight digits, and the loss of the run that made the shipped weights.
 
@@ -102,7 +102,7 @@ assert log[-1]["held_out_loss"] < log[turn - 1]["held_out_loss"] < log[0]["held_
 # Lesson 04 ended with the loss (eq. 14 of the paper):
 #
 # $$
-# L_{\text{simple}} = \mathbb{E}_{t, \mathbf{x}_0, \boldsymbol{\epsilon}} \left[ \left\| {\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}\left(\sqrt{\bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1 - \bar{\alpha}_t}\, {\color{#D55E00}{\boldsymbol{\epsilon}}},\; t\right) \right\|^2 \right].
+# L_{\text{simple}} = \mathbb{E}_{t, \mathbf{x}_0, \boldsymbol{\epsilon}} \left[ \left\| {\color{#C05500}{\boldsymbol{\epsilon}}} - {\color{#008561}{\boldsymbol{\epsilon}_\theta}}\left(\sqrt{\bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1 - \bar{\alpha}_t}\, {\color{#C05500}{\boldsymbol{\epsilon}}},\; t\right) \right\|^2 \right].
 # $$
 #
 # **From an expectation to a step.** You cannot compute this expectation. You can draw from it: a batch of clean images, one $t$ for each, noise for each. The mean over the batch
@@ -111,8 +111,8 @@ assert log[-1]["held_out_loss"] < log[turn - 1]["held_out_loss"] < log[0]["held_
 #
 # 1. take a batch ${\color{#0072B2}{\mathbf{x}_0}}$ of clean images;
 # 2. draw $t$ uniformly from $1, \ldots, T$, one for each image;
-# 3. draw ${\color{#D55E00}{\boldsymbol{\epsilon}}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$;
-# 4. step along $-\nabla_\theta \|{\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\|^2$; repeat.
+# 3. draw ${\color{#C05500}{\boldsymbol{\epsilon}}} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$;
+# 4. step along $-\nabla_\theta \|{\color{#C05500}{\boldsymbol{\epsilon}}} - {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\|^2$; repeat.
 #
 # Here the norm is divided by the number of pixels. That scales the gradient and moves no minimum. The step itself is Adam's, which gives each weight its own step size.
 #
@@ -862,7 +862,7 @@ print(f"{len(rows)} claims: {verdicts.count(HOLDS)} hold, {verdicts.count(IF)} h
 #
 # - *Late times count more.* The error of each image is multiplied by $1 / \bar{\alpha}_t$, but by 25 at most. The minimum stays where it was, because the best prediction at one $t$ does not depend on its weight.
 # - *Fewer places.* The network sees each square of $2 \times 2$ pixels as one place with four channels. So the layers at the finest resolution do a quarter of the work.
-# - *Less to say.* It predicts only how the noise differs from ${\color{#CC79A7}{\mathbf{x}_t}}$. At large $t$ that is next to nothing.
+# - *Less to say.* It predicts only how the noise differs from ${\color{#B3528C}{\mathbf{x}_t}}$. At large $t$ that is next to nothing.
 # - *Even steps.* A gradient is nearly all in a few directions. Muon, an optimizer, makes the step as long in all the others, so that they are learnt as fast.
 # - *The cosine schedule* of [lesson 01](01_schedule.ipynb). It spends fewer steps where nothing is left of the image.
 # - *A label.* The network is told which digit it sees, and later which one to draw. [Lesson 10](10_guidance.ipynb) says how, and what the 2.0 below does.

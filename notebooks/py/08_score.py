@@ -132,9 +132,9 @@ show(
 # The log density is $-\lVert \mathbf{x}_t - \sqrt{\bar{\alpha}_t}\, \mathbf{x}_0 \rVert^2 / (2 (1 - \bar{\alpha}_t))$ plus a constant. Differentiate, and put in the jump:
 #
 # $$
-# \nabla \log q({\color{#CC79A7}{\mathbf{x}_t}} | {\color{#0072B2}{\mathbf{x}_0}})
-# = -\frac{{\color{#CC79A7}{\mathbf{x}_t}} - \sqrt{\bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}}}{1 - \bar{\alpha}_t}
-# = -\frac{{\color{#D55E00}{\boldsymbol{\epsilon}}}}{\sqrt{1 - \bar{\alpha}_t}}.
+# \nabla \log q({\color{#B3528C}{\mathbf{x}_t}} | {\color{#0072B2}{\mathbf{x}_0}})
+# = -\frac{{\color{#B3528C}{\mathbf{x}_t}} - \sqrt{\bar{\alpha}_t}\, {\color{#0072B2}{\mathbf{x}_0}}}{1 - \bar{\alpha}_t}
+# = -\frac{{\color{#C05500}{\boldsymbol{\epsilon}}}}{\sqrt{1 - \bar{\alpha}_t}}.
 # $$
 #
 # All slopes here are taken in $\mathbf{x}_t$.
@@ -145,7 +145,7 @@ show(
 # $$
 # \nabla \log q(\mathbf{x}_t) = \int \frac{q(\mathbf{x}_t | \mathbf{x}_0)\, q(\mathbf{x}_0)}{q(\mathbf{x}_t)}\, \nabla \log q(\mathbf{x}_t | \mathbf{x}_0)\, d\mathbf{x}_0
 # = \mathbb{E}\left[\nabla \log q(\mathbf{x}_t | \mathbf{x}_0) \,\middle|\, \mathbf{x}_t\right]
-# = -\frac{\mathbb{E}\left[{\color{#D55E00}{\boldsymbol{\epsilon}}} \,\middle|\, {\color{#CC79A7}{\mathbf{x}_t}}\right]}{\sqrt{1 - \bar{\alpha}_t}}.
+# = -\frac{\mathbb{E}\left[{\color{#C05500}{\boldsymbol{\epsilon}}} \,\middle|\, {\color{#B3528C}{\mathbf{x}_t}}\right]}{\sqrt{1 - \bar{\alpha}_t}}.
 # $$
 #
 # The fraction is Bayes' rule for $q(\mathbf{x}_0 | \mathbf{x}_t)$. That is the picture: the slope is against the *average* noise. (Vincent 2011 calls training on it
@@ -154,15 +154,15 @@ show(
 # **3. What the simple loss asks for.** Split the noise into its mean given $\mathbf{x}_t$ and a rest. The rest has mean 0 at each $\mathbf{x}_t$, so the mixed term is 0:
 #
 # $$
-# \mathbb{E} \lVert {\color{#D55E00}{\boldsymbol{\epsilon}}} - {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) \rVert^2
-# = \underbrace{\mathbb{E} \lVert {\color{#D55E00}{\boldsymbol{\epsilon}}} - \mathbb{E}[{\color{#D55E00}{\boldsymbol{\epsilon}}} | \mathbf{x}_t] \rVert^2}_{\text{the least possible loss}}
-# + \underbrace{\mathbb{E} \lVert {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) - \mathbb{E}[{\color{#D55E00}{\boldsymbol{\epsilon}}} | \mathbf{x}_t] \rVert^2}_{\text{distance to the score}}.
+# \mathbb{E} \lVert {\color{#C05500}{\boldsymbol{\epsilon}}} - {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) \rVert^2
+# = \underbrace{\mathbb{E} \lVert {\color{#C05500}{\boldsymbol{\epsilon}}} - \mathbb{E}[{\color{#C05500}{\boldsymbol{\epsilon}}} | \mathbf{x}_t] \rVert^2}_{\text{the least possible loss}}
+# + \underbrace{\mathbb{E} \lVert {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) - \mathbb{E}[{\color{#C05500}{\boldsymbol{\epsilon}}} | \mathbf{x}_t] \rVert^2}_{\text{distance to the score}}.
 # $$
 #
 # Only the last term depends on the network. Training makes it small, though nobody has told the network a density. So, for the best network,
 #
 # $$
-# {\color{#009E73}{\boldsymbol{\epsilon}^*}}(\mathbf{x}_t, t) = -\sqrt{1 - \bar{\alpha}_t}\; \nabla \log q({\color{#CC79A7}{\mathbf{x}_t}}).
+# {\color{#008561}{\boldsymbol{\epsilon}^*}}(\mathbf{x}_t, t) = -\sqrt{1 - \bar{\alpha}_t}\; \nabla \log q({\color{#B3528C}{\mathbf{x}_t}}).
 # $$
 #
 # The guide writes this for the network that you have. It holds for the best one. The mean squared distance of yours from it is what its loss has above the least.
@@ -170,7 +170,7 @@ show(
 # **4. Tweedie's formula.** Average the jump solved for the clean image, $\mathbf{x}_0 = (\mathbf{x}_t - \sqrt{1 - \bar{\alpha}_t}\, \boldsymbol{\epsilon}) / \sqrt{\bar{\alpha}_t}$, given $\mathbf{x}_t$, and put in step 2:
 #
 # $$
-# \mathbb{E}[{\color{#0072B2}{\mathbf{x}_0}} | \mathbf{x}_t] = \frac{{\color{#CC79A7}{\mathbf{x}_t}} + (1 - \bar{\alpha}_t)\, \nabla \log q(\mathbf{x}_t)}{\sqrt{\bar{\alpha}_t}}.
+# \mathbb{E}[{\color{#0072B2}{\mathbf{x}_0}} | \mathbf{x}_t] = \frac{{\color{#B3528C}{\mathbf{x}_t}} + (1 - \bar{\alpha}_t)\, \nabla \log q(\mathbf{x}_t)}{\sqrt{\bar{\alpha}_t}}.
 # $$
 #
 # **5. The clouds.** A cloud of mean $\mathbf{m}_k$ and variance $s^2$ becomes one of mean $\sqrt{\bar{\alpha}_t}\, \mathbf{m}_k$ and variance $v_t = \bar{\alpha}_t s^2 + 1 - \bar{\alpha}_t$. The weights $w_k$ stay. The score is
@@ -184,7 +184,7 @@ show(
 # **6. A walk.** What is a score good for? Walk uphill, and shake (**Langevin dynamics**, eq. 4 of Song and Ermon 2019; their step size $\epsilon$ is $2h$ here):
 #
 # $$
-# \mathbf{x} \leftarrow \mathbf{x} + h\, \nabla \log q(\mathbf{x}) + \sqrt{2h}\; {\color{#D55E00}{\mathbf{z}}}, \qquad \mathbf{z} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).
+# \mathbf{x} \leftarrow \mathbf{x} + h\, \nabla \log q(\mathbf{x}) + \sqrt{2h}\; {\color{#C05500}{\mathbf{z}}}, \qquad \mathbf{z} \sim \mathcal{N}(\mathbf{0}, \mathbf{I}).
 # $$
 #
 # Let many points walk so, the *walkers*, and let $\tau$ be the sum of the steps $h$ so far. For tiny steps their density $p$ changes as $\partial p / \partial \tau = -\nabla \cdot (p\, \nabla \log q) + \nabla^2 p$:
@@ -195,13 +195,13 @@ show(
 # **7. The reverse step.** Put the score into the update of lesson 06 (eq. 11 of the paper):
 #
 # $$
-# \mathbf{x}_{t-1} = \frac{1}{\sqrt{1 - \beta_t}} \left({\color{#CC79A7}{\mathbf{x}_t}} + \beta_t\, \nabla \log q(\mathbf{x}_t)\right) + \sqrt{\beta_t}\; {\color{#D55E00}{\mathbf{z}}}.
+# \mathbf{x}_{t-1} = \frac{1}{\sqrt{1 - \beta_t}} \left({\color{#B3528C}{\mathbf{x}_t}} + \beta_t\, \nabla \log q(\mathbf{x}_t)\right) + \sqrt{\beta_t}\; {\color{#C05500}{\mathbf{z}}}.
 # $$
 #
 # For small $\beta_t$ use $1 / \sqrt{1 - \beta_t} \approx 1 + \beta_t / 2$ and drop what is of order $\beta_t^2$:
 #
 # $$
-# \mathbf{x}_{t-1} \approx \mathbf{x}_t + \tfrac{1}{2} \beta_t\, \mathbf{x}_t + \beta_t\, \nabla \log q(\mathbf{x}_t) + \sqrt{\beta_t}\; {\color{#D55E00}{\mathbf{z}}}.
+# \mathbf{x}_{t-1} \approx \mathbf{x}_t + \tfrac{1}{2} \beta_t\, \mathbf{x}_t + \beta_t\, \nabla \log q(\mathbf{x}_t) + \sqrt{\beta_t}\; {\color{#C05500}{\mathbf{z}}}.
 # $$
 #
 # This is a step of size 1, backwards, of $d\mathbf{x} = \left[-\frac{1}{2} \beta\, \mathbf{x} - \beta\, \nabla \log q(\mathbf{x})\right] dt + \sqrt{\beta}\, d\bar{\mathbf{w}}$, where $\bar{\mathbf{w}}$ is random shaking. Such an equation, a slope plus

@@ -78,11 +78,11 @@ assert change[5] > change[10] > change[20]
 #
 # and nothing else. How $\mathbf{x}_{t-1}$ and $\mathbf{x}_t$ hang together never enters. So any process with these marginals fits the trained network. Lesson 06 used one.
 #
-# **2. A family with the same marginals** (Song, Meng & Ermon 2021, eq. 7). Given ${\color{#CC79A7}{\mathbf{x}_t}}$ and ${\color{#0072B2}{\mathbf{x}_0}}$ you know the noise between them:
-# ${\color{#D55E00}{\boldsymbol{\epsilon}}} = (\mathbf{x}_t - \sqrt{\bar{\alpha}_t}\, \mathbf{x}_0) / \sqrt{1 - \bar{\alpha}_t}$. Keep a part of it, and replace the rest by fresh noise $\mathbf{z} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$:
+# **2. A family with the same marginals** (Song, Meng & Ermon 2021, eq. 7). Given ${\color{#B3528C}{\mathbf{x}_t}}$ and ${\color{#0072B2}{\mathbf{x}_0}}$ you know the noise between them:
+# ${\color{#C05500}{\boldsymbol{\epsilon}}} = (\mathbf{x}_t - \sqrt{\bar{\alpha}_t}\, \mathbf{x}_0) / \sqrt{1 - \bar{\alpha}_t}$. Keep a part of it, and replace the rest by fresh noise $\mathbf{z} \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$:
 #
 # $$
-# \mathbf{x}_{t-1} = \sqrt{\bar{\alpha}_{t-1}}\, {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1 - \bar{\alpha}_{t-1} - \sigma_t^2}\; {\color{#D55E00}{\boldsymbol{\epsilon}}} + \sigma_t\, {\color{#D55E00}{\mathbf{z}}},
+# \mathbf{x}_{t-1} = \sqrt{\bar{\alpha}_{t-1}}\, {\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1 - \bar{\alpha}_{t-1} - \sigma_t^2}\; {\color{#C05500}{\boldsymbol{\epsilon}}} + \sigma_t\, {\color{#C05500}{\mathbf{z}}},
 # \qquad 0 \le \sigma_t^2 \le 1 - \bar{\alpha}_{t-1}.
 # $$
 #
@@ -102,13 +102,13 @@ assert change[5] > change[10] > change[20]
 #
 # - $\eta = 1$ is the posterior of lesson 03. What is kept of the noise has the variance
 #   $1 - \bar{\alpha}_{t-1} - \tilde{\beta}_t = (1 - \bar{\alpha}_{t-1}) \left(1 - \frac{\beta_t}{1 - \bar{\alpha}_t}\right) = \frac{\alpha_t (1 - \bar{\alpha}_{t-1})^2}{1 - \bar{\alpha}_t}$.
-#   Its root over $\sqrt{1 - \bar{\alpha}_t}$ stands in front of $\mathbf{x}_t$. That is $\frac{\sqrt{\alpha_t} (1 - \bar{\alpha}_{t-1})}{1 - \bar{\alpha}_t}$, the coefficient in ${\color{#E69F00}{\tilde{\boldsymbol{\mu}}_t}}$.
+#   Its root over $\sqrt{1 - \bar{\alpha}_t}$ stands in front of $\mathbf{x}_t$. That is $\frac{\sqrt{\alpha_t} (1 - \bar{\alpha}_{t-1})}{1 - \bar{\alpha}_t}$, the coefficient in ${\color{#9C6C00}{\tilde{\boldsymbol{\mu}}_t}}$.
 # - $\eta = 0$ draws nothing: from $\mathbf{x}_T$ on, everything is determined. This is **DDIM**, the denoising diffusion implicit model.
 #
-# **4. The network in place of what you do not know.** Put ${\color{#009E73}{\boldsymbol{\epsilon}_\theta}}$ for the noise, and ${\color{#009E73}{\hat{\mathbf{x}}_0}}$ for the clean image (eq. 12 of that paper):
+# **4. The network in place of what you do not know.** Put ${\color{#008561}{\boldsymbol{\epsilon}_\theta}}$ for the noise, and ${\color{#008561}{\hat{\mathbf{x}}_0}}$ for the clean image (eq. 12 of that paper):
 #
 # $$
-# \mathbf{x}_{t-1} = \sqrt{\bar{\alpha}_{t-1}}\, {\color{#009E73}{\hat{\mathbf{x}}_0}} + \sqrt{1 - \bar{\alpha}_{t-1} - \sigma_t^2}\; {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) + \sigma_t\, {\color{#D55E00}{\mathbf{z}}}.
+# \mathbf{x}_{t-1} = \sqrt{\bar{\alpha}_{t-1}}\, {\color{#008561}{\hat{\mathbf{x}}_0}} + \sqrt{1 - \bar{\alpha}_{t-1} - \sigma_t^2}\; {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) + \sigma_t\, {\color{#C05500}{\mathbf{z}}}.
 # $$
 #
 # **5. Leave out times.** Nothing above used that $t - 1$ comes right before $t$. It used two numbers, $\bar{\alpha}_t$ and $\bar{\alpha}_{t-1}$. So take any earlier time, and its $\bar{\alpha}$ in place of $\bar{\alpha}_{t-1}$.
@@ -117,7 +117,7 @@ assert change[5] > change[10] > change[20]
 # **6. Why few steps are enough, if $\eta = 0$.** Divide step 4 by $\sqrt{\bar{\alpha}}$. With $r_t = \sqrt{(1 - \bar{\alpha}_t) / \bar{\alpha}_t}$ and $s$ for the earlier time (eq. 13 of that paper):
 #
 # $$
-# \frac{\mathbf{x}_s}{\sqrt{\bar{\alpha}_s}} = \frac{\mathbf{x}_t}{\sqrt{\bar{\alpha}_t}} + (r_s - r_t)\; {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t).
+# \frac{\mathbf{x}_s}{\sqrt{\bar{\alpha}_s}} = \frac{\mathbf{x}_t}{\sqrt{\bar{\alpha}_t}} + (r_s - r_t)\; {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t).
 # $$
 #
 # This is Euler's method for a differential equation, with step $r_s - r_t$ and slope $\boldsymbol{\epsilon}_\theta$. It is the probability flow of lesson 08. Fewer steps mean a coarser line along the same path. Where the

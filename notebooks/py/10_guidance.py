@@ -88,7 +88,7 @@ show(
 # **1. Bayes' rule.** Let $y$ be the label. For noisy images, too, $q(\mathbf{x}_t | y) = q(\mathbf{x}_t)\, q(y | \mathbf{x}_t) / q(y)$. Take the logarithm, and the slope in $\mathbf{x}_t$. The term $q(y)$ does not depend on $\mathbf{x}_t$ and drops out:
 #
 # $$
-# {\color{#E69F00}{\nabla \log q(\mathbf{x}_t | y)}} = \nabla \log q(\mathbf{x}_t) + \nabla \log q(y | \mathbf{x}_t).
+# {\color{#9C6C00}{\nabla \log q(\mathbf{x}_t | y)}} = \nabla \log q(\mathbf{x}_t) + \nabla \log q(y | \mathbf{x}_t).
 # $$
 #
 # The score of the images with this label is the score of all images, and a push towards images that a perfect classifier would give this label.
@@ -102,13 +102,13 @@ show(
 # **3. No classifier is needed.** By step 1 the push is the difference of two scores:
 #
 # $$
-# \nabla \log q(y | \mathbf{x}_t) = {\color{#E69F00}{\nabla \log q(\mathbf{x}_t | y)}} - \nabla \log q(\mathbf{x}_t).
+# \nabla \log q(y | \mathbf{x}_t) = {\color{#9C6C00}{\nabla \log q(\mathbf{x}_t | y)}} - \nabla \log q(\mathbf{x}_t).
 # $$
 #
 # **4. From scores to noise.** Lesson 08: the score is $-1 / \sqrt{1 - \bar{\alpha}_t}$ times the predicted noise. All terms have this factor, so it cancels:
 #
 # $$
-# {\color{#009E73}{\tilde{\boldsymbol{\epsilon}}}}(\mathbf{x}_t, t) = {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) + s \left({\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t, y) - {\color{#009E73}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\right).
+# {\color{#008561}{\tilde{\boldsymbol{\epsilon}}}}(\mathbf{x}_t, t) = {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t) + s \left({\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t, y) - {\color{#008561}{\boldsymbol{\epsilon}_\theta}}(\mathbf{x}_t, t)\right).
 # $$
 #
 # Scale 0 ignores the label. Scale 1 is the plain network that is told the label. More goes beyond it. Ho & Salimans (2022, eq. 6) write the same as
@@ -122,10 +122,10 @@ show(
 #
 # The least squared error of a network that is told $y$ is reached at $\mathbb{E}[\boldsymbol{\epsilon} | \mathbf{x}_t, y]$, and of one that is not told at $\mathbb{E}[\boldsymbol{\epsilon} | \mathbf{x}_t]$. Those are the two predictions of step 4. The shipped network lost one label in ten.
 #
-# **6. Clipping, once more.** DDIM (lesson 09) estimates $\hat{\mathbf{x}}_0$, clips it, and noises it again with the *predicted* noise. Change the prediction by ${\color{#D55E00}{\boldsymbol{\delta}}}$. Where nothing is clipped, $\mathbf{x}_{t-1}$ changes by
+# **6. Clipping, once more.** DDIM (lesson 09) estimates $\hat{\mathbf{x}}_0$, clips it, and noises it again with the *predicted* noise. Change the prediction by ${\color{#C05500}{\boldsymbol{\delta}}}$. Where nothing is clipped, $\mathbf{x}_{t-1}$ changes by
 #
 # $$
-# \left(\sqrt{1 - \bar{\alpha}_{t-1}} - \sqrt{\frac{\bar{\alpha}_{t-1}}{\bar{\alpha}_t}} \sqrt{1 - \bar{\alpha}_t}\right) {\color{#D55E00}{\boldsymbol{\delta}}},
+# \left(\sqrt{1 - \bar{\alpha}_{t-1}} - \sqrt{\frac{\bar{\alpha}_{t-1}}{\bar{\alpha}_t}} \sqrt{1 - \bar{\alpha}_t}\right) {\color{#C05500}{\boldsymbol{\delta}}},
 # $$
 #
 # which is *against* $\boldsymbol{\delta}$: more noise predicted, more noise removed. Where $\hat{\mathbf{x}}_0$ is held at the clip's edge, only the first term is left. It is *along* $\boldsymbol{\delta}$. With guidance, against scale 1, $\boldsymbol{\delta} = (s - 1)\left(\boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t, y) - \boldsymbol{\epsilon}_\theta(\mathbf{x}_t, t)\right)$.

@@ -3,12 +3,13 @@
 import html
 import io
 import re
+from pathlib import Path
 
 import IPython.display
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 from PIL import Image
 
@@ -28,15 +29,21 @@ from minddpm_course.diagrams import (
 )
 from minddpm_course.figures import (
     COLOURS,
+    GREY,
+    INK,
+    TEXT,
     digit_to_noise,
     forward_and_reverse,
     image_grid,
+    new_figure,
     progressive_denoising,
     show,
     stepping_and_jumping,
+    to_html,
     true_and_learned_posterior,
 )
 
+ROOT = Path(__file__).parents[2]
 TIMES = (0, 2, 5, 8, 12)
 SHORT = linear_schedule(12, 0.05, 0.4)
 OTHER = cosine_schedule(12)
@@ -185,6 +192,38 @@ def test_its_colours_are_the_roles_or_grey(drawn, number):
         assert all(image.get_cmap().name == "gray" for image in axis.images)
     roles = {colour.lower() for colour in COLOURS.values()}
     assert all(colour in roles or colour[1:3] == colour[3:5] == colour[5:] for colour in used)
+
+
+def luminance(colour):
+    """The relative luminance of a colour (WCAG 2.2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", [*TEXT.values(), INK, GREY])
+def test_words_stand_out_from_white(colour):
+    assert 1.05 / (luminance(colour) + 0.05) >= 4.5
+
+
+def test_words_of_a_role_are_shown_darker_than_its_marks():
+    figure, ((axis,),) = new_figure()
+    axis.plot([0, 1], [0, 1], color=COLOURS["posterior"])
+    words = [axis.text(0, 0, role, color=COLOURS[role]) for role in COLOURS]
+    axis.set_title("title", color=COLOURS["noisy"])
+    other = axis.text(0, 0, "other", color="#123456")
+    to_html(figure, "caption")
+    assert [text.get_color() for text in words] == list(TEXT.values())
+    assert axis.title.get_color() == TEXT["noisy"]
+    assert to_hex(other.get_color()) == "#123456"
+    assert axis.lines[0].get_color() == COLOURS["posterior"]
+
+
+@pytest.mark.parametrize(
+    "lesson", sorted((ROOT / "notebooks" / "py").glob("*.py")), ids=lambda path: path.stem
+)
+def test_formulas_have_the_colours_of_words(lesson):
+    used = set(re.findall(r"\\color\{(#\w+)\}", lesson.read_text(encoding="utf-8")))
+    assert used <= set(TEXT.values())
 
 
 @pytest.mark.parametrize("number", set(FIGURES) - {7, 9})
