@@ -3,13 +3,13 @@
 #
 # **You will**
 # - see why the step back from $x_t$ to $x_{t-1}$ cannot be computed from $x_t$ alone,
-# - derive the step back for a known clean image $x_0$ (equations 6 and 7 of Ho et al. 2020) and rebuild it,
-# - check it against a method that knows no formula, and meet the two variances that a reverse step may use.
+# - derive the step back for a known clean image $x_0$ (equations 6 and 7 of [Ho et al. 2020](https://arxiv.org/abs/2006.11239)) and rebuild it,
+# - see what the network has to add, and why a perfect answer would only copy its training images.
 #
 # **You need** [01 · Schedule](01_schedule.ipynb) for $\beta_t$, $\alpha_t$ and $\bar\alpha_t$,
 # and [02 · Noising](02_noising.ipynb) for one forward step and the jump.
 #
-# **It takes** 25 minutes to read and about 6 seconds to run.
+# **It takes** 30 minutes to read and about 10 seconds to run.
 
 # %%
 import math
@@ -21,7 +21,7 @@ import torch
 from minddpm import Schedule, forward_diffusion, forward_step, linear_schedule
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_mnist
-from minddpm_course.figures import COLOURS, INK, STYLE, new_figure, show, true_and_learned_posterior
+from minddpm_course.figures import COLOURS, INK, STYLE, draw_image, new_figure, show
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
@@ -29,31 +29,38 @@ matplotlib.rcParams.update(STYLE)
 # %% [markdown]
 # ## The idea in a picture
 #
-# You can noise an image. To generate one, you must go the other way: given $x_t$, where was $x_{t-1}$?
+# You can add noise to an image. To generate one, you must go the other way: given $x_t$, where was $x_{t-1}$?
 #
 # Try it by brute force. Take one pixel near the middle of each of the 4,500 training digits.
-# Noise it in two steps, the second one large, and do this 200 times for each digit.
-# Then keep only the chains whose $x_2$ fell into a narrow slot around 0.1. Where were they one step before?
+# Add noise in two steps, the second one large, and repeat this 200 times for each digit.
+# Then keep only the chains whose $x_2$ fell into a narrow slot around 0.1. Where were they one step earlier?
 
 # %%
 digits, _ = load_mnist("train")  # (4500, 1, 28, 28)
 two_steps = Schedule.from_betas([0.1, 0.5])
 generator = torch.Generator().manual_seed(3)
 
-x_0 = digits[:, 0, 14, 13].double().repeat(200)  # (900000,) one pixel of every digit, 200 times
+x_0 = digits[:, 0, 14, 13].double().repeat(200)  # (900000,) one pixel of every digit
 x_1 = forward_step(x_0, 1, two_steps, generator=generator)  # (900000,)
 x_2 = forward_step(x_1, 2, two_steps, generator=generator)  # (900000,)
-slot = (x_2 - 0.1).abs() < 0.02  # (900000,) the chains that we keep
-dark, bright = slot & (x_0 == -1), slot & (x_0 > 0.9)
 
+slot = (x_2 - 0.1).abs() < 0.02  # (900000,) the chains that we keep
+dark, bright = slot & (x_0 == -1), slot & (x_0 > 0.9)  # background, stroke
+
+# %% jupyter={"source_hidden": true}
 figure, ((left, right),) = new_figure(1, 2, height=2.9)
-left.plot(x_2[:4500].numpy(), x_1[:4500].numpy(), ".", color=COLOURS["noisy"], markersize=2, alpha=0.5)
+left.plot(
+    x_2[:4500].numpy(), x_1[:4500].numpy(), ".", color=COLOURS["noisy"], markersize=2, alpha=0.5
+)
 left.axvspan(0.08, 0.12, color=INK, alpha=0.25, linewidth=0)
 left.set(xlabel="$x_2$", ylabel="$x_1$")
 left.set_title("4,500 of the chains, and the slot")
 bins = torch.linspace(-2, 2, 81).numpy()
-for chosen, colour, style in ((slot, "noisy", "stepfilled"), (dark, "posterior", "step"), (bright, "posterior", "step")):
-    right.hist(x_1[chosen].numpy(), bins, color=COLOURS[colour], histtype=style, linewidth=1.8, alpha=0.45 if chosen is slot else 1)
+right.hist(x_1[slot].numpy(), bins, color=COLOURS["noisy"], histtype="stepfilled", alpha=0.45)
+for chosen in (dark, bright):
+    right.hist(
+        x_1[chosen].numpy(), bins, color=COLOURS["posterior"], histtype="step", linewidth=1.8
+    )
 height = right.get_ylim()[1]
 right.set(xlabel="$x_1$ of the chains in the slot", ylabel="chains", ylim=(0, 1.25 * height))
 right.text(-1.9, 1.12 * height, "$x_0 = -1$\n(background)", color=COLOURS["posterior"], va="center")
@@ -62,7 +69,7 @@ right.text(0.0, 1.12 * height, "all", color=COLOURS["noisy"], va="center")
 show(
     figure,
     f"The {slot.sum().item():,} chains in the slot came from two heaps of x_1; "
-    "those whose clean pixel is known to be background, or to be stroke, came from one bell each.",
+    "the chains whose clean pixel is known to be background, or to be stroke, came from one bell each.",
 )
 
 # %% [markdown]
@@ -71,7 +78,7 @@ show(
 # - If you know only $x_t$, the answer depends on which clean pixels exist, and it need not be Gaussian.
 # - If you also know $x_0$, the answer is a single bell curve. This lesson computes it.
 #
-# A **posterior** is a distribution after an observation. Here it is $x_{t-1}$'s, after you have seen $x_t$.
+# A **posterior** is a distribution after an observation. Here it is the distribution of $x_{t-1}$ after you have seen $x_t$.
 
 # %% [markdown]
 # ## The derivation
@@ -80,24 +87,19 @@ show(
 #
 # Bayes' rule turns a step around:
 #
-# $$q(x_{t-1} \mid x_t) = \frac{q(x_t \mid x_{t-1})\; q(x_{t-1})}{q(x_t)}$$
+# $$q(x_{t-1} \mid x_t) = \frac{q(x_t \mid x_{t-1})\; q(x_{t-1})}{q(x_t)}, \qquad q(x_{t-1}) = \int q(x_{t-1} \mid x_0)\; q(x_0)\, dx_0$$
 #
-# The first factor is one forward step, which you know. The second is the trouble:
+# The first factor is one forward step, which you know: it is the **likelihood**, and says how well each $x_{t-1}$ explains $x_t$.
+# The second, the **prior**, is the trouble. It sums over every clean image, each with its probability $q(x_0)$, and nobody can write $q(x_0)$ down for images.
+# An integral that cannot be computed in any practical time is called **intractable**.
 #
-# $$q(x_{t-1}) = \int q(x_{t-1} \mid x_0)\; q(x_0)\, dx_0$$
-#
-# It sums over every clean image, each with its probability $q(x_0)$. Nobody can write $q(x_0)$ down for images.
-# A quantity that cannot be computed in any practical time is called **intractable**.
-#
-# In one dimension, with data that takes two values, the integral is a sum of two terms and you can do it.
-# The next cell does so on a grid of $x_{t-1}$: multiply prior and likelihood, and divide by the sum.
-# The **prior** is what you know before you see $x_t$. The **likelihood** says how well each $x_{t-1}$ explains $x_t$.
+# In one dimension, with data that takes two values, it is a sum of two terms and you can do it on a grid.
 
 
 # %%
 def normal(x, mean, variance):
     """The density of N(mean, variance) at x."""
-    return torch.exp(-((x - mean) ** 2) / (2 * variance)) / (2 * math.pi * variance) ** 0.5  # shape of x
+    return torch.exp(-((x - mean) ** 2) / (2 * variance)) / (2 * math.pi * variance) ** 0.5
 
 
 def prior_density(grid, x_0, t, schedule):
@@ -111,6 +113,7 @@ def likelihood(grid, x_t, t, schedule):
     return normal(x_t, schedule.alpha[t].sqrt() * grid, schedule.beta[t])  # (n,)
 
 
+# %%
 def bayes_on_grid(grid, prior, x_t, t, schedule):
     """Bayes' rule and nothing else: multiply, then divide by the sum."""
     product = prior * likelihood(grid, x_t, t, schedule)  # (n,)
@@ -124,22 +127,35 @@ def moments(grid, density):
     return mean, (weight * (grid - mean) ** 2).sum()  # (), ()
 
 
+# %% [markdown]
+# Now let the data be $-1$ in 60% of the cases and $1$ in the others, and look back over a large step and over a small one. How far is the answer from a Gaussian of the same mean and variance?
+
 # %%
 grid = torch.linspace(-2.5, 2.5, 5001, dtype=torch.float64)
-values, shares = (-1.0, 1.0), (0.6, 0.4)  # data of two values, and how often each occurs
-steps = {"a large step, $\\beta_t = 0.5$": Schedule.from_betas([0.1, 0.5]), "a small one, $\\beta_t = 0.01$": Schedule.from_betas([0.495, 0.01])}
 
+
+def step_back(values, x_t, schedule, shares=(0.6, 0.4)):
+    """q(x_{t-1} | x_t) at t = 2 for data of two values, and the Gaussian most like it."""
+    parts = [share * prior_density(grid, x, 2, schedule) for x, share in zip(values, shares)]
+    density = bayes_on_grid(grid, sum(parts), x_t, 2, schedule)  # (n,)
+    bell = normal(grid, *moments(grid, density))  # (n,)
+    return density, bell, ((density - bell).abs().max() / density.max()).item()
+
+
+large = step_back((-1.0, 1.0), 0.1, Schedule.from_betas([0.1, 0.5]))
+small = step_back((-1.0, 1.0), 0.1, Schedule.from_betas([0.495, 0.01]))
+print(f"farthest from the Gaussian, as a share of the peak: {large[2]:.0%} and {small[2]:.2%}")
+assert large[2] > 0.3 and small[2] < 0.02
+
+# %% jupyter={"source_hidden": true}
 figure, (axes,) = new_figure(1, 2, height=2.6)
-misfit = []
-for axis, (title, schedule) in zip(axes, steps.items()):
-    parts = [share * prior_density(grid, value, 2, schedule) for value, share in zip(values, shares)]
-    mixture = bayes_on_grid(grid, sum(parts), 0.1, 2, schedule)
-    bell = normal(grid, *moments(grid, mixture))
-    misfit.append(((mixture - bell).abs().max() / mixture.max()).item())
-    axis.fill_between(grid.numpy(), mixture.numpy(), color=COLOURS["noisy"], alpha=0.45, linewidth=0)
+titles = ("a large step, $\\beta_t = 0.5$", "a small one, $\\beta_t = 0.01$")
+for axis, title, (density, bell, _) in zip(axes, titles, (large, small)):
+    axis.fill_between(
+        grid.numpy(), density.numpy(), color=COLOURS["noisy"], alpha=0.45, linewidth=0
+    )
     axis.plot(grid.numpy(), bell.numpy(), "--", color=INK, linewidth=1)
-    axis.set(xlabel="$x_{t-1}$", ylim=(0, None))
-    axis.set_title(title)
+    axis.set(xlabel="$x_{t-1}$", ylim=(0, None), title=title)
 axes[0].set_ylabel("density")
 axes[0].text(-0.5, 0.68, "$q(x_{t-1} \\mid x_t)$", color=COLOURS["noisy"])
 axes[0].text(1.4, 0.33, "Gaussian of\nequal mean\nand variance")
@@ -148,35 +164,40 @@ show(
     "With two possible clean values a large step back is a mixture of two bells, far from the dashed Gaussian; "
     "a small step back is one bell, and the dashed Gaussian lies on it.",
 )
-print(f"largest distance from the Gaussian, as a share of the peak: {misfit[0]:.0%} and {misfit[1]:.2%}")
-assert misfit[0] > 0.3 and misfit[1] < 0.02
 
 # %% [markdown]
-# The right half is why DDPM takes many small steps: if $\beta_t$ is small, the step back is nearly Gaussian,
-# and a Gaussian is a thing that a network can be asked for. Its mean still depends on all the data.
+# The right half is why DDPM takes many small steps. If the step is small, the step back is nearly Gaussian, and a Gaussian is something that a network can describe: it needs a mean and a variance.
 #
+# *Small* means small beside the width of the details of $q(x_{t-1})$. Near the clean end the details are very fine, so that even the first steps of the linear schedule are not small for data with sharp values:
+
+# %%
+linear = linear_schedule()
+grid = torch.linspace(-0.2, 0.2, 40_001, dtype=torch.float64)
+sharp = step_back((-0.02, 0.02), 0.0, linear, shares=(0.5, 0.5))
+print(f"clean values of -0.02 and 0.02, t = 2 of the linear schedule: {sharp[2]:.0%}")
+assert sharp[2] > 0.3
+
+# %% [markdown]
 # ### Bayes with $x_0$ known
 #
 # Write the same rule with $x_0$ given everywhere:
 #
 # $$q({\color{#B3528C}{x_{t-1}}} \mid {\color{#B3528C}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{q({\color{#B3528C}{x_t}} \mid {\color{#B3528C}{x_{t-1}}}, {\color{#0072B2}{x_0}})\; q({\color{#B3528C}{x_{t-1}}} \mid {\color{#0072B2}{x_0}})}{q({\color{#B3528C}{x_t}} \mid {\color{#0072B2}{x_0}})}$$
 #
-# Now each factor on the right is known.
+# Now you know each factor on the right.
 #
-# 1. **Likelihood.** The forward process has no memory: who knows $x_{t-1}$ learns nothing more from $x_0$. So the first factor is
+# 1. **Likelihood.** The forward process is a Markov chain: once you know $x_{t-1}$, $x_0$ tells you nothing more about $x_t$. So the first factor is
 #    the forward step, equation 2: $q(x_t \mid x_{t-1}) = \mathcal N(x_t;\ \sqrt{\alpha_t}\, x_{t-1},\ \beta_t)$.
 # 2. **Prior.** The second is the jump to $t-1$, equation 4: $q(x_{t-1} \mid x_0) = \mathcal N(x_{t-1};\ \sqrt{\bar\alpha_{t-1}}\, x_0,\ 1 - \bar\alpha_{t-1})$.
 # 3. The denominator does not contain $x_{t-1}$. It only makes the area under the curve 1.
 #
-# All noise is independent from pixel to pixel, so one pixel is enough.
+# The noise of each pixel is independent of that of all others, so one pixel is enough.
 #
-# ### The likelihood as a bell over $x_{t-1}$
-#
-# The likelihood is a Gaussian in $x_t$. We need it as a function of $x_{t-1}$. Take $\alpha_t$ out of the square:
+# The likelihood is a Gaussian in $x_t$. You need it as a function of $x_{t-1}$, so take $\alpha_t$ out of the square:
 #
 # $$\frac{(x_t - \sqrt{\alpha_t}\,x_{t-1})^2}{\beta_t} = \frac{(x_{t-1} - x_t/\sqrt{\alpha_t})^2}{\beta_t/\alpha_t}$$
 #
-# It is a bell around $x_t/\sqrt{\alpha_t}$ of variance $\beta_t/\alpha_t$.
+# It is a bell around $x_t/\sqrt{\alpha_t}$ with variance $\beta_t/\alpha_t$.
 #
 # ### The product of two Gaussians
 #
@@ -193,15 +214,15 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # ### Put the two bells in
 #
-# Use $m_1 = \sqrt{\bar\alpha_{t-1}}\,x_0$, $v_1 = 1-\bar\alpha_{t-1}$ for the prior and $m_2 = x_t/\sqrt{\alpha_t}$, $v_2 = \beta_t/\alpha_t$ for the likelihood. First the sum of the variances:
+# The prior has $m_1 = \sqrt{\bar\alpha_{t-1}}\,x_0$ and $v_1 = 1-\bar\alpha_{t-1}$, the likelihood $m_2 = x_t/\sqrt{\alpha_t}$ and $v_2 = \beta_t/\alpha_t$. First add the variances, with $\alpha_t\bar\alpha_{t-1} = \bar\alpha_t$ and $\beta_t = 1-\alpha_t$:
 #
 # $$v_1 + v_2 = \frac{\alpha_t(1-\bar\alpha_{t-1}) + \beta_t}{\alpha_t} = \frac{\alpha_t - \bar\alpha_t + 1 - \alpha_t}{\alpha_t} = \frac{1-\bar\alpha_t}{\alpha_t}$$
 #
-# The middle step used $\alpha_t\bar\alpha_{t-1} = \bar\alpha_t$ and $\beta_t = 1-\alpha_t$. Now the variance, with the $\alpha_t$ cancelling:
+# Then the variance, where $\alpha_t$ cancels:
 #
 # $$\tilde\beta_t = \frac{v_1v_2}{v_1+v_2} = \frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}\,\beta_t \tag{7}$$
 #
-# The weight of $x_0$ is $v_2\sqrt{\bar\alpha_{t-1}}/(v_1+v_2)$, the weight of $x_t$ is $v_1/(\sqrt{\alpha_t}\,(v_1+v_2))$. Insert again:
+# The weight of $x_0$ is $v_2\sqrt{\bar\alpha_{t-1}}/(v_1+v_2)$, and the weight of $x_t$ is $v_1/(\sqrt{\alpha_t}\,(v_1+v_2))$. Insert again:
 #
 # $$\tilde\mu_t({\color{#B3528C}{x_t}}, {\color{#0072B2}{x_0}}) = \frac{\sqrt{\bar\alpha_{t-1}}\,\beta_t}{1-\bar\alpha_t}\,{\color{#0072B2}{x_0}} + \frac{\sqrt{\alpha_t}\,(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}\,{\color{#B3528C}{x_t}} \tag{7}$$
 #
@@ -209,40 +230,25 @@ assert misfit[0] > 0.3 and misfit[1] < 0.02
 #
 # $$q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#9C6C00}{\tilde{\boldsymbol{\mu}}_t(\mathbf{x}_t, \mathbf{x}_0)}},\ {\color{#9C6C00}{\tilde\beta_t}}\, \mathbf{I}\big) \tag{6}$$
 #
-# ### At $t = 1$
-#
-# Here $\bar\alpha_{t-1} = \bar\alpha_0 = 1$ and $1-\bar\alpha_1 = \beta_1$. The weights become 1 and 0, and the variance becomes 0:
-# one step before $x_1$ there is $x_0$ itself, and you were given it. In this course the array index equals the paper's $t$,
-# so `alpha_bar[t - 1]` is `alpha_bar[0]`, which is 1. No special case is needed.
-#
-# ### What the network has to do
-#
-# When you generate, there is no $x_0$ to be given. The network stands in for it. The learned reverse step is a Gaussian too:
-#
-# $$p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#008561}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}},\ \sigma_t^2 \mathbf{I}\big)$$
-#
-# The network looks at $x_t$ and $t$ and predicts the noise. From the noise you get an estimate of $x_0$ ([lesson 02](02_noising.ipynb)).
-# That estimate takes the place of $x_0$ in $\tilde\mu_t$. For $\sigma_t^2$ the paper uses $\beta_t$ or $\tilde\beta_t$; you will compare them below.
-#
-# The next figure does this for a digit that the network has not seen in training, with the weights that the package ships.
-
-# %%
-model, schedule, _ = load_pretrained("mnist")
-unseen, _ = load_mnist("test")
-time = 100
-digit = unseen[3:4]  # (1, 1, 28, 28)
-x_t, _ = forward_diffusion(digit, time, schedule, generator=torch.Generator().manual_seed(0))
-show(
-    true_and_learned_posterior(model, digit, x_t, time, schedule),
-    f"At t = {time} the network's mean, made from the noisy image alone, looks like the true posterior's, made from the clean image as well; "
-    "their difference lies along the strokes.",
-)
-
+# At $t = 1$ you have $\bar\alpha_{t-1} = \bar\alpha_0 = 1$ and $1-\bar\alpha_1 = \beta_1$. The weights become 1 and 0, and the variance becomes 0, because
+# one step before $x_1$ there is $x_0$ itself. In this course the array index equals the paper's $t$, so `alpha_bar[t - 1]` is `alpha_bar[0]`, which is 1, and no special case is needed.
 
 # %% [markdown]
 # ## Rebuild it
 #
 # Three lines of algebra, three functions. `t` is one integer or a tensor of shape `(b,)`, one time for each image.
+# Try it first, if you like: fill in the next cell, then compare with the one below it.
+
+
+# %%
+def posterior_coefficients(t, schedule):
+    """The weights of x_0 and of x_t in the posterior mean (eq. 7)."""
+    # your lines
+
+
+def posterior_variance(t, schedule):
+    """beta tilde (eq. 7)."""
+    # your lines
 
 
 # %%
@@ -257,53 +263,123 @@ def posterior_coefficients(t, schedule):
 
 def posterior_variance(t, schedule):
     """beta tilde (eq. 7)."""
-    return (1 - schedule.alpha_bar[t - 1]) / (1 - schedule.alpha_bar[t]) * schedule.beta[t]  # (b,)
-
-
-def q_posterior(x_0, x_t, t, schedule):
-    """Mean and variance of q(x_{t-1} | x_t, x_0) (eq. 6)."""
-    shape = (-1,) + (1,) * (x_t.ndim - 1)  # one number for each image
-    coef_x0, coef_xt = (c.to(x_t).reshape(shape) for c in posterior_coefficients(t, schedule))  # (b, 1, ..., 1) each
-    mean = coef_x0 * x_0 + coef_xt * x_t  # (b, *dims)
-    return mean, posterior_variance(t, schedule).to(x_t).reshape(shape)  # (b, *dims), (b, 1, ..., 1)
+    alpha_bar, alpha_bar_prev = schedule.alpha_bar[t], schedule.alpha_bar[t - 1]  # (b,), (b,)
+    return (1 - alpha_bar_prev) / (1 - alpha_bar) * schedule.beta[t]  # (b,)
 
 
 # %%
-linear = linear_schedule()
+def q_posterior(x_0, x_t, t, schedule):
+    """Mean and variance of q(x_{t-1} | x_t, x_0) (eq. 6)."""
+    shape = (-1,) + (1,) * (x_t.ndim - 1)  # one number for each image
+    coef_x0, coef_xt = posterior_coefficients(t, schedule)  # (b,), (b,)
+    mean = coef_x0.to(x_t).reshape(shape) * x_0 + coef_xt.to(x_t).reshape(shape) * x_t  # (b, *dims)
+    return mean, posterior_variance(t, schedule).to(x_t).reshape(
+        shape
+    )  # (b, *dims), (b, 1, ..., 1)
+
+
 for t in (1, 2, 10, 100, 1000):
     coef_x0, coef_xt = posterior_coefficients(t, linear)
-    print(f"t = {t:<5} weight of x_0 {coef_x0:.4f}   weight of x_t {coef_xt:.4f}   variance {posterior_variance(t, linear):.6f}")
-coef_x0, coef_xt = posterior_coefficients(1, linear)
-assert abs(coef_x0 - 1) < 1e-12 and coef_xt == 0 and posterior_variance(1, linear) == 0  # exact zeros, from one formula
+    print(f"t = {t:<5} weight of x_0 {coef_x0:.4f}   weight of x_t {coef_xt:.4f}")
+
+# %% [markdown]
+# Most steps correct the image only a little towards $x_0$. The last few do much of the work, and the very last returns $x_0$.
+
+# %% [markdown]
+# ## What the network has to add
+#
+# When you generate, no $x_0$ is given. But look at equation 7 again: the mean $\tilde\mu_t$ is *linear* in $x_0$. The average of a linear function is the function of the average, so that, exactly,
+#
+# $$\mathbb E[\mathbf{x}_{t-1} \mid \mathbf{x}_t] = \tilde{\boldsymbol\mu}_t\big(\mathbf{x}_t,\ \mathbb E[\mathbf{x}_0 \mid \mathbf{x}_t]\big)$$
+#
+# So nothing is lost if the network only knows the *average* of all clean images that fit $\mathbf{x}_t$. This average is the best **denoiser**: no other guess of $\mathbf{x}_0$ has a smaller mean squared error. Only two things about the step back are approximate, its variance and its shape.
+#
+# For a finite set of images you can compute the average. Each image fits $\mathbf{x}_t$ as well as the jump says, $\mathcal N(\mathbf{x}_t;\ \sqrt{\bar\alpha_t}\,\mathbf{x}_0,\ (1-\bar\alpha_t)\mathbf{I})$:
+
+
+# %%
+def exact_denoiser(x_t, t, images, schedule):
+    """E[x_0 | x_t] if x_0 is one of these images, each as likely as any other."""
+    alpha_bar = schedule.alpha_bar[t].item()
+    distance = ((x_t - math.sqrt(alpha_bar) * images) ** 2).sum((1, 2, 3))  # (n,)
+    weight = (-distance / (2 * (1 - alpha_bar))).softmax(0)  # (n,) how likely each image is
+    return (weight[:, None, None, None] * images).sum(0, keepdim=True)  # (1, 1, h, w)
+
+
+model, schedule, _ = load_pretrained("mnist")
+digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a held-out digit, which is not in the set
+times = (900, 700, 500, 300, 150, 50)
+noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(0))
+noisy = [forward_diffusion(digit, t, schedule, noise)[0] for t in times]
+averages = [exact_denoiser(x_t, t, digits, schedule) for x_t, t in zip(noisy, times)]
+
+# %% [markdown]
+# The network looks at $\mathbf{x}_t$ and $t$ and predicts the noise, which gives an estimate of $\mathbf{x}_0$ ([lesson 02](02_noising.ipynb)). Compare it with the exact average over the training digits, for a held-out digit:
+
+# %%
+from minddpm import x0_from_noise
+
+with torch.inference_mode():
+    predicted = [model(x_t, torch.tensor([t])) for x_t, t in zip(noisy, times)]
+estimates = [x0_from_noise(x, t, e, schedule) for x, t, e in zip(noisy, times, predicted)]
+
+nearest = ((averages[-1] - digits) ** 2).mean((1, 2, 3)).min().sqrt().item()
+print(f"t = {times[-1]}: the exact average differs from one training digit by {nearest:.3f}")
+assert nearest < 0.01
+
+# %% jupyter={"source_hidden": true}
+figure, axes = new_figure(3, len(times), height=4.0)
+rows = (
+    (noisy, "noisy", "$x_t$"),
+    (averages, "posterior", "exact"),
+    (estimates, "network", "network"),
+)
+for row, (images, role, name) in zip(axes, rows):
+    for axis, image in zip(row, images):
+        draw_image(axis, image)
+    row[0].text(-3, 14, name, rotation=90, va="center", ha="right", color=COLOURS[role])
+for axis, t in zip(axes[0], times):
+    axis.set_title(f"$t = {t}$")
+show(
+    figure,
+    "Middle, the average of all training digits that fit the noisy image: a blur at large t that sharpens as t falls, and in the end one training digit. "
+    "Below, the network's estimate: grainy at first, and in the end the held-out digit itself.",
+)
+
+# %% [markdown]
+# Read the columns from left to right. At $t = 900$ many digits fit, so that the average is a blur; the network's is grainy as well, because there a tiny error in the noise is a large one in the image. As $t$ falls fewer digits fit, and both answers sharpen.
+#
+# At the right the two part. The exact denoiser of a finite set always ends at one of its images, so that a sampler with this denoiser could only copy: it would **memorise**. The network cannot store 4,500 digits exactly. It learns what strokes look like instead, and repairs a digit that it has never seen. All that is new in a generated image comes from this failure to be exact.
+#
+# The learned reverse step is then a Gaussian around $\tilde{\boldsymbol\mu}_t$ of the network's estimate:
+#
+# $$p_\theta(\mathbf{x}_{t-1} \mid \mathbf{x}_t) = \mathcal N\big(\mathbf{x}_{t-1};\ {\color{#008561}{\boldsymbol{\mu}_\theta(\mathbf{x}_t, t)}},\ \sigma_t^2 \mathbf{I}\big)$$
+#
+# For $\sigma_t^2$ the paper uses $\tilde\beta_t$ or $\beta_t$ (in its code `fixedsmall` and `fixedlarge`). *Believe it* shows where each is exact.
 
 # %% [markdown]
 # ## By hand
 #
-# The example of the guide that this course grew from: $\alpha_t = 0.99$, $\bar\alpha_t = 0.5$, $\bar\alpha_{t-1} = 0.505$, $\beta_t = 0.01$, a clean pixel $x_0 = 0.8$ and a noisy one $x_t = 0.6$.
+# An example with $\alpha_t = 0.99$, $\bar\alpha_t = 0.5$, $\bar\alpha_{t-1} = 0.505$, $\beta_t = 0.01$, a clean pixel $x_0 = 0.8$ and a noisy one $x_t = 0.6$.
 # Do it with a pocket calculator first.
 
 # %% tags=["worked-example"]
 alpha, alpha_bar, alpha_bar_prev, beta = 0.99, 0.5, 0.505, 0.01
 coef_x0 = math.sqrt(alpha_bar_prev) * beta / (1 - alpha_bar)
 coef_xt = math.sqrt(alpha) * (1 - alpha_bar_prev) / (1 - alpha_bar)
+mean = coef_x0 * 0.8 + coef_xt * 0.6
+variance = (1 - alpha_bar_prev) / (1 - alpha_bar) * beta
 
-lines = [
-    ("sqrt(alpha_bar_prev)", math.sqrt(alpha_bar_prev), "0.711"),
-    ("  times beta", math.sqrt(alpha_bar_prev) * beta, "0.00711"),
-    ("  weight of x_0", coef_x0, "0.0142"),
-    ("sqrt(alpha)", math.sqrt(alpha), "0.995"),
-    ("1 - alpha_bar_prev", 1 - alpha_bar_prev, "0.495"),
-    ("  their product", math.sqrt(alpha) * (1 - alpha_bar_prev), "0.4925"),
-    ("  weight of x_t", coef_xt, "0.985"),
-    ("weight of x_0 times 0.8", coef_x0 * 0.8, "0.0114"),
-    ("weight of x_t times 0.6", coef_xt * 0.6, "0.591"),
-    ("mean", coef_x0 * 0.8 + coef_xt * 0.6, "0.602"),
-    ("variance", (1 - alpha_bar_prev) / (1 - alpha_bar) * beta, "0.0099"),
-]
-for name, value, by_hand in lines:
-    shown = f"{value:.{len(by_hand) - 2}f}"
-    print(f"{name:<26}{shown}")
-    assert shown == by_hand, f"{name}: wanted {by_hand}, got {shown}"
+print(
+    f"sqrt(alpha_bar_prev) = {math.sqrt(alpha_bar_prev):.3f}, times beta {math.sqrt(alpha_bar_prev) * beta:.5f}"
+)
+print(f"weight of x_0 = {coef_x0:.4f}, times 0.8 = {coef_x0 * 0.8:.4f}")
+print(
+    f"sqrt(alpha) = {math.sqrt(alpha):.3f}, times {1 - alpha_bar_prev:.3f} = {math.sqrt(alpha) * (1 - alpha_bar_prev):.4f}"
+)
+print(f"weight of x_t = {coef_xt:.3f}, times 0.6 = {coef_xt * 0.6:.3f}")
+print(f"mean = {mean:.3f}, variance = {variance:.4f}")
+assert f"{coef_x0:.4f} {coef_xt:.3f} {mean:.3f} {variance:.4f}" == "0.0142 0.985 0.602 0.0099"
 
 # %% [markdown]
 # Your functions take a schedule, not loose numbers. Two steps with $\beta_1 = 0.495$ and $\beta_2 = 0.01$ have $\bar\alpha_1 = 0.505$ and $\bar\alpha_2 = 0.49995$, so $t = 2$ is the example to the precision printed.
@@ -311,30 +387,13 @@ for name, value, by_hand in lines:
 # %% tags=["worked-example"]
 example = Schedule.from_betas([0.495, 0.01])
 mean, variance = q_posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
-coef_x0, coef_xt = posterior_coefficients(2, example)
-print(f"weights {coef_x0:.4f} and {coef_xt:.3f}, mean {mean.item():.3f}, variance {variance.item():.4f}")
-assert (f"{coef_x0:.4f}", f"{coef_xt:.3f}", f"{mean.item():.3f}", f"{variance.item():.4f}") == ("0.0142", "0.985", "0.602", "0.0099")
-
-# %% [markdown]
-# Two remarks on the example. Its 0.505 is a rounding: $\bar\alpha_{t-1} = \bar\alpha_t/\alpha_t$, which is $0.5/0.99$.
-# And it says $t = 500$, where the linear schedule has another $\bar\alpha_t$. The next cell shows both, and gives the two weights where that schedule really passes 0.5.
-
-# %%
-halfway = int((linear.alpha_bar >= 0.5).sum()) - 1  # the last t with alpha_bar of at least 0.5
-real_x0, real_xt = posterior_coefficients(halfway, linear)
-print(f"0.5 / 0.99 = {0.5 / 0.99:.5f}")
-print(f"linear schedule: alpha_bar at t = 500 is {linear.alpha_bar[500]:.3f}; it passes 0.5 at t = {halfway}, where beta is {linear.beta[halfway]:.4f}")
-print(f"there the weights are {real_x0:.4f} and {real_xt:.4f}")
-assert real_x0 < 0.0142 and real_xt > 0.985  # a smaller step leans on x_t even more
-
-# %% [markdown]
-# The weight of $x_0$ is small, yet it is not idle. Most steps correct the image a little towards $x_0$. The last few do much of the work.
+print(f"mean {mean.item():.3f}, variance {variance.item():.4f}")
+assert f"{mean.item():.3f} {variance.item():.4f}" == "0.602 0.0099"
 
 # %% [markdown]
 # ## Believe it
 #
-# **Bayes on a grid.** `bayes_on_grid` above multiplies two densities and divides by the sum. It has never heard of equation 7. Give it the prior for one known $x_0$, and compare mean and variance.
-# The grid has 400,001 points; both must agree to $10^{-9}$.
+# **Bayes on a grid.** `bayes_on_grid` above multiplies two densities and divides by the sum. It has never heard of equation 7. Give it the prior for one known $x_0$, and compare mean and variance: on a grid of 400,001 points both must agree to $10^{-9}$.
 
 # %%
 fine = torch.linspace(-4, 4, 400_001, dtype=torch.float64)
@@ -343,67 +402,72 @@ largest = 0.0
 for t in (2, 3, 10, 100, 500, 1000):
     x_0 = 2 * torch.rand(1, generator=generator, dtype=torch.float64) - 1  # (1,) a clean pixel
     x_t, _ = forward_diffusion(x_0, t, linear, generator=generator)  # (1,)
-    oracle = moments(fine, bayes_on_grid(fine, prior_density(fine, x_0, t, linear), x_t, t, linear))
-    mine = q_posterior(x_0, x_t, t, linear)
-    largest = max(largest, *(abs(a.item() - b.item()) for a, b in zip(mine, oracle)))
+    posterior = bayes_on_grid(fine, prior_density(fine, x_0, t, linear), x_t, t, linear)
+    for formula, oracle in zip(q_posterior(x_0, x_t, t, linear), moments(fine, posterior)):
+        largest = max(largest, abs(formula.item() - oracle.item()))
 print("largest difference from Bayes on the grid is below 1e-9:", largest < 1e-9)
 assert largest < 1e-9
 
 # %% [markdown]
-# **Back to the jump.** Draw $x_t$ from $q(x_t \mid x_0)$, then $x_{t-1}$ from the posterior. The result must follow $q(x_{t-1} \mid x_0)$, for every $t$. Its mean and variance say
-#
-# $$a_t\,x_0 + b_t\sqrt{\bar\alpha_t}\,x_0 = \sqrt{\bar\alpha_{t-1}}\,x_0, \qquad b_t^2\,(1-\bar\alpha_t) + \tilde\beta_t = 1-\bar\alpha_{t-1}$$
-#
-# where $a_t$ and $b_t$ are the two weights. So the weights need not sum to 1. (In the table above they nearly do, but for $t = 1000$, where the sum is 0.99.) What they keep is the *amplitude*: they bring the image from $\sqrt{\bar\alpha_t}$ to $\sqrt{\bar\alpha_{t-1}}$.
+# **The average is enough.** Take the data of two values again, $-1$ and $1$. On the grid, without any $x_0$, compute the mean of $x_{t-1}$ given $x_t$. It must equal $\tilde\mu_t$ of the average $x_0$.
 
 # %%
-every_t = torch.arange(1, 1001)
-a, b = posterior_coefficients(every_t, linear)
-alpha_bar, alpha_bar_prev = linear.alpha_bar[every_t], linear.alpha_bar[every_t - 1]
-mean_error = (a + b * alpha_bar.sqrt() - alpha_bar_prev.sqrt()).abs().max()
-variance_error = (b**2 * (1 - alpha_bar) + posterior_variance(every_t, linear) - (1 - alpha_bar_prev)).abs().max()
-print("mean and variance of the jump come back at every t, to 1e-12:", bool(mean_error < 1e-12 and variance_error < 1e-12))
-assert mean_error < 1e-12 and variance_error < 1e-12
+x_t, t = 0.1, 2
+prior = sum(s * prior_density(fine, x, t, two_steps) for x, s in ((-1.0, 0.6), (1.0, 0.4)))
+mean, variance = moments(fine, bayes_on_grid(fine, prior, x_t, t, two_steps))
+
+jump = (two_steps.alpha_bar[t].sqrt(), 1 - two_steps.alpha_bar[t])
+fits = torch.stack([s * normal(x_t, jump[0] * x, jump[1]) for x, s in ((-1.0, 0.6), (1.0, 0.4))])
+average = (fits / fits.sum()) @ torch.tensor([-1.0, 1.0], dtype=torch.float64)  # () E[x_0 | x_t]
+coef_x0, coef_xt = posterior_coefficients(t, two_steps)
+print(
+    f"mean of x_1: on the grid {mean:.4f}, from the average x_0 {coef_x0 * average + coef_xt * x_t:.4f}"
+)
+print(f"variance: on the grid {variance:.4f}, beta tilde {posterior_variance(t, two_steps):.4f}")
+assert abs(mean - coef_x0 * average - coef_xt * x_t) < 1e-9
 
 # %% [markdown]
-# **The chains in the slot.** The first picture kept chains with $x_2$ near 0.1. Among those with $x_0 = -1$, the average of $x_1$ must be the posterior mean.
-# Five standard errors of the average is the bound; the formula is applied to each chain's own $x_2$.
-
-# %%
-formula, variance = q_posterior(torch.full_like(x_2[dark], -1.0), x_2[dark], 2, two_steps)
-standard_error = (variance / dark.sum()).sqrt().item()
-print(f"x_0 = -1: average of x_1 over the chains {x_1[dark].mean():.2f}, posterior mean {formula.mean():.2f}")
-print(f"          their variance {x_1[dark].var():.3f}, posterior variance {variance.item():.3f}")
-assert abs(x_1[dark].mean() - formula.mean()) < 5 * standard_error
-assert abs((x_1[dark] - formula).var() / variance.item() - 1) < 5 * math.sqrt(2 / dark.sum())  # five standard errors again
-
-# %% [markdown]
+# The means agree. The variance does not: $\tilde\beta_t$ leaves out that $x_0$ itself is uncertain, which adds the squared weight of $x_0$ times its variance.
+#
 # **Two variances, each exact somewhere.** The network's reverse step needs a variance $\sigma_t^2$, and it has no $x_0$. There are two extreme cases (the paper's section 3.2).
 #
 # - The data is a single image. Then $x_0$ is always known, and the step back has variance $\tilde\beta_t$.
-# - The data is standard normal noise. Then noising changes nothing: $x_{t-1}$ and $x_t$ are both standard normal, with correlation $\sqrt{\alpha_t}$. The step back has variance $1-\alpha_t = \beta_t$.
+# - The data is standard normal noise. Then adding noise changes nothing: $x_{t-1}$ and $x_t$ are both standard normal, with correlation $\sqrt{\alpha_t}$. The step back has variance $1-\alpha_t = \beta_t$.
 #
-# Real images lie in between. The grid can tell, with the prior of each case:
+# Real images lie in between. Ask the grid, with the prior of each case:
 
 # %%
-ratio = posterior_variance(every_t, linear) / linear.beta[every_t]  # (1000,) beta tilde over beta
 for t in (2, 10, 100):
-    one_point = moments(fine, bayes_on_grid(fine, prior_density(fine, 0.3, t, linear), 0.3, t, linear))[1]
-    pure_noise = moments(fine, bayes_on_grid(fine, normal(fine, 0, 1), 0.3, t, linear))[1]
-    print(f"t = {t:<4} data one point: {one_point:.6f}   data N(0, 1): {pure_noise:.6f}   ratio {one_point / pure_noise:.3f}")
-    assert abs(one_point - posterior_variance(t, linear)) < 1e-9 and abs(pure_noise - linear.beta[t]) < 1e-9
+    point = moments(fine, bayes_on_grid(fine, prior_density(fine, 0.3, t, linear), 0.3, t, linear))[
+        1
+    ]
+    normal_data = moments(fine, bayes_on_grid(fine, normal(fine, 0, 1), 0.3, t, linear))[1]
+    print(
+        f"t = {t:<4} one image: {point:.6f}   N(0, 1): {normal_data:.6f}   ratio {point / normal_data:.3f}"
+    )
+    assert abs(point - posterior_variance(t, linear)) < 1e-9
+    assert abs(normal_data - linear.beta[t]) < 1e-9
 
+# %% jupyter={"source_hidden": true}
+every_t = torch.arange(1, 1001)
+ratio = posterior_variance(every_t, linear) / linear.beta[every_t]  # (1000,) beta tilde over beta
 figure, ((axis,),) = new_figure(height=2.4)
 axis.plot(every_t.numpy(), ratio.numpy(), color=COLOURS["posterior"])
 axis.axhline(1, color=INK, linewidth=0.8)
-at_two = ratio[1].item()
-axis.plot(2, at_two, "o", color=COLOURS["posterior"])
-axis.annotate(f"t = 2: {at_two:.2f}", (2, at_two), (3.2, at_two - 0.08), color=COLOURS["posterior"])
 axis.text(1.1, 1.03, "$\\beta_t$: exact for standard normal data")
 axis.text(30, 0.78, "$\\tilde\\beta_t$: exact for a single image", color=COLOURS["posterior"])
-axis.set(xscale="log", xlabel="$t$", ylabel="$\\tilde\\beta_t\\,/\\,\\beta_t$", ylim=(0, 1.15), xlim=(1, 1000))
+axis.set(
+    xscale="log",
+    xlabel="$t$",
+    ylabel="$\\tilde\\beta_t\\,/\\,\\beta_t$",
+    ylim=(0, 1.15),
+    xlim=(1, 1000),
+)
 above = int((ratio < 0.99).sum()) + 1
-show(figure, f"The two variances differ only near the clean end: from t = {above} on, the posterior's is at least 99% of beta.")
+show(
+    figure,
+    f"The two variances differ only near the clean end: from t = {above} on, beta tilde is at least 99% of beta.",
+)
 
 # %% [markdown]
 # ## Same as the package
@@ -412,14 +476,9 @@ show(figure, f"The two variances differ only near the clean end: from t = {above
 # One line compares yours with it on random images and times: weights and variances to $10^{-15}$, means to $10^{-6}$.
 
 # %%
-import minddpm as package
 from minddpm_course.comparisons import same_as_package
 
 same_as_package("03", globals())
-
-guide = package.q_posterior(torch.tensor([0.8]), torch.tensor([0.6]), 2, example)
-print(f"the package on the guide's example: mean {guide.mean.item():.3f}, variance {guide.variance.item():.4f}")
-assert f"{guide.mean.item():.3f} {guide.variance.item():.4f}" == "0.602 0.0099"
 
 # %% [markdown]
 # ## Play
@@ -429,31 +488,31 @@ assert f"{guide.mean.item():.3f} {guide.variance.item():.4f}" == "0.602 0.0099"
 # Question: at which $t$ does the posterior follow you when you move $x_0$, and which bell holds it back at the others?
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def three_bells(t, x_0, x_t=0.6):
     line = torch.linspace(-1.6, 1.6, 4001, dtype=torch.float64)
-    mean, variance = package.q_posterior(torch.tensor([x_0]), torch.tensor([x_t]), t, linear)
+    mean, variance = q_posterior(torch.tensor([x_0]), torch.tensor([x_t]), t, linear)
     bells = {
-        "prior": (prior_density(line, x_0, t, linear), COLOURS["clean"]),
-        "likelihood": (likelihood(line, x_t, t, linear), COLOURS["noisy"]),
-        "posterior": (normal(line, mean.item(), variance.item()), COLOURS["posterior"]),
+        "prior": (prior_density(line, x_0, t, linear), "clean", "-"),
+        "likelihood": (likelihood(line, x_t, t, linear), "noisy", "--"),
+        "posterior": (normal(line, mean.item(), variance.item()), "posterior", "-"),
     }
     figure, ((axis,),) = new_figure(height=2.5)
-    for row, (name, (bell, colour)) in enumerate(bells.items()):
-        style = {"linestyle": "--", "zorder": 3} if name == "likelihood" else {"linestyle": "-", "zorder": 2}
+    for row, (name, (bell, role, style)) in enumerate(bells.items()):
         height = (bell / bell.max()).numpy()
-        axis.fill_between(line.numpy(), height, color=colour, alpha=0.25, linewidth=0)
-        axis.plot(line.numpy(), height, color=colour, **style)
-        axis.text(-1.55, 0.95 - 0.13 * row, name, color=colour)
+        axis.fill_between(line.numpy(), height, color=COLOURS[role], alpha=0.25, linewidth=0)
+        axis.plot(
+            line.numpy(), height, style, color=COLOURS[role], zorder=3 if style == "--" else 2
+        )
+        axis.text(-1.55, 0.95 - 0.13 * row, name, color=COLOURS[role])
     axis.set(xlabel="$x_{t-1}$", yticks=[], ylim=(0, 1.05), xlim=(-1.6, 1.6))
     axis.set_title(f"$t$ = {t},  $x_0$ = {x_0:.1f},  $x_t$ = {x_t}")
-    weight = package.posterior_coefficients(t, linear)[0].item()
+    weight = posterior_coefficients(t, linear)[0].item()
     caption = f"At t = {t} the posterior mean is {mean.item():.3f}; it moves by {weight:.4f} when x_0 moves by 1."
     return figure, caption
 
 
 show(*three_bells(2, 0.8))
-show(*three_bells(500, 0.8))
 
 # %%
 play(
@@ -463,25 +522,25 @@ play(
 )
 
 # %% [markdown]
-# Near the clean end the two bells are about equally narrow and both pull. Later the prior is wide, for a clean image says little about a very noisy one, and the narrow likelihood decides.
+# Near the clean end the two bells are about equally narrow, and both pull. Later the prior is wide, because a clean image says little about a very noisy one, and the narrow likelihood decides.
 
 # %% [markdown]
 # ## Mistakes people make
 #
-# Walk the whole way back with $x_0 = 0.8$ known, from $q(x_{1000} \mid x_0)$ to $t = 0$. Each step draws $x_{t-1}$ from a Gaussian, and Gaussian steps keep mean and variance in closed form, so no sampling is needed.
+# Walk the whole way back with $x_0 = 0.8$ known, from $q(x_{1000} \mid x_0)$ to $t = 0$. Each step is Gaussian, so that mean and variance stay in closed form and no sampling is needed.
 # With the right posterior the walk retraces the jump: mean $\sqrt{\bar\alpha_t}\,x_0$, standard deviation $\sqrt{1-\bar\alpha_t}$. Four mistakes:
 #
 # - **Swapped weights**: the weight of $x_0$ goes to $x_t$ and the other way round.
-# - **$\bar\alpha$ off by one**: `alpha_bar[t]` where $\bar\alpha_{t-1}$ belongs. In 0-based arrays this is easy to do.
+# - **$\bar\alpha$ off by one**: `alpha_bar[t]` instead of `alpha_bar[t - 1]`. With 0-based arrays this is easy to do.
 # - **$\beta$ for $\alpha$**: $\sqrt{\beta_t}$ in the weight of $x_t$.
 # - **Variance for standard deviation**: the noise is multiplied by $\tilde\beta_t$, not by $\sqrt{\tilde\beta_t}$.
 
 
 # %%
 def walk_back(coef_x0, coef_xt, variance, x_0=0.8):
-    """Mean and standard deviation of x_t for t = 0..T if each step draws N(coef_x0 x_0 + coef_xt x_t, variance)."""
+    """Mean and standard deviation of x_t for t = 0..T if each step draws from this Gaussian."""
     mean = torch.empty(linear.T + 1, dtype=torch.float64)  # (T+1,)
-    var = torch.empty_like(mean)  # (T+1,) the variance of x_t
+    var = torch.empty_like(mean)  # (T+1,)
     mean[-1], var[-1] = linear.alpha_bar[-1].sqrt() * x_0, 1 - linear.alpha_bar[-1]
     for t in linear.steps():
         mean[t - 1] = coef_x0[t] * x_0 + coef_xt[t] * mean[t]
@@ -489,56 +548,48 @@ def walk_back(coef_x0, coef_xt, variance, x_0=0.8):
     return mean, var.sqrt()
 
 
-with_zero = torch.arange(0, 1001)  # one entry for each index 0..T
-with_zero[0] = 1  # a dummy, for index 0 is never used
-right = (*posterior_coefficients(with_zero, linear), posterior_variance(with_zero, linear))
-beta, alpha, alpha_bar = linear.beta[with_zero], linear.alpha[with_zero], linear.alpha_bar[with_zero]
-mistakes = {
-    "swapped weights": (right[1], right[0], right[2]),
-    "alpha_bar off by one": (alpha_bar.sqrt() * beta / (1 - alpha_bar), alpha.sqrt(), beta),
-    "beta for alpha": (right[0], right[1] / alpha.sqrt() * beta.sqrt(), right[2]),
-    "variance for std": (right[0], right[1], right[2] ** 2),
+# %%
+index = torch.arange(1001).clamp(min=1)  # one entry for each index 0..T; the first is never used
+a, b = posterior_coefficients(index, linear)  # (T+1,) the weights of x_0 and x_t
+tilde = posterior_variance(index, linear)  # (T+1,)
+beta, alpha, alpha_bar = linear.beta[index], linear.alpha[index], linear.alpha_bar[index]
+walks = {
+    "right": walk_back(a, b, tilde),
+    "swapped weights": walk_back(b, a, tilde),
+    "alpha_bar off by one": walk_back(
+        alpha_bar.sqrt() * beta / (1 - alpha_bar), alpha.sqrt(), beta
+    ),
+    "beta for alpha": walk_back(a, b / alpha.sqrt() * beta.sqrt(), tilde),
+    "variance for std": walk_back(a, b, tilde**2),
 }
+for name, (mean, std) in walks.items():
+    print(
+        f"{name:<22} at t = 500: {mean[500]:.3f}, {std[500]:.3f}   at t = 0: {mean[0]:.3f}, {std[0]:.3f}"
+    )
+assert torch.allclose(walks["right"][0], linear.alpha_bar.sqrt() * 0.8, atol=1e-9)
+assert torch.allclose(walks["right"][1] ** 2, 1 - linear.alpha_bar, atol=1e-9)
 
+# %% jupyter={"source_hidden": true}
+right, *wrong = walks.items()
 figure, axes = new_figure(2, 4, height=3.3, sharex=True, sharey="row")
-true_mean, true_std = walk_back(*right)
-for column, (name, wrong) in enumerate(mistakes.items()):
-    mean, std = walk_back(*wrong)
-    for axis, true, curve in ((axes[0, column], true_mean, mean), (axes[1, column], true_std, std)):
+for (top, bottom), (name, walk) in zip(axes.T, wrong):
+    for axis, true, curve in zip((top, bottom), right[1], walk):
         axis.plot(true.numpy(), color=COLOURS["posterior"], linewidth=3)
         axis.plot(curve.numpy(), "--", color=INK, linewidth=1.4)
-    axes[0, column].set_title(name)
-    axes[1, column].set(xlabel="$t$", xlim=(1000, 0), xticks=[750, 500, 250])
-    print(f"{name:<22} mean and std at t = 500: {mean[500]:.3f}, {std[500]:.3f}   at t = 0: {mean[0]:.3f}, {std[0]:.3f}")
-print(f"{'right':<22} mean and std at t = 500: {true_mean[500]:.3f}, {true_std[500]:.3f}   at t = 0: {true_mean[0]:.3f}, {true_std[0]:.3f}")
+    top.set_title(name)
+    bottom.set(xlabel="$t$", xlim=(1000, 0), xticks=[750, 500, 250])
 axes[0, 0].set(ylabel="mean", ylim=(-0.1, 1.6))
 axes[1, 0].set_ylabel("standard deviation")
 axes[0, 0].text(950, 0.22, "right", color=COLOURS["posterior"])
 axes[0, 0].text(950, 0.9, "mistaken")
-axes[0, 1].text(250, 1.4, f"to {walk_back(*mistakes['alpha_bar off by one'])[0][0]:.1f}", ha="right")
+axes[0, 1].text(250, 1.4, f"to {walks['alpha_bar off by one'][0][0]:.1f}", ha="right")
 show(
     figure,
     "Read from left to right, from noise to image: each dashed walk leaves the right one, in its mean, in its spread or in both.",
 )
-assert torch.allclose(true_mean, linear.alpha_bar.sqrt() * 0.8, atol=1e-9) and torch.allclose(true_std**2, 1 - linear.alpha_bar, atol=1e-9)
 
 # %% [markdown]
-# In the worked example the same four give:
-
-# %%
-a, b = (c.item() for c in posterior_coefficients(2, example))
-tilde = posterior_variance(2, example).item()
-print(f"right                   mean {a * 0.8 + b * 0.6:.3f}   noise times {math.sqrt(tilde):.4f}")
-print(f"swapped weights         mean {b * 0.8 + a * 0.6:.3f}")
-print(f"alpha_bar off by one    mean {math.sqrt(0.5) * 0.01 / 0.5 * 0.8 + math.sqrt(0.99) * 0.6:.3f}")
-print(f"beta for alpha          mean {a * 0.8 + b / math.sqrt(0.99) * math.sqrt(0.01) * 0.6:.3f}")
-print(f"variance for std        noise times {tilde:.4f}")
-at_1 = {name: (a[1] * 0.8 + b[1] * 0.6).item() for name, (a, b, _) in (("right", right), ("off by one", mistakes["alpha_bar off by one"]))}
-print(f"one step from t = 1: right {at_1['right']:.3f}, alpha_bar off by one {at_1['off by one']:.3f}")
-assert abs(at_1["right"] - 0.8) < 1e-9 and abs(at_1["off by one"] - 1.4) < 1e-3
-
-# %% [markdown]
-# Look at the off-by-one. In the example it moves the mean by less than a hundredth, and a test at one late $t$ would miss it. Near the clean end it does not hide: at $t = 1$ the weight of $x_t$ is $\sqrt{\alpha_1}$ instead of 0. So test at $t = 1$, and test the whole walk.
+# Look at the off-by-one. Over a late step it hardly moves the mean, so that a test at one late $t$ would miss it. Near the clean end it does not hide: at $t = 1$ the weight of $x_t$ is $\sqrt{\alpha_1}$ instead of 0. So test at $t = 1$, and test the whole walk.
 
 # %% [markdown]
 # ## Check yourself
@@ -546,7 +597,7 @@ assert abs(at_1["right"] - 0.8) < 1e-9 and abs(at_1["off by one"] - 1.4) < 1e-3
 # **1.** The code for the posterior has no `if t == 1`. Why does it still return exactly $x_0$ with variance 0 there?
 #
 # <details><summary>Answer</summary>
-# Index equals t, so alpha_bar[t - 1] is alpha_bar[0] = 1. Then 1 - alpha_bar[0] is exactly 0; it is a factor of the variance and of the weight of x_t. The weight of x_0 is beta_1 / (1 - alpha_bar_1), which is 1.
+# The index equals t, so alpha_bar[t - 1] is alpha_bar[0] = 1. Then 1 - alpha_bar[0] is exactly 0, and it is a factor of the variance and of the weight of x_t. The weight of x_0 is beta_1 / (1 - alpha_bar_1), which is 1.
 # </details>
 #
 # **2.** At $t = 1000$ the weights of $x_0$ and $x_t$ sum to 0.99, not to 1. Is the posterior mean then biased?
@@ -555,10 +606,10 @@ assert abs(at_1["right"] - 0.8) < 1e-9 and abs(at_1["off by one"] - 1.4) < 1e-3
 # No. x_t is already shrunk by sqrt(alpha_bar_t). On average the mean is (a + b sqrt(alpha_bar_t)) x_0, and a + b sqrt(alpha_bar_t) is sqrt(alpha_bar_{t-1}), the amplitude at t - 1.
 # </details>
 #
-# **3.** Your data set holds one image, and you sample with variance $\beta_t$. What goes wrong, and where along the way?
+# **3.** A friend trains a network so large that its loss on the training digits is as small as it can be. What will it draw?
 #
 # <details><summary>Answer</summary>
-# The exact variance is beta tilde, which is smaller. The samples are noisier than the forward process at the same t. The ratio plot says where it matters: near the clean end, where beta tilde is well below beta.
+# Training digits. The smallest possible loss belongs to the exact denoiser of the training set, and that one ends at a training image. This is overfitting, and the loss on held-out digits shows it.
 # </details>
 #
 # **Exercises:** [03 · Posterior](../exercises/03_posterior.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
