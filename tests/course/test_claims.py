@@ -1,6 +1,6 @@
-"""What docs/claims.md says of claims that no lesson discusses."""
+"""What docs/claims.md and the answers of *Check yourself* say, where no lesson computes it."""
 
-from minddpm import linear_schedule
+from minddpm import Schedule, cosine_schedule, linear_schedule, load_mnist
 
 LINEAR = linear_schedule()
 
@@ -11,5 +11,17 @@ def test_the_posterior_of_the_worked_example_has_a_rounded_alpha_bar():
 
 def test_half_of_the_signal_is_left_long_before_t_500():
     assert LINEAR.alpha_bar[259] >= 0.5 > LINEAR.alpha_bar[260]
-    assert LINEAR.alpha_bar[500] < 0.1
+    assert f"{LINEAR.alpha_bar[500]:.2f} {LINEAR.beta[500]:.2f}" == "0.08 0.01"
     assert 0.4 < LINEAR.beta[259] / 0.01 < 0.6
+    cosine = cosine_schedule()
+    assert f"{cosine.alpha_bar[500]:.2f} {cosine.beta[500]:.3f}" == "0.49 0.003"
+
+
+def test_twice_the_betas_leave_about_the_square():
+    doubled = Schedule.from_betas(2 * LINEAR.beta[1:]).alpha_bar[1000]
+    assert f"{LINEAR.alpha_bar[1000]:.0e} {doubled:.1e}" == "4e-05 1.4e-09"
+    assert 0.8 < doubled / LINEAR.alpha_bar[1000] ** 2 < 1
+
+
+def test_pixels_of_digits_have_a_variance_of_about_0_4():
+    assert f"{load_mnist('train')[0].var():.1f}" == "0.4"
