@@ -25,3 +25,9 @@ def test_twice_the_betas_leave_about_the_square():
 
 def test_pixels_of_digits_have_a_variance_of_about_0_4():
     assert f"{load_mnist('train')[0].var():.1f}" == "0.4"
+
+
+def test_an_error_of_the_noise_is_one_of_the_clean_image():
+    factor = ((1 - LINEAR.alpha_bar) / LINEAR.alpha_bar).sqrt()
+    assert f"{0.01 * factor[1000]:.2f} {0.01 * factor[10]:.4f}" == "1.57 0.0004"
+    assert sum(LINEAR.steps()) / LINEAR.T == 500.5

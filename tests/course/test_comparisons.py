@@ -50,6 +50,12 @@ WRONG = {  # lesson: the name of a function, and how its right answer is made wr
         "sample_t": lambda right, T, count, generator: right(T - 1, count, generator),
         "per_image": lambda right, own, x: own.reshape(-1, 1),
     },
+    "02": {
+        "forward_step": lambda right, x, t, s, noise: right(x, t, s, 1.001 * noise),
+        "forward_diffusion": lambda right, x, t, s, noise: right(x, t, s, noise) + 1e-4,
+        "x0_from_noise": lambda right, x_t, t, noise, s: right(x_t, t, noise, s).clamp(-1, 1),
+        "noise_from_x0": lambda right, x_t, t, x_0, s: x_t - x_0,
+    },
     "03": {
         "posterior_coefficients": lambda right, t, s: [w * (1 + 1e-9) for w in right(t, s)],
         "posterior_variance": lambda right, t, s: s.beta[t],
