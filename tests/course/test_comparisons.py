@@ -61,6 +61,14 @@ WRONG = {  # lesson: the name of a function, and how its right answer is made wr
         "posterior_variance": lambda right, t, s: s.beta[t],
         "q_posterior": lambda right, x_0, x_t, t, s: right(x_t, x_0, t, s),
     },
+    "06": {
+        "rebuilt_step": lambda right, x_t, t, x_0, s, noise, **more: right(
+            x_t, t, x_0, s, noise * (1 if t > 1 else 0) + 1e-3 * (t == 2), **more
+        ),
+        "short_step": lambda right, x_t, t, predicted, s, noise: right(x_t, t, predicted, s, 0),
+        "rebuilt_steps": lambda right, *args, clip=False, **more: right(*args, **more),
+        "rebuilt_sample": lambda right, *args, **more: right(*args, **more) + 1e-3,
+    },
 }
 
 
