@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from minddpm import cosine_schedule, forward_diffusion, linear_schedule, x0_from_noise
+from minddpm import (
+    cosine_schedule,
+    ddim_step,
+    forward_diffusion,
+    linear_schedule,
+    reverse_step,
+    simple_loss,
+    x0_from_noise,
+)
 from minddpm.mixture import GaussianMixture
 from minddpm.score import langevin, noise_from_score, score_from_noise
 
@@ -227,3 +235,181 @@ def test_a_walk_is_these_draws_in_this_order():
     assert (ours - x).abs().max() <= 1e-14
     assert torch.equal(source.get_state(), generator.get_state())
     assert (start == 1).all()
+
+
+# what lesson 08 says of the score, and of sampling with it
+
+CLOUDS = double(
+    GaussianMixture(torch.tensor([[-1.5, -0.5], [1.0, 0.5]]), 0.04, torch.tensor([0.2, 0.8]))
+)
+LONG = SCHEDULES[0]
+
+
+def scaled(T):
+    """One process in T steps: the linear schedule with every beta proportional to 1 / T."""
+    return linear_schedule(T, 0.1 / T, 20 / T)
+
+
+def best(mixture, schedule):
+    """The network that predicts the average noise."""
+    return lambda x_t, t: noise_from_score(mixture.score(x_t, t, schedule), t, schedule)
+
+
+def estimates(mixture, x_t, t, schedule):
+    """Score, noise and x_0 at x_t, as the best network estimates them."""
+    score = mixture.score(x_t, t, schedule)
+    noise = noise_from_score(score, t, schedule)
+    return score, noise, x0_from_noise(x_t, t, noise, schedule)
+
+
+def ancestral(mixture, x_t, t, schedule, noise):
+    *_, x_0 = estimates(mixture, x_t, t, schedule)
+    return reverse_step(x_t, t, x_0, schedule, noise)
+
+
+def normal_like(x, generator):
+    return torch.randn(x.shape, dtype=x.dtype, generator=generator)
+
+
+@pytest.mark.parametrize("t", [50, 150, 300, 600])
+def test_the_score_points_against_the_average_noise(t, generator):
+    """In each cell of a grid, noise and what the score makes of it have the same average."""
+    x_0 = CLOUDS.sample(400_000, generator=generator)
+    x_t, noise = forward_diffusion(x_0, t, LONG, generator=generator)
+    rest = noise - noise_from_score(CLOUDS.score(x_t, t, LONG), t, LONG)
+    column, row = (x_t / 0.6).round().clamp(-4, 4).long().add(4).unbind(1)
+    cell = 9 * column + row  # the outermost ones reach to infinity
+    count = torch.bincount(cell, minlength=81)
+    full = count >= 100
+    assert full.sum() >= 20
+    for coordinate in rest.T:
+        mean = torch.bincount(cell, coordinate, minlength=81)[full] / count[full]
+        square = torch.bincount(cell, coordinate**2, minlength=81)[full] / count[full]
+        assert (mean.abs() <= 4.5 * (square / count[full]).sqrt()).all()
+
+
+@pytest.mark.parametrize("t", [10, 300, 1000])
+def test_what_the_loss_has_above_the_least_is_the_squared_distance(t, generator):
+    """Of a network that is off by 0.3 everywhere, the simple loss is larger by 0.09."""
+    ideal, n = best(CLOUDS, LONG), 100_000
+    x_0 = CLOUDS.sample(n, generator=generator)
+    noise = normal_like(x_0, generator)
+    losses = [
+        simple_loss(network, x_0, LONG, t=t, noise=noise).item()
+        for network in (ideal, lambda x_t, t: ideal(x_t, t) + 0.3)
+    ]
+    # the mixed term, 0.6 times the mean of what the noise has beside its average, is chance
+    assert abs(losses[1] - losses[0] - 0.09) <= 4 * 0.6 * math.sqrt(losses[0] / (2 * n))
+    assert 4 * 0.6 * math.sqrt(losses[0] / (2 * n)) <= 0.01
+
+
+def test_the_score_of_noisy_data_is_not_that_of_the_data():
+    """In the left cloud it may point away from the centre of that cloud, to the other one."""
+    x = torch.tensor([[-1.3, -0.4]], dtype=torch.float64)
+    to_the_left = CLOUDS.means[0] - x
+    assert (CLOUDS.score(x, 0, LONG) * to_the_left).sum() > 0
+    assert (CLOUDS.score(x, 600, LONG) * to_the_left).sum() < 0
+
+
+def test_the_reverse_step_is_one_of_euler_and_maruyama_but_for_a_share_of_1_over_T(generator):
+    """Started alike and shaken alike, ancestral sampling and the simplest method for the
+    reverse-time SDE end apart by a distance that a quarter of the step makes a quarter.
+    """
+    x_T = torch.randn(500, 2, dtype=torch.float64, generator=generator)
+    apart = []
+    for T in (50, 200):
+        schedule, x, euler = scaled(T), x_T, x_T
+        for t in schedule.steps():
+            noise = normal_like(x, generator)
+            x = ancestral(CLOUDS, x, t, schedule, noise)
+            beta, score = schedule.beta[t].item(), CLOUDS.score(euler, t, schedule)
+            drift = beta / 2 * euler + beta * score
+            euler = euler + drift + math.sqrt(beta) * noise * (t > 1)
+        apart.append((x - euler).norm(dim=1).median().item())
+    assert 1 / 5 <= apart[1] / apart[0] <= 1 / 3.2
+    assert apart[1] <= 0.004
+
+
+def test_the_reverse_step_is_half_a_step_of_ddim_and_half_a_step_of_langevin(generator):
+    """What the sum leaves out is of order beta^2: with half the beta, a quarter."""
+    x = 2 * torch.randn(500, 2, dtype=torch.float64, generator=generator)
+    left_out = []
+    for T in (4000, 8000):
+        schedule, t = scaled(T), T // 4
+        score, noise, x_0 = estimates(CLOUDS, x, t, schedule)
+        seeds = [torch.Generator().manual_seed(1) for _ in range(2)]
+        step = reverse_step(x, t, x_0, schedule, generator=seeds[0])
+        beta = schedule.beta[t].item()
+        walk = langevin(lambda x, s=score: s, x, step_size=beta / 2, steps=1, generator=seeds[1])
+        flow = ddim_step(x, t, x_0, noise, schedule)
+        left_out.append((step - (flow + walk - x)).abs().max().item())
+    assert left_out[1] / left_out[0] == pytest.approx(1 / 4, rel=0.05)
+
+
+def test_the_langevin_half_alone_lags_behind_the_levels(generator):
+    schedule = scaled(200)
+    x = lagging = torch.randn(1000, 2, dtype=torch.float64, generator=generator)
+    for t in schedule.steps():
+        x = ancestral(CLOUDS, x, t, schedule, normal_like(x, generator))
+        lagging = langevin(
+            lambda x, t=t: CLOUDS.score(x, t, schedule),
+            lagging,
+            step_size=schedule.beta[t].item() / 2,
+            steps=1,
+            generator=generator,
+        )
+    assert spread(x) == pytest.approx(0.2, abs=0.015)
+    assert spread(lagging) >= 0.3
+
+
+def spread(x):
+    """The standard deviation of points inside their clouds."""
+    cloud = torch.cdist(x, CLOUDS.means).argmin(1)
+    means = torch.stack([x[cloud == k].mean(0) for k in (0, 1)])
+    return (x - means[cloud]).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("t", [200, 400])
+def test_the_reverse_step_repeated_at_one_level_settles_at_too_narrow_a_density(t, generator):
+    """For small beta it is Langevin dynamics on q(x_t)^2 exp(|x_t|^2 / 2): of one cloud of variance
+    v it makes one of v / (2 - v), where a Langevin walk keeps v.
+    """
+    one, n = GaussianMixture(torch.zeros(1, 1).double(), 0.04, torch.ones(1).double()), 20_000
+    v = LONG.alpha_bar[t].item() * 0.04 + 1 - LONG.alpha_bar[t].item()
+    x = walked = math.sqrt(v) * torch.randn(n, 1, dtype=torch.float64, generator=generator)
+    for _ in range(300):
+        x = ancestral(one, x, t, LONG, normal_like(x, generator))
+    walked = langevin(
+        lambda x: one.score(x, t, LONG),
+        walked,
+        step_size=LONG.beta[t].item() / 2,
+        steps=300,
+        generator=generator,
+    )
+    # chance leaves 4 / sqrt(2 n), the finite beta the rest
+    assert x.std().item() == pytest.approx(math.sqrt(v / (2 - v)), rel=0.05)
+    assert walked.std().item() == pytest.approx(math.sqrt(v), rel=0.03)
+    assert x.std().item() <= 0.95 * math.sqrt(v)
+
+
+def test_the_flow_carries_the_noisy_density_to_that_of_the_data():
+    """In one dimension a path without noise keeps the order of points, so it carries quantiles to
+    quantiles. DDIM arrives but for a share of 1 / T.
+    """
+    pixel, grid = double(TWO), torch.linspace(-6, 6, 24_001, dtype=torch.float64)
+    levels = (torch.arange(500, dtype=torch.float64) + 0.5) / 500
+
+    def quantiles(t, schedule):
+        below = pixel.log_density(grid[:, None], t, schedule).exp().cumsum(0)
+        return grid[torch.searchsorted(below / below[-1], levels)]
+
+    off = []
+    for T in (200, 400):
+        schedule = scaled(T)
+        x = quantiles(T, schedule)[:, None]
+        for t in schedule.steps():
+            _, noise, x_0 = estimates(pixel, x, t, schedule)
+            x = ddim_step(x, t, x_0, noise, schedule)
+        off.append((x.flatten() - quantiles(0, schedule)).abs().mean().item())
+    assert 1.7 <= off[0] / off[1] <= 2.3
+    assert off[1] <= 0.004
