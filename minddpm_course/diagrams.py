@@ -171,53 +171,83 @@ def training_step_stages(
     return figure
 
 
-def output_shapes(model: UNet, image_shape: Sequence[int]) -> dict[nn.Module, str]:
-    """What each module of a U-Net puts out for one image: "channels × height × width"."""
-    shapes: dict[nn.Module, str] = {}
+def recorded(model: UNet, x_t: Tensor, t: int) -> dict[nn.Module, tuple[Tensor, Tensor]]:
+    """What each module of a U-Net takes and gives on one noisy image, its first input alone."""
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
-    def record(module: nn.Module, _inputs: tuple, output: Tensor) -> None:
-        shapes[module] = " × ".join(str(side) for side in output.shape[1:])
+    def record(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        seen[module] = (inputs[0], output)
 
     hooks = [module.register_forward_hook(record) for module in model.modules()]
     try:
-        call_model(model, torch.zeros(1, *image_shape[-3:]), 1)
+        call_model(model, x_t, t)
     finally:
         for hook in hooks:
             hook.remove()
-    return shapes
+    return seen
+
+
+def map_size(maps: Tensor) -> str:
+    """The size of one image's maps: "channels × height × width"."""
+    return " × ".join(str(side) for side in maps.shape[1:])
+
+
+def named_rows(model: UNet) -> list[tuple[int, str, nn.Module, nn.Module]]:
+    """The rows of a U-Net from the top: level, ending of its names, encoder's and decoder's block.
+
+    Names end in "", or in _1, _2, ... where a level has several blocks.
+    """
+    down = [(level, block) for level, blocks in enumerate(model.encoder) for block in blocks]
+    up = [block for blocks in model.decoder for block in blocks]
+    several = model.config.blocks > 1
+    endings = [f"_{place % model.config.blocks + 1}" if several else "" for place in range(len(up))]
+    return [
+        (level, ending, block, mirror)
+        for (level, block), ending, mirror in zip(down, endings, reversed(up))  # skips join rows
+    ]
 
 
 @styled
-def unet_diagram(model: UNet, image_shape: Sequence[int]) -> Figure:
-    """The U-Net as it is: the model runs on one blank image, and each module's output is recorded.
+@torch.inference_mode()
+def unet_diagram(model: UNet, x_t: Tensor, t: int) -> Figure:
+    """The U-Net as it is: it runs on a noisy image, and what each module puts out is recorded.
 
-    Boxes hold channels × height × width of what each block puts out; every block gets the time.
+    Boxes have the names of lesson 05 and the channels × height × width that a block puts out. In
+    the middle of each skip is one of its maps, the channel that varies most, from its least value
+    in black to its largest in white; behind it, the size of the join.
 
     Args:
         model: a U-Net of any configuration.
-        image_shape: (b, c, h, w) or (c, h, w) of the images.
+        x_t: a noisy image, (1, c, h, w).
+        t: its time, 1..T.
 
     Replaces the guide's figure 7.
     """
-    shapes = output_shapes(model, image_shape)
-    down = [(level, block) for level, blocks in enumerate(model.encoder) for block in blocks]
-    up = [block for blocks in model.decoder for block in blocks]
-    up.reverse()  # so that skips join equal rows
+    seen = recorded(model, x_t, t)
+    rows = named_rows(model)
     shift = min(0.35, 0.85 / max(len(model.encoder) - 1, 1))
     wide = 1.15
-    high = 0.25
-    roof = 1.62 + 0.37 * len(down) + 0.16 * len(model.encoder)
-    figure, axis = canvas(roof + 0.45)
-
-    def box(x: float, y: float, module: nn.Module, filled: bool = False) -> None:
-        edge = COLOURS["network"]
-        face = edge if filled else "white"
-        corner = (x - wide / 2, y - high / 2)
-        axis.add_patch(Rectangle(corner, wide, high, lw=1.3, edgecolor=edge, facecolor=face))
-        axis.text(x, y, shapes[module], color="white" if filled else INK, fontsize=8, **CENTRE)
+    high = 0.36
+    side = 0.46  # of a map
+    below = 0.56  # from one row to the next, and more where the size changes
+    more = 0.1
+    top = 0.37 + below * (len(rows) + 2) + more * len(model.encoder)
+    figure, axis = canvas(top + 1.25)
 
     def words(x: float, y: float, text: str, colour: str = INK, **options) -> None:
         axis.text(x, y, text, color=colour, fontsize=8, **CENTRE | options)
+
+    def box(x: float, y: float, name: str, module: nn.Module) -> None:
+        corner = (x - wide / 2, y - high / 2)
+        edge = COLOURS["network"]
+        axis.add_patch(Rectangle(corner, wide, high, lw=1.3, edgecolor=edge, facecolor="white"))
+        words(x, y + 0.075, name, edge)
+        words(x, y - 0.085, map_size(seen[module][1]))
+
+    def picture(x: float, y: float, image: Tensor, largest: float, limits=(-1.0, 1.0)) -> None:
+        height, width = (largest * length / max(image.shape[-2:]) for length in image.shape[-2:])
+        extent = (x - width / 2, x + width / 2, y - height / 2, y + height / 2)
+        draw_image(axis, image, limits=limits, extent=extent)
 
     def mirrored(start: tuple[float, float], end: tuple[float, float]) -> None:
         """An arrow down on the left, and its mirror image up on the right."""
@@ -226,46 +256,64 @@ def unet_diagram(model: UNet, image_shape: Sequence[int]) -> Figure:
         arrow(axis, (7 - new_x, new_y + high / 2), (7 - x, y - high / 2))
 
     x = 0.45 + wide / 2
-    y = roof
-    box(x, y, model.stem)
-    box(7 - x, y, model.out)
+    y = top
+    for centre, image, title, role in (
+        (x, x_t, f"$x_t$, $t={t}$", "noisy"),
+        (7 - x, seen[model][1], r"predicted noise $\epsilon_\theta(x_t, t)$", "network"),
+    ):
+        picture(centre, top + 0.65, image, 0.72, (-2.0, 2.0))
+        words(centre, top + 1.12, title, COLOURS[role])
+    arrow(axis, (x, y + 0.28), (x, y + high / 2))
+    arrow(axis, (7 - x, y + high / 2), (7 - x, y + 0.28))
+    box(x, y, "stem", model.stem)
+    box(7 - x, y, "out", model.out)
     parameters = sum(weights.numel() for weights in model.parameters())
-    words(x, y + 0.28, "noisy image $x_t$", COLOURS["noisy"])
-    words(7 - x, y + 0.28, r"predicted noise $\epsilon_\theta(x_t, t)$", COLOURS["network"])
-    words(3.5, y + 0.28, f"{parameters:,} parameters")
-    words(3.5, roof - 0.27, "skips: kept, and joined to what comes up")
+    words(3.5, top + 0.75, f"{parameters:,} parameters")
+    words(3.5, top + 0.55, "in each box: name, channels × height × width")
+    words(3.5, top + 0.35, "on each skip: one of its channels, as computed for this image")
     previous = 0
-    for (level, block), mirror in zip(down, up):
+    for level, ending, block, mirror in rows:
+        maps = seen[block][1]
+        name = f"{maps.shape[2]}{ending}"
         new_x = x + shift * (level - previous)
-        new_y = y - 0.37 - 0.16 * (level > previous)
+        new_y = y - below - more * (level > previous)
         mirrored((x, y), (new_x, new_y))
         if level > previous:
-            words(new_x + 0.1, (y + new_y) / 2, "sides halved", GREY, ha="left")
-            words(7 - new_x - 0.1, (y + new_y) / 2, "sides doubled", GREY, ha="right")
+            middle = (y + new_y) / 2
+            words(new_x + 0.1, middle, f"down_{maps.shape[2]}: sides halved", GREY, ha="left")
+            words(6.9 - new_x, middle, f"up_{2 * maps.shape[2]}: sides doubled", GREY, ha="right")
         x = new_x
         y = new_y
         previous = level
-        box(x, y, block)
-        box(7 - x, y, mirror)
-        arrow(axis, (x + wide / 2, y), (7 - x - wide / 2, y))
+        box(x, y, f"encoder_{name}", block)
+        box(7 - x, y, f"decoder_{name}", mirror)
+        edge = x + wide / 2
+        varied = maps[0, maps[0].flatten(1).std(1).argmax()]
+        axis.plot((edge, 3.5 - side / 2), (y, y), color=INK, linewidth=1.2)
+        arrow(axis, (3.5 + side / 2, y), (7 - edge, y))
+        picture(3.5, y, varied, side, (float(varied.min()), float(varied.max())))
+        words((edge + 3.5 - side / 2) / 2, y + 0.09, f"skip_{name}")
+        joined = (3.5 + side / 2 + 7 - edge) / 2
+        words(joined, y + 0.09, "join")
+        words(joined, y - 0.1, map_size(seen[mirror][0]))
         arrow(axis, (0.15, y), (x - wide / 2, y), GREY)
         arrow(axis, (6.85, y), (7 - x + wide / 2, y), GREY)
 
-    middle = y - 0.58
+    middle = y - below - more
     mirrored((x, y), (x, middle))
-    for centre, module in ((x, model.middle_in), (3.5, model.attention), (7 - x, model.middle_out)):
-        box(centre, middle, module, filled=module is model.attention)
-    words(3.5, middle + 0.22, "self-attention", COLOURS["network"])
+    for centre, name in ((x, "middle_in"), (3.5, "attention"), (7 - x, "middle_out")):
+        box(centre, middle, name, getattr(model, name))
     arrow(axis, (x + wide / 2, middle), (3.5 - wide / 2, middle))
     arrow(axis, (3.5 + wide / 2, middle), (7 - x - wide / 2, middle))
-    floor = 0.6
-    top = roof - 0.37
-    axis.plot((0.15, 0.15, 6.85, 6.85), (top, floor, floor, top), color=GREY, linewidth=1.2)
+    floor = 0.45
+    roof = top - below
+    axis.plot((0.15, 0.15, 6.85, 6.85), (roof, floor, floor, roof), color=GREY, linewidth=1.2)
     for centre in (x, 7 - x):
         arrow(axis, (centre, floor), (centre, middle - high / 2), GREY)
-    axis.plot((3.5, 3.5), (0.32, floor), color=GREY, linewidth=1.2)
-    time = f"time $t$ → sines and cosines → two layers: {shapes[model.time]} numbers"
-    words(3.5, 0.2, f"{time}, given to every block")
+    axis.plot((3.5, 3.5), (0.25, floor), color=GREY, linewidth=1.2)
+    numbers = seen[model.time][1].shape[1]
+    way = f"time: $t={t}$ → sines and cosines → two layers → {numbers} numbers"
+    words(3.5, 0.14, f"{way}, given to every block")
     return figure
 
 

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import torch
 
 from minddpm_course.comparisons import same_as_package
 
@@ -40,6 +41,32 @@ def test_equal_functions_are_named(capsys):
     assert capsys.readouterr().out == f"equal to the package: {expected}\n"
 
 
+def with_part(network, name, forward):
+    """A network, a part of which computes something else."""
+    getattr(network, name).forward = forward
+    return network
+
+
+def unscaled(attention):
+    """Attention that does not divide by the root of the channels."""
+    layer = attention.query_key_value
+    right = layer.forward
+
+    def forward(x):
+        q, k, v = right(x).chunk(3, dim=1)
+        return torch.cat([q * q.shape[1] ** 0.5, k, v], dim=1)
+
+    layer.forward = forward
+    return attention
+
+
+def swapped(network):
+    """A U-Net that joins the encoder's half first."""
+    right = network.join
+    network.join = lambda h, skip: right(skip, h)
+    return network
+
+
 WRONG = {  # lesson: the name of a function, and how its right answer is made wrong
     "01": {
         "linear_betas": lambda right, T=1000, low=1e-4, high=0.02: right(T + 1, low, high)[:-1],
@@ -69,6 +96,14 @@ WRONG = {  # lesson: the name of a function, and how its right answer is made wr
         "rebuilt_steps": lambda right, *args, clip=False, **more: right(*args, **more),
         "rebuilt_sample": lambda right, *args, **more: right(*args, **more) + 1e-3,
     },
+    "05": {
+        "rebuilt_embedding": lambda right, t, dim: right(t, dim).roll(dim // 2, dims=1),
+        "RebuiltBlock": lambda right, c, k: with_part(
+            right(c, k), "time", lambda features: torch.zeros(len(features), k)
+        ),
+        "RebuiltAttention": lambda right, c: unscaled(right(c)),
+        "RebuiltUNet": lambda right: swapped(right()),
+    },
 }
 
 
@@ -96,3 +131,49 @@ def test_a_function_that_is_missing_is_named():
 def test_another_lesson_is_refused():
     with pytest.raises(ValueError, match=r"lesson must be one of .*03.*, got '3'"):
         same_as_package("3", {})
+
+
+def alternating(right, t, dim):
+    return right(t, dim).unflatten(1, (2, -1)).transpose(1, 2).flatten(1)
+
+
+def awake(right):
+    """A U-Net with a last layer that does not start at zero."""
+    network = right()
+    network.out.reset_parameters()
+    return network
+
+
+def without_skips(right):
+    network = right()
+    network.join = lambda h, skip: torch.cat([h, 0 * skip], dim=1)
+    return network
+
+
+def counting_from_0(right):
+    network = right()
+    forward = network.forward
+    network.forward = lambda x_t, t: forward(x_t, t - 1)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("what", "wrong"),
+    [
+        ("rebuilt_embedding, dim = 4", alternating),
+        ("rebuilt_embedding, dim = 2", lambda right, t, dim: right(t - 1, dim)),
+        ("rebuilt_embedding, dim = 64", lambda right, t, dim: right(t, dim) + (dim == 64) * 1e-5),
+        ("RebuiltBlock, 16 to 16", lambda right, c, k: with_part(right(c, k), "shortcut", abs)),
+        ("RebuiltBlock, 32 to 48", lambda right, c, k: right(c, k if c == k else k + 8)),
+        ("RebuiltAttention", lambda right, c: with_part(right(c), "norm", lambda x: x)),
+        ("RebuiltUNet, a fresh network predicts zero", awake),
+        ("RebuiltUNet, random weights", without_skips),
+        ("RebuiltUNet, random weights", counting_from_0),
+    ],
+)
+def test_what_differs_in_the_network_of_lesson_05_is_said(what, wrong):
+    names = rebuilt("05")
+    name = what.partition(",")[0]
+    right = names[name]
+    with pytest.raises(AssertionError, match=what):
+        same_as_package("05", names | {name: lambda *args: wrong(right, *args)})

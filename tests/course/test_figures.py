@@ -20,7 +20,7 @@ from minddpm.noising import forward_diffusion, x0_from_noise
 from minddpm.posterior import beta_variance, q_posterior
 from minddpm.sampler import reverse_step, sample_steps
 from minddpm.schedule import cosine_schedule, linear_schedule
-from minddpm.unet import UNet, UNetConfig
+from minddpm.unet import UNet, UNetConfig, timestep_embedding
 from minddpm_course.diagrams import (
     bound_to_simple_loss,
     sampling_step_stages,
@@ -98,7 +98,7 @@ FIGURES = {
     4: lambda schedule=SHORT, model=MODEL: true_and_learned_posterior(model, X_0, X_5, 5, schedule),
     5: lambda schedule=SHORT, model=MODEL: training_step_stages(model, X_0, schedule, 5, NOISE),
     6: lambda **given: bound_to_simple_loss(*bound(**given)),
-    7: lambda model=MODEL, **_: unet_diagram(model, (1, 1, 28, 28)),
+    7: lambda model=MODEL, **_: unet_diagram(model, X_5, 5),
     8: lambda schedule=SHORT, model=MODEL: sampling_step_stages(model, X_5, 5, schedule, NOISE),
     9: lambda **_: image_grid(DIGITS, [f"number {place}" for place in range(4)], columns=3),
     10: denoising,
@@ -231,7 +231,7 @@ def test_another_schedule_moves_it(drawn, number):
     assert pixels(FIGURES[number](schedule=OTHER)) != drawn[number].picture
 
 
-@pytest.mark.parametrize("number", [4, 5, 6, 8, 10])
+@pytest.mark.parametrize("number", [4, 5, 6, 7, 8, 10])
 def test_another_model_moves_it(drawn, number):
     other = tiny_unet(channels=(8, 24))
     assert pixels(FIGURES[number](model=other)) != drawn[number].picture
@@ -319,32 +319,74 @@ def test_the_weight_is_what_the_simple_loss_drops():
 
 
 @pytest.mark.parametrize(
-    ("config", "image", "shapes"),
+    ("config", "image", "shapes", "joins"),
     [
-        ({}, (1, 28, 28), {"8 × 28 × 28": 3, "1 × 28 × 28": 1, "16 × 14 × 14": 5}),
+        (
+            {},
+            (1, 28, 28),
+            {"8 × 28 × 28": 3, "1 × 28 × 28": 1, "16 × 14 × 14": 5},
+            {"16 × 28 × 28": 1, "32 × 14 × 14": 1},
+        ),
         (
             {"channels": (4, 8, 12), "blocks": 2},
-            (3, 1, 16, 24),
+            (1, 16, 24),
             {"4 × 16 × 24": 5, "8 × 8 × 12": 4, "12 × 4 × 6": 7},
+            {"8 × 16 × 24": 2, "16 × 8 × 12": 2, "24 × 4 × 6": 2},
         ),
-        ({"channels": (12,), "image_channels": 3}, (3, 8, 8), {"12 × 8 × 8": 6, "3 × 8 × 8": 1}),
+        (
+            {"channels": (12,), "image_channels": 3},
+            (3, 8, 8),
+            {"12 × 8 × 8": 6, "3 × 8 × 8": 1},
+            {"24 × 8 × 8": 1},
+        ),
         (
             {"channels": (4, 4, 8, 8, 16)},
-            (1, 1, 32, 32),
+            (1, 32, 32),
             {"4 × 32 × 32": 3, "8 × 4 × 4": 2, "16 × 2 × 2": 5},
+            {"8 × 32 × 32": 1, "16 × 4 × 4": 1, "32 × 2 × 2": 1},
         ),
     ],
 )
-def test_the_unet_is_drawn_from_its_own_shapes(config, image, shapes):
+def test_the_unet_is_drawn_from_its_own_shapes(config, image, shapes, joins):
     model = tiny_unet(**config)
-    figure = unet_diagram(model, image)
+    x_t = torch.randn(1, *image, generator=torch.Generator().manual_seed(6))
+    figure = unet_diagram(model, x_t, 5)
     figure.draw_without_rendering()
     found = [text for text, *_ in words(figure)]
-    for shape, times in shapes.items():
+    for shape, times in {**shapes, **joins}.items():
         assert found.count(shape) == times, shape
+    assert found.count("join") == len(model.config.channels) * model.config.blocks
     assert f"{sum(weights.numel() for weights in model.parameters()):,} parameters" in found
     assert not any(module._forward_hooks for module in model.modules())
     test_its_words_are_large_enough_stay_inside_and_do_not_meet({7: figure}, 7)
+
+
+def test_the_unet_is_drawn_with_what_it_computes(drawn):
+    """The noisy image, the predicted noise, and of each skip the channel that varies most."""
+    with torch.inference_mode():
+        predicted = MODEL(X_5, torch.full((1,), 5))
+        features = MODEL.time(timestep_embedding(torch.full((1,), 5), 8))
+        fine = MODEL.encoder[0][0](MODEL.stem(X_5), features)
+        coarse = MODEL.encoder[1][0](MODEL.downs[1](fine), features)
+    noisy, noise, *skips = images_of(drawn[7])
+    assert torch.equal(noisy, X_5.squeeze())
+    assert torch.allclose(noise, predicted.squeeze(), atol=1e-6)
+    for shown, maps in zip(skips, (fine, coarse), strict=True):
+        most = max(maps[0], key=lambda channel: float(channel.var()))
+        assert torch.allclose(shown, most, atol=1e-6)
+    assert "$t=5$" in said(drawn[7])
+
+
+def test_the_unet_has_the_names_of_the_lesson():
+    """What `forward` of the rebuilt network calls and keeps is written in the picture."""
+    twin = (ROOT / "notebooks" / "py" / "05_unet.py").read_text(encoding="utf-8")
+    network = twin[twin.rindex("class RebuiltUNet(") :]  # the one after the empty one
+    forward = network[network.index("def forward(") : network.index("# %%")]
+    names = set(re.findall(r"self\.(\w+)|\b(skip_\d+)", forward))
+    names = {one or other for one, other in names} - {"norm"}  # the norm belongs to `out`
+    assert len(names) == 20
+    model, _, _ = load_pretrained()
+    assert {name for name in names if name not in said(unet_diagram(model, X_5, 5))} == set()
 
 
 def test_the_sampling_step_is_the_samplers(drawn):
@@ -402,5 +444,5 @@ def test_the_same_data_give_the_same_bytes(drawn, number):
 
 def test_the_shipped_network_is_drawn_whole():
     model, _, _ = load_pretrained()
-    figure = unet_diagram(model, (1, 1, 28, 28))
+    figure = unet_diagram(model, X_5, 5)
     assert f"{sum(weights.numel() for weights in model.parameters()):,} parameters" in said(figure)
