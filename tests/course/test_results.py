@@ -71,7 +71,7 @@ def test_the_weight_of_the_bound_makes_worse_samples():
 
 
 def denoising_bits(error, schedule):
-    """The denoising terms of a squared error of the noise at each t = 2..T, in bits/dim (eq. 12)."""
+    """The denoising terms of a squared error of the noise, t = 2..T, in bits/dim (eq. 12)."""
     t = torch.arange(2, schedule.T + 1)
     variance = posterior_variance(t, schedule)
     rest = 2 * variance * schedule.alpha[t] * (1 - schedule.alpha_bar[t])
