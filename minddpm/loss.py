@@ -90,9 +90,10 @@ def variational_bound(
 ) -> VariationalBound:
     """Evaluate every term of the negative variational bound, with one draw of the noise for each t.
 
-    The model's reverse step is N(mu_tilde(x_t, predicted x_0), variance(t)), nothing clipped. At
-    t = 1, where beta tilde is 0, the decoder takes the variance of t = 2, as the paper's own code
-    does. The terms are computed on the CPU in float64.
+    The model's reverse step is N(mu_tilde(x_t, predicted x_0), variance(t)), nothing clipped; the
+    paper's own code clips the predicted x_0 to [-1, 1]. At t = 1, where beta tilde is 0, the
+    decoder takes the variance of t = 2, as that code does. The terms are computed on the CPU in
+    float64.
 
     Args:
         model: as in `simple_loss`; called in inference mode and, if it is an nn.Module, eval mode.

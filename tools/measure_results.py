@@ -1,6 +1,6 @@
 """Measure what lessons report but takes them too long, and write minddpm/assets/results.json.
 
-python tools/measure_results.py {samplers,bound,trainings,guidance} [...]
+python tools/measure_results.py {samplers,bound,trainings,schedules,guidance} [...]
 
 Samples and small networks are kept in runs/results, so that an interrupted run continues. Each part
 takes between a quarter of an hour and an hour on one core, but for samplers, which take two to
@@ -248,22 +248,42 @@ def measure_trainings() -> dict[str, object]:
     return settings | {"digits": BATCH, "runs": rows, "ema": averages}
 
 
-SCALES = (0, 1, 2, 4, 8)
-
-
 def bounded(model: Model, schedule: Schedule) -> Model:
-    """The noise that belongs to the clipped estimate of x_0.
-
-    `ddim_sample` clips the estimate and keeps the predicted noise. Guided noise is then put back at
-    full strength while the estimate stays bounded, and from scale 2 on the image is driven away
-    from its label.
-    """
+    """The noise that belongs to the clipped estimate of x_0."""
 
     def predict(x_t: Tensor, t: Tensor) -> Tensor:
         x_0 = x0_from_noise(x_t, t, model(x_t, t), schedule).clamp(-1, 1)
         return noise_from_x0(x_t, t, x_0, schedule)
 
     return predict
+
+
+def measure_schedules() -> dict[str, object]:
+    """What the last step of a schedule costs: the bound of a small network on held-out digits, its
+    term of t = T alone, and the bound with the estimate of x_0 clipped.
+    """
+    held_out = load_mnist("test")[0][:32]
+    rows: dict[str, dict[str, float]] = {}
+    for kind in ("linear", "cosine"):
+        name = f"{kind}, T = 1000"
+        schedule = TRAININGS[name]
+        ones = torch.ones(schedule.T, dtype=torch.float64)
+        last = fit(name, schedule, ones)[f"average {STEPS}"]
+        bound, clipped = (
+            variational_bound(model, held_out, schedule, generator=torch.Generator().manual_seed(0))
+            for model in (last, bounded(last, schedule))
+        )
+        last_term = bound.denoising[:, 0].mean().item() / (math.log(2) * 784)
+        rows[kind] = {
+            "bits_per_dim": round(bound.total_bits_per_dim.mean().item(), 4),
+            "last_term": float(f"{last_term:.4g}"),
+            "bits_clipped": round(clipped.total_bits_per_dim.mean().item(), 4),
+        }
+        print(kind, rows[kind], flush=True)
+    return {"digits": len(held_out), "runs": rows}
+
+
+SCALES = (0, 1, 2, 4, 8)
 
 
 @torch.inference_mode()
@@ -288,6 +308,9 @@ def measure_guidance(steps: int = 25) -> dict[str, object]:
     shape = (BATCH, 1, 28, 28)
     table: dict[str, dict[str, float]] = {}
     for scale in SCALES:
+        # `ddim_sample` clips the estimate and keeps the predicted noise. Guided noise is then put
+        # back at full strength while the estimate stays bounded, and from scale 2 on the image is
+        # driven away from its label.
         network = bounded(guided(model, labels, scale), schedule)
         way = partial(ddim_sample, network, shape, schedule, steps=steps)
         images = drawn_once(f"guided_{scale}", BATCH, way)
@@ -307,6 +330,7 @@ PARTS = {
     "samplers": measure_samplers,
     "bound": measure_bound,
     "trainings": measure_trainings,
+    "schedules": measure_schedules,
     "guidance": measure_guidance,
 }
 

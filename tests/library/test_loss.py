@@ -91,6 +91,27 @@ def test_a_model_that_knows_the_noise_has_no_simple_loss(generator):
     assert simple_loss(knows(x_0, SCHEDULE), x_0, SCHEDULE, generator=generator) <= 1e-24
 
 
+def test_the_best_guess_is_an_average_and_keeps_a_loss(generator):
+    """For standard normal images the noise is, on average, sqrt(1 - alpha_bar) x_t. What is left is
+    alpha_bar; a larger and a smaller guess cost more.
+    """
+    x_0 = torch.randn(400_000, 1, dtype=torch.float64, generator=generator)
+    for t in (1, 5, 20):
+        alpha_bar = math.prod((1 - SCHEDULE.beta[1 : t + 1]).tolist())
+        best, less, more = (
+            simple_loss(
+                lambda x_t, t, factor=scale * math.sqrt(1 - alpha_bar): factor * x_t,
+                x_0,
+                SCHEDULE,
+                t=t,
+                generator=torch.Generator().manual_seed(t),
+            )
+            for scale in (1, 0.8, 1.2)
+        )
+        assert abs(best - alpha_bar) <= 5 * math.sqrt(2 / 400_000)  # five standard errors
+        assert best < min(less, more)
+
+
 @pytest.mark.parametrize("t", [5, torch.tensor(5), torch.tensor([5, 1, 20, 9]), None])
 def test_the_model_is_shown_x_t_and_one_time_for_each_image(t, generator):
     x_0 = torch.randn(4, 1, 2, 2, generator=generator)
@@ -185,6 +206,16 @@ def test_a_model_that_knows_x_0_pays_only_the_prior_and_the_last_bin(schedule, g
 
     total = bound.prior + bound.denoising.sum(1) + bound.reconstruction
     assert (bound.total_bits_per_dim - total / math.log(2) / 12).abs().max() <= 1e-12
+
+
+def test_no_network_changes_the_prior_term(generator):
+    x_0 = digits(2, generator)
+    terms = [
+        variational_bound(model, x_0, SCHEDULE, generator=generator)
+        for model in (knows(x_0, SCHEDULE), lambda x_t, t: 0 * x_t)
+    ]
+    assert torch.equal(terms[0].prior, terms[1].prior)
+    assert (terms[0].denoising < terms[1].denoising).all()
 
 
 def test_with_variance_beta_each_denoising_term_is_a_known_constant(generator):
