@@ -104,3 +104,22 @@ def test_a_lesson_leads_to_its_exercises_and_to_the_pages_of_docs(open_notebook)
         )
         page.locator(".jp-MarkdownOutput a", has_text=link).click()
         page.wait_for_function(f"path => {NOTEBOOK}.context?.path === path", arg=path)
+
+
+def test_an_answer_of_the_questions_leads_to_the_section_that_it_names(open_notebook):
+    page = open_notebook("notebooks/06_sampler.ipynb")  # a click would open it at its top
+    page.locator('h2[data-jupyter-id="Check-yourself"]').wait_for(state="attached")  # drawn so far
+    page.evaluate(
+        """async () => {
+            const preview = {path: 'docs/questions.md', factory: 'Markdown Preview'};
+            await window.jupyterapp.commands.execute('docmanager:open', preview);
+        }"""
+    )
+    page.locator(".jp-MarkdownViewer a", has_text="06 · Believe it").first.click()
+    page.wait_for_function(
+        f"""() => {{
+            const heading = {NOTEBOOK}.node.querySelector('h2[data-jupyter-id="Believe-it"]');
+            const place = heading?.getBoundingClientRect();
+            return place && place.top >= 0 && place.bottom <= window.innerHeight;
+        }}"""
+    )

@@ -2,6 +2,7 @@
 
 import argparse
 import fnmatch
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ MADE = {
     ".ipynb",
 }
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def spans(page: str) -> list[str]:
@@ -40,7 +43,7 @@ def blocks(page: str) -> list[str]:
 def anchors(page: str) -> set[str]:
     """What the links to headings of a page are called, as GitHub does it."""
     found: set[str] = set()
-    for heading in re.findall(r"^#+ +(.+?) *$", FENCE.sub("", page), re.MULTILINE):
+    for heading in HEADING.findall(FENCE.sub("", page)):
         text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
         slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
         while slug in found:  # a second heading of the same words is numbered
@@ -50,15 +53,25 @@ def anchors(page: str) -> set[str]:
     return found
 
 
+def notebook_anchors(notebook: str) -> set[str]:
+    """What the links to headings of a notebook are called, as JupyterLab and nbconvert do it: the
+    words of the heading, joined by hyphens.
+    """
+    cells = [cell for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "markdown"]
+    texts = (FENCE.sub("", "".join(cell["source"])) for cell in cells)
+    return {heading.replace(" ", "-") for text in texts for heading in HEADING.findall(text)}
+
+
 def dead_links(path: Path) -> Iterator[str]:
     """The links and pictures of a page that lead to no file, or to no heading of it."""
-    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", path.read_text(encoding="utf-8"))):
+    for link in LINK.findall(FENCE.sub("", path.read_text(encoding="utf-8"))):
         if link.startswith(("http:", "https:", "mailto:")):
             continue
         name, _, anchor = link.partition("#")
         target = path.parent / name if name else path
+        headings = notebook_anchors if target.suffix == ".ipynb" else anchors
         if not target.exists() or (
-            anchor and anchor not in anchors(target.read_text(encoding="utf-8"))
+            anchor and anchor not in headings(target.read_text(encoding="utf-8"))
         ):
             yield link
 

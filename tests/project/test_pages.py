@@ -113,6 +113,7 @@ PAGE = """# A page, `with` a heading
 
 [right](#twice-1) [right](#a-page-with-a-heading) [right](other.md#there) ![right](picture.png)
 [wrong](#thrice) [wrong](other.md#not-there) [wrong](nowhere.md) ![wrong](nowhere.png)
+[right](a.ipynb) [right](a.ipynb#By-hand) [wrong](a.ipynb#by-hand) [wrong](a.ipynb#Output)
 
 Right: `tools/right.py`, `right.py`, `tools/`, `tools/*.py`, `notebooks/py/NN_name.py`, `runs/mine`.
 Wrong: `tools/wrong.py`, `wrong.py`, `docs/wrong`, `other/right.py`, `bash .ci/wrong --quickly`.
@@ -131,9 +132,16 @@ python tools/right.py none
 """
 
 
+NOTEBOOK = """{"cells": [
+    {"cell_type": "markdown", "source": ["Text\\n", "## By hand\\n"]},
+    {"cell_type": "code", "source": ["# Output"], "outputs": []}
+]}"""
+
+
 def test_what_is_wrong_on_a_page_is_seen(tmp_path, capsys):
     for name, text in {
         "page.md": PAGE,
+        "a.ipynb": NOTEBOOK,
         "other.md": "# There",
         "picture.png": "",
         "tools/right.py": 'ALL = ("all", "--right")',
@@ -142,6 +150,7 @@ def test_what_is_wrong_on_a_page_is_seen(tmp_path, capsys):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     links = ["#thrice", "other.md#not-there", "nowhere.md", "nowhere.png"]
+    links += ["a.ipynb#by-hand", "a.ipynb#Output"]
     assert list(dead_links(tmp_path / "page.md")) == links
     paths = ["tools/wrong.py", "wrong.py", "docs/wrong", "other/right.py", ".ci/wrong"]
     assert list(dead_paths(PAGE, tmp_path)) == paths
