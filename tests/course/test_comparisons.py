@@ -104,6 +104,13 @@ WRONG = {  # lesson: the name of a function, and how its right answer is made wr
         "RebuiltAttention": lambda right, c: unscaled(right(c)),
         "RebuiltUNet": lambda right: swapped(right()),
     },
+    "10": {
+        "drop_labels": lambda right, labels, classes, share, generator: right(
+            labels, classes - 1, share, generator
+        ),
+        "guided_noise": lambda right, without, told, scale: right(told, without, scale),
+        "guided": lambda right, model, label, scale: right(model, label, scale + 1),
+    },
 }
 
 
