@@ -12,7 +12,7 @@ loading()  # first: what follows takes seconds
 # ruff: noqa: E402
 from minddpm.checkpoints import load, load_pretrained, save
 from minddpm.data import load_mnist
-from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
+from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert
 from minddpm.guidance import guided
 from minddpm.images import load_images
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
@@ -27,6 +27,7 @@ from minddpm.posterior import (
     posterior_variance,
     q_posterior,
 )
+from minddpm.respacing import respaced
 from minddpm.runs import train_to
 from minddpm.sampler import reverse_step, sample, sample_steps
 from minddpm.schedule import Schedule, cosine_schedule, linear_schedule

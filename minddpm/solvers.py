@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 import torch
 
 from minddpm.checks import check_callable
-from minddpm.ddim import respaced
 from minddpm.network import Model
 from minddpm.noising import Images, forward_diffusion, noise_from_x0, x0_from_noise
 from minddpm.progress import final_images
-from minddpm.sampler import Start, Step, estimate, reverse_process, starting_point
+from minddpm.respacing import respaced
+from minddpm.sampler import Step, estimate, reverse_process
 from minddpm.schedule import Device, Rng, Schedule, per_image
+from minddpm.start import Start, starting_point
 
 Solver = Callable[[Model, Schedule, bool], Step]  # the step for a model, a schedule and `clip`
 

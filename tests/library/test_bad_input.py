@@ -43,9 +43,10 @@ from minddpm import (
     weighted_loss,
     x0_from_noise,
 )
-from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
+from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert
 from minddpm.guidance import drop_labels, guided
 from minddpm.mixture import GaussianMixture
+from minddpm.respacing import respaced
 from minddpm.schedule import time_index
 from minddpm.score import langevin, noise_from_score, score_from_noise
 from minddpm.solvers import flow_sample, heun

@@ -23,7 +23,7 @@ FLOORS = (
     ("schedule",),
     ("noising",),
     ("posterior", "network"),
-    ("loss",),
+    ("loss", "start", "respacing"),
     ("sampler",),
     ("ddim", "guidance", "score", "targets"),
     ("solvers", "optimizers", "weighting", "mixture"),
