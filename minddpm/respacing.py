@@ -44,7 +44,8 @@ def respaced(
     times = spaced_times(schedule.T, steps)
     alpha_bar = schedule.alpha_bar[times]
     # a step that leaves less signal than rounding can tell from none still has a beta below 1
-    beta = (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=1 - 2**-53)
+    most = 1 - 2**-53 * (alpha_bar[1:] > 0).to(alpha_bar)
+    beta = (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=most)
     shorter = Schedule(torch.cat([torch.zeros_like(beta[:1]), beta]), alpha_bar)
 
     def call(
