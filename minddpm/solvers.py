@@ -78,7 +78,7 @@ def heun(model: Model, schedule: Schedule, clip: bool, slope: Slope = BY_NOISE) 
 def straight_heun(model: Model, schedule: Schedule, clip: bool) -> Step:
     """Heun's method on the straight path of flow matching, whose slope is u = noise - x_0.
 
-    Its first half, Euler's method, is the same step as DDIM's on any path; the second is not.
+    The step that it takes first, Euler's, is DDIM's here as in `heun`; the mean of slopes differs.
 
     Returns: the step, for `reverse_process`.
     """

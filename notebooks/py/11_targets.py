@@ -33,7 +33,7 @@ held_out, held_out_labels = load_mnist("test")
 # %% [markdown]
 # ## The idea in a picture
 #
-# Noise a digit to four times, and ask the network once for each. It names the noise. Everything else follows from its answer and $\mathbf{x}_t$, without asking again.
+# Noise a digit to four times, and ask the network once for each. It names the noise. Everything else follows from its answer and $\mathbf{x}_t$, without asking again: the clean image of lesson 02, and the velocity and the flow, which this lesson explains.
 
 # %%
 times = torch.tensor([50, 250, 450, 700])  # (4,)
@@ -58,7 +58,7 @@ for axis_column, (title, (rows, role, limit)) in zip(axes.T, columns.items()):
         draw_image(axis, image, title if axis is axis_column[0] else "", COLOURS[role], limits=(-limit, limit))
 for axis, t in zip(axes[:, 0], times.tolist()):
     axis.text(-4, 14, f"$t = {t}$", ha="right", va="center")
-show(figure, "One answer in four coordinates, noise, clean image, velocity and flow: at small t the velocity looks like the noise, at large t like the negative of the clean image that the network sees.")
+show(figure, "One answer, read as noise, clean image, velocity and flow: at small t the velocity looks like the noise, at large t like the negative of the clean image that the network sees.")
 
 # %% [markdown]
 # ## The derivation
@@ -493,7 +493,7 @@ for row, (name, images) in zip(corners, (*few_steps.items(), ("DDIM, 1,000 steps
 show(figure, "Four starts, drawn in four ways: look for strokes that differ from those of 1,000 steps.")
 
 # %% [markdown]
-# For a solver of second order the path matters. Euler's step is DDIM's on every path. Heun's is not, because the mean of two slopes depends on what you call a slope. The package has `heun` on the path of Karras et al. (2022), whose slope is the noise, and `straight_heun`.
+# For a solver of second order the path matters. The package's `heun` walks on the path of Karras et al. (2022), $\mathbf{x}_t / a$, whose slope is the noise. There Euler's step is DDIM's as well. But the mean of two slopes depends on what you call a slope, so `heun` and `straight_heun` end apart.
 #
 # ## In a latent space
 #
@@ -516,7 +516,7 @@ for k in (8, 32, 128):
     print(f"{k:>3} of 784 numbers: pixels off by {error:.2f}, {right:.0%} read as the right digit")
 
 # %% [markdown]
-# Second, **the scale**. The jump adds noise of variance 1, because images have about that variance themselves. Codes have whatever the encoder gives them. Divide by their standard deviation, or the schedule means something else. (Stable Diffusion multiplies by 0.18215, which is 1 over the standard deviation of its codes.) Third, **no clipping**: images end at $\pm 1$, codes do not.
+# Second, **the scale**. The jump adds noise of variance 1, which suits pixels in $[-1, 1]$. Codes have whatever size the encoder gives them. Divide by their standard deviation, or the schedule means something else. (Stable Diffusion multiplies by 0.18215, which is 1 over the standard deviation of its codes.) Third, **no clipping**: images end at $\pm 1$, codes do not.
 
 # %%
 codes = (flat - mean) @ directions[:, -32:]  # (4500, 32)
