@@ -37,10 +37,14 @@ from minddpm import (
     Muon,
     Schedule,
     UNet,
+    converted,
     guided,
     linear_schedule,
     load_mnist,
+    min_snr_weight,
     muon,
+    noise_from_velocity,
+    noise_from_x0,
     respaced,
     sample,
     simple_loss,
@@ -48,13 +52,13 @@ from minddpm import (
     velocity_weight,
     weighted_loss,
 )
-from minddpm.network import Adapted, Model, Predict
+from minddpm.network import Model
 from minddpm.noising import Images
 from minddpm.optimizers import adam_step, muon_step, orthogonal
 from minddpm.posterior import posterior_variance
 from minddpm.recipes import FAST, PAPER, Recipe
 from minddpm.runs import steps_within
-from minddpm.schedule import per_image
+from minddpm.targets import Conversion
 from minddpm.training import Augment, Loss
 from minddpm.weighting import even_times
 
@@ -62,41 +66,6 @@ SURE, TIMES_REAL = 90, 4  # the fixed quality
 STEPS = 20  # of the ancestral sampler, by which it is judged
 COUNT = 1000  # digits that are judged
 Times = Callable[[int, Schedule, torch.Generator | None], Tensor]
-
-
-def velocity(network: nn.Module, schedule: Schedule) -> nn.Module:
-    """Take what a network returns for the velocity v, and predict the noise from it.
-
-    v = sqrt(alpha_bar_t) noise - sqrt(1 - alpha_bar_t) x_0, so that
-    noise = sqrt(alpha_bar_t) v + sqrt(1 - alpha_bar_t) x_t
-
-    Source: Salimans & Ho 2022, appendix D.
-    """
-
-    def call(
-        predict: Predict, x_t: Images, t: Tensor, *label: Tensor | None, alpha_bar: Tensor
-    ) -> Images:
-        share = per_image(alpha_bar[t], x_t).to(x_t.dtype)
-        return share.sqrt() * predict(x_t, t, *label) + (1 - share).sqrt() * x_t
-
-    return Adapted(network, call, alpha_bar=schedule.alpha_bar)
-
-
-def clean(network: nn.Module, schedule: Schedule) -> nn.Module:
-    """Take what a network returns for x_0, and predict the noise from it."""
-
-    def call(
-        predict: Predict, x_t: Images, t: Tensor, *label: Tensor | None, alpha_bar: Tensor
-    ) -> Images:
-        share = per_image(alpha_bar[t], x_t).to(x_t.dtype)
-        return (x_t - share.sqrt() * predict(x_t, t, *label)) / (1 - share).sqrt()
-
-    return Adapted(network, call, alpha_bar=schedule.alpha_bar)
-
-
-def min_snr(alpha_bar: Tensor) -> Tensor:
-    """The weights of Min-SNR, gamma 5, for the error of the noise (Hang et al. 2023)."""
-    return (5 * (1 - alpha_bar) / alpha_bar).clamp(max=1)
 
 
 def by_assignment(x_0: Tensor, noise: Tensor) -> Tensor:
@@ -159,7 +128,7 @@ class Racer:
     recipe: Recipe = FAST
     what: str = ""
     change: Callable[[Any], None] | None = None  # of the network, before it is trained
-    target: Callable[[nn.Module, Schedule], nn.Module] | None = None
+    target: Conversion | None = None  # of what the network returns, if not the noise
     batch_size: int = 64
     augment: Augment | None = None
     labelled: bool = True
@@ -172,7 +141,7 @@ class Racer:
         network = UNet(replace(self.recipe.network, classes=10 * self.labelled))
         if self.change:
             self.change(network)
-        return (self.target(network, schedule) if self.target else network), schedule
+        return (converted(network, self.target, schedule) if self.target else network), schedule
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -223,14 +192,14 @@ RACERS = {
             loss=partial(loss_with, weight=partial(velocity_weight, most=math.inf)),
         ),
         "the network returns the velocity",
-        target=velocity,
-        code=(velocity,),
+        target=noise_from_velocity,
+        code=(converted, noise_from_velocity),
     ),
     "x_0": Racer(
         replace(FAST, network=replace(FAST.network, residual=False)),
         "the network returns x_0",
-        target=clean,
-        code=(clean,),
+        target=noise_from_x0,
+        code=(converted, noise_from_x0),
     ),
     "weights to 5": with_loss(
         "weights of at most 5", partial(loss_with, weight=partial(velocity_weight, most=5.0))
@@ -239,7 +208,9 @@ RACERS = {
         "weights of at most 100", partial(loss_with, weight=partial(velocity_weight, most=100.0))
     ),
     "Min-SNR": with_loss(
-        "weights of Min-SNR, gamma 5", partial(loss_with, weight=min_snr), min_snr
+        "weights of Min-SNR, gamma 5",
+        partial(loss_with, weight=min_snr_weight),
+        min_snr_weight,
     ),
     "random times": with_loss(
         "times drawn one by one", partial(loss_with, times=random_times), even_times

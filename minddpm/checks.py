@@ -198,6 +198,9 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
             raise ValueError(f"{name} must be {expected}, got {got}: {advice}")
     if beta[0] != 0:
         raise ValueError(f"beta must start with beta[0] = 0, got {beta[0].item():g}: {advice}")
+    T = len(beta) - 1
+    if beta[T] == 1 and alpha_bar[T] == 0:  # x_T may be noise alone
+        beta, alpha_bar = beta[:T], alpha_bar[:T]
     outside = ~((beta[1:] > 0) & (beta[1:] < 1))  # true for NaN as well
     if outside.any():
         t = int(outside.nonzero()[0]) + 1
@@ -208,7 +211,7 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
         t = int(lost[0])
         raise ValueError(
             f"betas must leave some signal at every t, but alpha_bar falls to {alpha_bar[t]:.2g} at"
-            f" t = {t} of {len(beta) - 1}, too little for float64: use fewer steps or smaller betas"
+            f" t = {t} of {T}, too little for float64: use fewer steps or smaller betas"
         )
     product = (1 - beta).cumprod(0)
     # a share of signal below the rounding of 1 - beta cannot be told from its product
@@ -216,6 +219,16 @@ def check_betas(beta: Tensor, alpha_bar: Tensor) -> None:
     if not error <= 1e-9:
         got = f"one off by {error:.2g}"
         raise ValueError(f"alpha_bar must be the running product of 1 - beta, got {got}: {advice}")
+
+
+def check_signal(alpha_bar: Tensor, t: Tensor) -> None:
+    """Raise ValueError where x_t is noise alone, so that its noise says nothing of x_0."""
+    lost = t[alpha_bar == 0]
+    if lost.numel():
+        raise ValueError(
+            "alpha_bar must be above 0 for x_0 to follow from the noise, got 0 at"
+            f" t = {lost[0].item()}: there, predict x_0 or the velocity"
+        )
 
 
 def check_variance(name: str, variance: Tensor) -> None:

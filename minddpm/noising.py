@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from minddpm.checks import check_images, check_like, source_device
+from minddpm.checks import check_images, check_like, check_signal, source_device
 from minddpm.schedule import Rng, Schedule, Time, per_image, time_index
 
 Images = Float[Tensor, " b *dims"]
@@ -59,11 +59,13 @@ def x0_from_noise(x_t: Images, t: Time, noise: Images, schedule: Schedule) -> Im
 
     x_0 = (x_t - sqrt(1 - alpha_bar_t) noise) / sqrt(alpha_bar_t), for t in 1..T
 
-    Raises: TypeError or ValueError for a t, dtype or shape that does not fit.
+    Raises: TypeError or ValueError for a t, dtype or shape that does not fit; ValueError where
+        alpha_bar_t is 0.
     Source: Ho et al. 2020, eq. 4 as used in eq. 9.
     """
     t = time_index(t, schedule)
     noise = standard_noise(x_t, noise)
+    check_signal(schedule.alpha_bar[t], t)
     signal, spread = jump_coefficients(t, schedule, x_t)
     return (x_t - spread * noise) / signal
 
@@ -80,6 +82,15 @@ def noise_from_x0(x_t: Images, t: Time, x_0: Images, schedule: Schedule) -> Imag
     check_like("x_0", x_0, x_t)
     signal, spread = jump_coefficients(t, schedule, x_t)
     return (x_t - signal * x_0) / spread
+
+
+def moved(x_t: Images, t: Time, x_0: Images, to: Time, schedule: Schedule) -> Images:
+    """Move x_t to another time, and keep x_0 and the noise that both imply: DDIM's step.
+
+    Args: as in `noise_from_x0`; to, the new time, 0..T, an int or shape (b,).
+    """
+    noise = noise_from_x0(x_t, t, x_0, schedule)
+    return forward_diffusion(x_0, to, schedule, noise)[0]
 
 
 def jump_coefficients(t: Time, schedule: Schedule, x: Images) -> tuple[Tensor, Tensor]:

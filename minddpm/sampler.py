@@ -3,19 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
-from minddpm.checks import check_callable, check_start, checked_shape, drawing_devices
+from minddpm.checks import check_callable
 from minddpm.loss import Variance
-from minddpm.network import Model, call_model, check_precision_of, home_of
+from minddpm.network import Model, call_model
 from minddpm.noising import Images, Noise, standard_noise, x0_from_noise
 from minddpm.posterior import beta_variance, q_posterior
 from minddpm.progress import final_images
-from minddpm.schedule import Device, Rng, Schedule, Time, check_schedule, per_image, time_index
+from minddpm.schedule import Device, Rng, Schedule, Time, per_image, time_index
+from minddpm.start import Start, starting_point
 
 Step = Callable[[Images, int, Images, Images], Images]  # x_{t-1} from x_t, t, x_0, predicted noise
-Start = tuple[Tensor, int] | None  # x_t and its t
 
 
 class SampleStep(NamedTuple):
@@ -85,32 +82,6 @@ def reverse_process(
         yield SampleStep(t, x_t, x_0)
         x_t = step(x_t, t, x_0, predicted_noise)
     yield SampleStep(0, x_t, x_t)
-
-
-def starting_point(
-    model: Model,
-    image_shape: Sequence[int],
-    schedule: Schedule,
-    start: Start,
-    generator: Rng,
-    device: Device,
-) -> tuple[Images, Schedule]:
-    """Where a sampler starts: at an x_T drawn with the generator, or at `start`.
-
-    Returns: x_T and the schedule; or the given x_t and the first t steps of the schedule.
-    Raises: as `sample_steps`.
-    """
-    check_schedule(schedule)
-    shape = checked_shape(image_shape)
-    home, dtype = home_of(model)
-    source, device = drawing_devices(generator, device, home)
-    if start is not None:
-        check_start(start, shape)
-        x_t, t = start
-        check_precision_of(model, x_t, "start's x_t")
-        return x_t.detach().to(device), schedule.until(t)
-    x_T = torch.randn(shape, generator=generator, device=source, dtype=dtype)
-    return x_T.to(device), schedule
 
 
 def ancestral(schedule: Schedule, variance: Variance, generator: Rng) -> Step:

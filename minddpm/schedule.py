@@ -41,7 +41,8 @@ class Schedule:
     alpha_bar_t = product over s = 1..t of (1 - beta_s)
 
     Args:
-        beta: float64, shape (T+1,), beta[0] = 0 and beta[t] in (0, 1) for t = 1..T.
+        beta: float64, shape (T+1,), beta[0] = 0 and beta[t] in (0, 1) for t = 1..T; but beta[T] may
+            be 1, and x_T is then noise alone.
         alpha_bar: float64, shape (T+1,), alpha_bar[0] = 1.
     Build one with `Schedule.from_betas`, `linear_schedule` or `cosine_schedule`.
     Raises: ValueError for arrays that are not a schedule.
@@ -57,9 +58,10 @@ class Schedule:
     def from_betas(cls, betas: Sequence[float] | np.ndarray | Tensor) -> "Schedule":
         """Build a schedule from beta_1, ..., beta_T: the only place where betas[0] is beta_1.
 
-        Args: betas, T numbers strictly between 0 and 1 (a list, array or tensor).
+        Args: betas, T numbers strictly between 0 and 1, of which the last may be 1 (a list, array
+            or tensor).
         Raises: TypeError for anything but numbers; ValueError for an empty list, another rank, NaN,
-            a value outside (0, 1), or so many steps that too little signal is left for float64.
+            a value out of range, or so many steps that too little signal is left for float64.
         """
         beta = torch.from_numpy(np.append(0.0, checked_betas(betas)))
         return cls(beta, (1 - beta).cumprod(0))

@@ -9,14 +9,18 @@ from collections.abc import Callable, Sequence
 import torch
 
 from minddpm.checks import check_callable
-from minddpm.ddim import respaced
 from minddpm.network import Model
-from minddpm.noising import Images, forward_diffusion, noise_from_x0, x0_from_noise
+from minddpm.noising import Images, moved, noise_from_x0, x0_from_noise
 from minddpm.progress import final_images
-from minddpm.sampler import Start, Step, estimate, reverse_process, starting_point
+from minddpm.respacing import respaced
+from minddpm.sampler import Step, estimate, reverse_process
 from minddpm.schedule import Device, Rng, Schedule, per_image
+from minddpm.start import Start, starting_point
+from minddpm.targets import Conversion, flow_from_x0, x0_from_flow
 
 Solver = Callable[[Model, Schedule, bool], Step]  # the step for a model, a schedule and `clip`
+Slope = tuple[Conversion, Conversion]  # of the path that is followed: from x_0, and back to x_0
+BY_NOISE = (noise_from_x0, x0_from_noise)
 
 
 def dpm_solver(model: Model, schedule: Schedule, clip: bool) -> Step:
@@ -42,32 +46,43 @@ def dpm_solver(model: Model, schedule: Schedule, clip: bool) -> Step:
             ratio = (log_snr[t - 1] - log_snr[t]) / (log_snr[t] - log_snr[t + 1])
             ahead = x_0 + per_image(ratio / 2, x_t) * (x_0 - before)
         before = x_0
-        noise = noise_from_x0(x_t, t, ahead, schedule)
-        return forward_diffusion(ahead, t - 1, schedule, noise)[0]
+        return moved(x_t, t, ahead, t - 1, schedule)
 
     return step
 
 
-def heun(model: Model, schedule: Schedule, clip: bool) -> Step:
-    """Heun's method: take a DDIM step, then take it again with the mean of the noise at both ends.
+def heun(model: Model, schedule: Schedule, clip: bool, slope: Slope = BY_NOISE) -> Step:
+    """Heun's method: take a DDIM step, then take it again with the mean of the slopes at both ends.
 
-    The network is called twice a step, but once in the last, whose end has no noise.
+    The slope of x_t / sqrt(alpha_bar_t) is the noise; `straight_heun` has another. The network is
+    called twice a step, but once in the last, whose end has no noise.
 
     Returns: the step, for `reverse_process`.
     Source: Karras et al. 2022, algorithm 1.
     """
+    slope_from_x0, x0_from_slope = slope
 
     def step(x_t: Images, t: int, x_0: Images, _predicted_noise: Images) -> Images:
-        noise = noise_from_x0(x_t, t, x_0, schedule)
-        x_next, _ = forward_diffusion(x_0, t - 1, schedule, noise)
+        x_next = moved(x_t, t, x_0, t - 1, schedule)
         if t == 1:
             return x_next
         x_0_next, _ = estimate(model, x_next, t - 1, schedule, clip)
-        noise = (noise + noise_from_x0(x_next, t - 1, x_0_next, schedule)) / 2
-        x_0 = x0_from_noise(x_t, t, noise, schedule)
-        return forward_diffusion(x_0, t - 1, schedule, noise)[0]
+        here = slope_from_x0(x_t, t, x_0, schedule)
+        there = slope_from_x0(x_next, t - 1, x_0_next, schedule)
+        x_0 = x0_from_slope(x_t, t, (here + there) / 2, schedule)
+        return moved(x_t, t, x_0, t - 1, schedule)
 
     return step
+
+
+def straight_heun(model: Model, schedule: Schedule, clip: bool) -> Step:
+    """Heun's method on the straight path of flow matching, whose slope is u = noise - x_0.
+
+    The step that it takes first, Euler's, is DDIM's here as in `heun`; the mean of slopes differs.
+
+    Returns: the step, for `reverse_process`.
+    """
+    return heun(model, schedule, clip, (flow_from_x0, x0_from_flow))
 
 
 def flow_sample(
@@ -86,9 +101,10 @@ def flow_sample(
     """Draw new images in few steps with a solver of second order.
 
     Args: as in `sample`, except
-        solver: `dpm_solver`, or `heun`, whose every step but the last calls the network twice.
+        solver: `dpm_solver`, or `heun` or `straight_heun`, whose every step but the last calls the
+            network twice.
         steps: 1..T, or 1..t with `start` = (x_t, t). None means 20, or T (or t) if that is less.
-            The network is called `steps` times by `dpm_solver`, 2 steps - 1 times by `heun`.
+            The network is called `steps` times by `dpm_solver`, 2 steps - 1 times by the others.
         generator: source of randomness for x_T; nothing else is drawn.
     Raises: TypeError or ValueError for arguments other than these.
     """

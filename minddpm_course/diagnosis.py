@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from minddpm.ddim import ddim_sample, respaced
+from minddpm.ddim import ddim_sample
 from minddpm.network import Model
+from minddpm.respacing import respaced
 from minddpm.sampler import SampleStep, reverse_process, reverse_step
 from minddpm.schedule import Schedule
 from minddpm.unet import UNet

@@ -265,7 +265,7 @@ JOINS = {
         """\
     # your step takes the noise that this x_0 implies, and its variance is beta
     predicted_noise = noise_from_x0(exact(x_t), t, exact(x_0), schedule)
-    fresh = noise if variance is beta_variance else torch.zeros_like(noise)
+    fresh = noise if variance is beta_variance else 0 * noise
 
     def step(t: int, x_t: Images, *others: Images) -> Images:
         predicted, fresh = map(flat, others)
@@ -293,7 +293,7 @@ JOINS = {
     x_t, remaining = starting_point(model, image_shape, schedule, start, generator, device)
     back = ancestral(remaining, variance, generator)
 
-    def predict(x_t: Images, t: Tensor) -> Images:
+    def predict(x_t: Images, t: Time) -> Images:
         return call_model(model, x_t, int(t[0]))
 
     def step(x_t: Images, predicted_noise: Images, t: int) -> Images:

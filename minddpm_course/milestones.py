@@ -156,7 +156,7 @@ def loss_at_each_time(times: list[int], yours: list[float], right: list[float]) 
 def drawn_from_noise(sample: Function, reverse_step: Function) -> Drawn:
     """Digits from the shipped weights."""
     from minddpm import load_pretrained
-    from minddpm.ddim import respaced
+    from minddpm.respacing import respaced
     from minddpm_course.answers import tensor_of
     from minddpm_course.figures import image_grid
 

@@ -4,7 +4,8 @@
 - `random_network(std)` is a U-Net that knows nothing but uses all its inputs.
 - `RecordingNetwork()` lists in `.calls` how it was called.
 - `estimate(...)` is the estimate of x_0 that a sampler makes at each step.
-- `in_float64(scheduler)` and `diffusers_steps(scheduler, model, x_T, times)` sample with diffusers.
+- `in_float64(scheduler)` and `diffusers_steps(scheduler, model, x_T, times)` sample with diffusers,
+  `InFloat64()` where it would round.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -104,6 +105,15 @@ def in_float64(scheduler: Any) -> Schedule:
     scheduler.alphas = 1 - scheduler.betas
     scheduler.alphas_cumprod = scheduler.alphas.cumprod(0)
     return Schedule.from_betas(scheduler.betas)
+
+
+class InFloat64:
+    """PyTorch, for a scheduler that rounds whatever it is given to float32."""
+
+    float32 = torch.float64
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
 
 
 def set_gap(scheduler: Any, gap: int) -> None:

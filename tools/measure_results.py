@@ -34,12 +34,13 @@ from minddpm import (
 )
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import ASSETS, load_mnist
-from minddpm.ddim import ddim_sample, respaced
+from minddpm.ddim import ddim_sample
 from minddpm.guidance import guided
 from minddpm.metrics import SURE, frechet_distance, load_classifier, training_features
 from minddpm.network import Model
 from minddpm.noising import noise_from_x0, x0_from_noise
 from minddpm.posterior import beta_variance, posterior_variance
+from minddpm.respacing import respaced
 from minddpm.schedule import per_image
 
 RUNS = Path("runs/results")

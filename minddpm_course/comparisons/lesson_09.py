@@ -16,7 +16,7 @@ from minddpm import (
     respaced,
     x0_from_noise,
 )
-from minddpm.ddim import spaced_times
+from minddpm.respacing import spaced_times
 from minddpm.schedule import Schedule
 from minddpm_course.comparisons import Rebuilt
 

@@ -18,9 +18,10 @@ from minddpm import (
     simple_loss,
     timestep_embedding,
 )
-from minddpm.ddim import ddim_step, spaced_times
+from minddpm.ddim import ddim_step
 from minddpm.guidance import drop_labels
 from minddpm.noising import x0_from_noise
+from minddpm.respacing import spaced_times
 
 SCHEDULE = linear_schedule()
 MEANS = torch.tensor([[-1.0], [1.0]], dtype=torch.float64)

@@ -9,9 +9,9 @@ import torch
 from minddpm import variational_bound
 from minddpm.checkpoints import ASSETS, load_pretrained
 from minddpm.data import load_mnist
-from minddpm.ddim import respaced
 from minddpm.metrics import frechet_distance, load_classifier, training_features
 from minddpm.posterior import beta_variance, posterior_variance
+from minddpm.respacing import respaced
 from minddpm.schedule import cosine_schedule, linear_schedule
 
 VARIANCES = {"beta": beta_variance, "beta tilde": posterior_variance}

@@ -43,12 +43,29 @@ from minddpm import (
     weighted_loss,
     x0_from_noise,
 )
-from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
+from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert
 from minddpm.guidance import drop_labels, guided
 from minddpm.mixture import GaussianMixture
+from minddpm.noising import moved
+from minddpm.respacing import respaced
 from minddpm.schedule import time_index
 from minddpm.score import langevin, noise_from_score, score_from_noise
 from minddpm.solvers import flow_sample, heun
+from minddpm.targets import (
+    converted,
+    flow_from_noise,
+    flow_from_x0,
+    noise_from_flow,
+    noise_from_velocity,
+    straight_time,
+    to_straight_path,
+    velocity_from_noise,
+    velocity_from_x0,
+    x0_from_flow,
+    x0_from_velocity,
+    zero_terminal_snr,
+)
+from minddpm.weighting import min_snr_weight
 
 SCHEDULE = linear_schedule(10)
 X = torch.zeros(3, 1, 4, 4)
@@ -104,6 +121,8 @@ ROOMS = [
     "solvers",
     "score",
     "guidance",
+    "targets",
+    "weighting",
     "unet",
     "training",
 ]
@@ -128,11 +147,23 @@ def test_every_annotation_can_be_read(room):
 
 # t
 
+CONVERSIONS = {  # and the name of what each of them takes
+    velocity_from_noise: "noise",
+    velocity_from_x0: "x_0",
+    noise_from_velocity: "velocity",
+    x0_from_velocity: "velocity",
+    flow_from_noise: "noise",
+    flow_from_x0: "x_0",
+    noise_from_flow: "flow",
+    x0_from_flow: "flow",
+}
 TAKE_T = {
     "forward_step": lambda t: forward_step(X, t, SCHEDULE),
     "forward_diffusion": lambda t: forward_diffusion(X, t, SCHEDULE),
     "x0_from_noise": lambda t: x0_from_noise(X, t, X, SCHEDULE),
     "noise_from_x0": lambda t: noise_from_x0(X, t, X, SCHEDULE),
+    "moved": lambda t: moved(X, t, X, 1, SCHEDULE),
+    "moved, to": lambda t: moved(X, 1, X, t, SCHEDULE),
     "posterior_coefficients": lambda t: posterior_coefficients(t, SCHEDULE),
     "posterior_variance": lambda t: posterior_variance(t, SCHEDULE),
     "beta_variance": lambda t: beta_variance(t, SCHEDULE),
@@ -145,11 +176,20 @@ TAKE_T = {
     "noise_from_score": lambda t: noise_from_score(X, t, SCHEDULE),
     "mixture's score": lambda t: MIXTURE.score(torch.zeros(3, 2), t, SCHEDULE),
     "mixture's log_density": lambda t: MIXTURE.log_density(torch.zeros(3, 2), t, SCHEDULE),
+    **{
+        convert.__name__: lambda t, convert=convert: convert(X, t, X, SCHEDULE)
+        for convert in CONVERSIONS
+    },
+    "straight_time": lambda t: straight_time(t, SCHEDULE),
+    "to_straight_path": lambda t: to_straight_path(X, t, SCHEDULE),
     "time_index": lambda t: time_index(t, SCHEDULE),
     "start": lambda t: sample(zeros, X.shape, SCHEDULE, start=(X, t)),
     "start of flow_sample": lambda t: flow_sample(zeros, X.shape, SCHEDULE, start=(X, t)),
 }
-FROM_0 = {"forward_diffusion", "mixture's score", "mixture's log_density"}
+FROM_0 = {
+    *("forward_diffusion", "moved, to", "mixture's score", "mixture's log_density"),
+    *("straight_time", "to_straight_path"),
+}
 BAD_T = {
     "above T": (11, ValueError, "t must lie in", "..10", "got 11"),
     "below": (-1, ValueError, "t must lie in", "..10", "got -1"),
@@ -213,6 +253,7 @@ def test_t_is_zero(function):
             "posterior_coefficients",
             "posterior_variance",
             "beta_variance",
+            "straight_time",
             "time_index",
             "start",
             "start of flow_sample",
@@ -237,6 +278,7 @@ TAKE_NOISE = {
     "forward_diffusion": (lambda x, noise: forward_diffusion(x, 1, SCHEDULE, noise), "noise"),
     "x0_from_noise": (lambda x, noise: x0_from_noise(x, 1, noise, SCHEDULE), "noise"),
     "noise_from_x0": (lambda x, x_0: noise_from_x0(x, 1, x_0, SCHEDULE), "x_0"),
+    "moved": (lambda x, x_0: moved(x, 2, x_0, 1, SCHEDULE), "x_0"),
     "q_posterior": (lambda x, x_0: q_posterior(x_0, x, 1, SCHEDULE), "x_0"),
     "simple_loss": (lambda x, noise: simple_loss(zeros, x, SCHEDULE, noise=noise), "noise"),
     "weighted_loss": (lambda x, noise: weighted_loss(zeros, x, SCHEDULE, noise=noise), "noise"),
@@ -249,6 +291,10 @@ TAKE_NOISE = {
         lambda x, noise: ddim_step(x, 2, x, noise, SCHEDULE),
         "predicted_noise",
     ),
+    **{
+        convert.__name__: (lambda x, given, convert=convert: convert(x, 1, given, SCHEDULE), name)
+        for convert, name in CONVERSIONS.items()
+    },
 }
 TAKE_PREDICTION = {
     "invert": lambda model: invert(model, X, SCHEDULE, steps=2),
@@ -259,6 +305,7 @@ TAKE_PREDICTION = {
     "ddim_sample": lambda model: ddim_sample(model, X.shape, SCHEDULE, steps=2),
     "flow_sample": lambda model: flow_sample(model, X.shape, SCHEDULE, steps=2),
     "flow_sample, heun": lambda model: flow_sample(model, X.shape, SCHEDULE, solver=heun, steps=2),
+    "converted": lambda model: converted(model, noise_from_x0, SCHEDULE)(X, torch.tensor([1] * 3)),
     "guided": lambda model: guided(lambda x_t, t, label: model(x_t, t), 0, 2)(X, torch.ones(3)),
 }
 OTHER_SHAPES = [(1, 1, 4, 4), (3, 1, 1, 1), (3, 1, 4), (4, 4), (), (3, 1, 4, 5), (3, 3, 4, 4)]
@@ -387,7 +434,8 @@ def test_a_variance_that_is_not_positive(variance, of):
         ([[0.1, 0.2]], ["betas must have shape (T,)", "got (1, 2)"]),
         (0.1, ["betas must have shape (T,)", "got ()"]),
         ([0.1, 0.0], ["strictly between 0 and 1", "got 0.0 for t = 2"]),
-        ([1.0], ["strictly between 0 and 1", "got 1.0 for t = 1"]),
+        ([1.0, 0.1], ["strictly between 0 and 1", "got 1.0 for t = 1"]),
+        ([0.1, 1.0, 1.0], ["strictly between 0 and 1", "got 1.0 for t = 2"]),
         ([0.1, 0.2, -0.5], ["strictly between 0 and 1", "got -0.5 for t = 3"]),
         ([0.1, 2], ["strictly between 0 and 1", "got 2.0 for t = 2"]),
         ([math.nan, 0.1], ["strictly between 0 and 1", "got nan for t = 1"]),
@@ -426,6 +474,9 @@ def doubles(*values):
             ["alpha_bar must be the running product of 1 - beta", "off by 0.1"],
         ),
         (doubles(0, 1.5), doubles(1, -0.5), ["strictly between 0 and 1", "got 1.5 for t = 1"]),
+        (doubles(0, 1), doubles(1, 0.1), ["strictly between 0 and 1", "got 1.0 for t = 1"]),
+        (doubles(0, 0.5), doubles(1, 0), ["some signal", "alpha_bar falls to 0 at t = 1 of 1"]),
+        (doubles(0, 0.5, 1), doubles(1, 0.4, 0), ["the running product of 1 - beta", "off by 0.2"]),
     ],
 )
 def test_a_schedule_that_does_not_fit_itself(beta, alpha_bar, fragments):
@@ -1102,6 +1153,66 @@ def test_a_loss_that_returns_no_scalar(answer, error, got):
 )
 def test_weights_of_another_kind(weight, error, message):
     refuses(error, lambda: weighted_loss(zeros, X, SCHEDULE, weight=weight), message)
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        ("v", TypeError, "target must be a function such as velocity_from_x0, got 'v'"),
+        (lambda x_t, *_: None, TypeError, "target must be a tensor, got None"),
+        (lambda x_t, *_: x_t.double(), TypeError, "target must have the images' dtype"),
+        (lambda x_t, *_: x_t[:1], ValueError, "target must have the images' shape (3, 1, 4, 4)"),
+    ],
+)
+def test_targets_of_another_kind(target, error, message):
+    refuses(error, lambda: weighted_loss(zeros, X, SCHEDULE, target=target), message)
+
+
+def test_what_cannot_be_converted():
+    message = "to_noise must be a function such as noise_from_velocity, got 'velocity'"
+    refuses(TypeError, lambda: converted(zeros, "velocity", SCHEDULE), message)
+    message = "model must be a network or a function of x_t and t, got None"
+    refuses(TypeError, lambda: converted(None, noise_from_velocity, SCHEDULE), message)
+    for schedule in (SCHEDULE.beta, None):
+        make = lambda: converted(zeros, noise_from_velocity, schedule)  # noqa: B023, E731
+        refuses(TypeError, make, "schedule must be a Schedule, got")
+
+
+def test_a_gamma_that_is_not_positive():
+    for gamma in (0, -1.0, math.nan):
+        message = f"gamma must be positive, got {gamma}"
+        refuses(ValueError, lambda: min_snr_weight(SCHEDULE.alpha_bar[1:], gamma), message)  # noqa: B023
+
+
+def test_a_schedule_that_cannot_be_rescaled():
+    message = "schedule must have T at least 2, got 1"
+    refuses(ValueError, lambda: zero_terminal_snr(linear_schedule(1)), message)
+    refuses(TypeError, lambda: zero_terminal_snr([0.1, 0.2]), "schedule must be a Schedule")
+
+
+NOISE_ALONE = zero_terminal_snr(SCHEDULE)
+AT_T = {
+    "x0_from_noise": lambda: x0_from_noise(X, 10, X, NOISE_ALONE),
+    "one of several": lambda: x0_from_noise(X, torch.tensor([1, 10, 5]), X, NOISE_ALONE),
+    "velocity_from_noise": lambda: velocity_from_noise(X, 10, X, NOISE_ALONE),
+    "flow_from_noise": lambda: flow_from_noise(X, 10, X, NOISE_ALONE),
+    "sample": lambda: sample(zeros, X.shape, NOISE_ALONE),
+    "respaced": lambda: sample(*around(X.shape, respaced(zeros, NOISE_ALONE, 10))),
+    "ddim_sample": lambda: ddim_sample(zeros, X.shape, NOISE_ALONE),
+    "flow_sample": lambda: flow_sample(zeros, X.shape, NOISE_ALONE),
+    "variational_bound": lambda: variational_bound(zeros, X, NOISE_ALONE),
+}
+
+
+def around(shape, pair):
+    model, schedule = pair
+    return model, shape, schedule
+
+
+@pytest.mark.parametrize("function", AT_T)
+def test_an_image_where_only_noise_is_left(function):
+    message = "alpha_bar must be above 0 for x_0 to follow from the noise, got 0 at t = 10: there,"
+    refuses(ValueError, AT_T[function], message, "predict x_0 or the velocity")
 
 
 @pytest.mark.parametrize(

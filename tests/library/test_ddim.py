@@ -25,7 +25,8 @@ from minddpm import (
     sample_steps,
     simple_loss,
 )
-from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert, respaced
+from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert
+from minddpm.respacing import respaced
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)
 ETAS = [0.0, 0.5, 1.0]

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from minddpm import UNet, UNetConfig, linear_schedule, sample, sample_steps
-from minddpm.ddim import ddim_sample, invert, respaced
+from minddpm.ddim import ddim_sample, invert
 from minddpm.guidance import drop_labels, guided
 from minddpm.mixture import GaussianMixture
 from minddpm.network import home_of
+from minddpm.respacing import respaced
 from minddpm.score import noise_from_score
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)

@@ -17,6 +17,7 @@ from minddpm import (
     noise_from_x0,
     x0_from_noise,
 )
+from minddpm.noising import moved
 
 SCHEDULE = linear_schedule(50, 1e-3, 0.2)
 SHAPES = [(4,), (4, 2), (4, 1, 5, 5)]
@@ -165,3 +166,12 @@ def test_gradients_flow_to_the_image(generator):
     t = torch.tensor([1, 20, 50])
     forward_diffusion(x_0, t, SCHEDULE, generator=generator)[0].sum().backward()
     assert (x_0.grad - SCHEDULE.alpha_bar[t].sqrt()[:, None]).abs().max() <= 1e-15
+
+
+@pytest.mark.parametrize("t", [1, 20, 50, torch.tensor([1, 7, 50])])
+@pytest.mark.parametrize("to", [0, 1, 33, 50, torch.tensor([0, 50, 12])])
+def test_what_is_moved_to_another_time_keeps_its_image_and_its_noise(t, to, generator):
+    x_0 = torch.randn(3, 2, dtype=torch.float64, generator=generator)
+    x_t, noise = forward_diffusion(x_0, t, SCHEDULE, generator=generator)
+    there, _ = forward_diffusion(x_0, to, SCHEDULE, noise)
+    assert (moved(x_t, t, x_0, to, SCHEDULE) - there).abs().max() <= 1e-13

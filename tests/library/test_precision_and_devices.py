@@ -6,6 +6,7 @@ for a value (`.item()`, `.cpu()`, a tensor in an `if`) raises an error.
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from minddpm import (
     Schedule,
     UNet,
     UNetConfig,
+    converted,
     cosine_schedule,
     ddim_sample,
     dpm_solver,
@@ -25,13 +27,17 @@ from minddpm import (
     heun,
     invert,
     linear_schedule,
+    noise_from_velocity,
     respaced,
     sample,
     simple_loss,
+    straight_heun,
     timestep_embedding,
     train,
     train_step,
     variational_bound,
+    velocity_from_x0,
+    weighted_loss,
 )
 from minddpm.guidance import drop_labels
 
@@ -47,6 +53,11 @@ def network(classes: int = 0) -> UNet:
         for parameter in model.parameters():
             parameter.normal_(std=0.1)
     return model
+
+
+def in_velocity(model):
+    """The network, taken for one that predicts the velocity."""
+    return converted(model, noise_from_velocity, SCHEDULE)
 
 
 def seeded() -> torch.Generator:
@@ -72,6 +83,8 @@ USES = {
     "guided": lambda model: sample(guided(model, 1, 2.0), SHAPE, SCHEDULE),
     "start": lambda model: sample(model, SHAPE, SCHEDULE, start=(torch.zeros(SHAPE), 4)),
     "invert": lambda model: invert(model, torch.zeros(SHAPE, device="meta"), SCHEDULE, steps=3),
+    "velocity": lambda model: sample(in_velocity(model), SHAPE, SCHEDULE),
+    "straight": lambda model: flow_sample(model, SHAPE, SCHEDULE, solver=straight_heun, steps=4),
     "one label each": lambda model: ddim_sample(
         guided(model, torch.tensor([0, 2]), 2.0), SHAPE, SCHEDULE, steps=4
     ),
@@ -85,27 +98,35 @@ def test_sampling_follows_the_weights_and_never_waits_for_the_device(use):
     assert images.device.type == "meta" and images.dtype == torch.float32
 
 
+@pytest.mark.parametrize("loss", [simple_loss, partial(weighted_loss, target=velocity_from_x0)])
+@pytest.mark.parametrize("convert", [lambda model: model, in_velocity])
 @pytest.mark.parametrize("labels", [None, torch.tensor([0, 2])])
-def test_a_training_step_never_waits_for_the_device(labels):
-    model = network(classes=3).to("meta").train()
+def test_a_training_step_never_waits_for_the_device(labels, convert, loss):
+    model = convert(network(classes=3).to("meta").train())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     x_0 = torch.zeros(SHAPE, device="meta")
     with OnlyThere():
         label = None if labels is None else drop_labels(labels, 3, 0.5).to("meta")
-        loss = train_step(model, x_0, optimizer, SCHEDULE, label=label)
+        value = train_step(model, x_0, optimizer, SCHEDULE, loss=loss, label=label)
         EMA(model).update(model)
-    assert loss.device.type == "meta" and loss.shape == () and not loss.requires_grad
+    assert value.device.type == "meta" and value.shape == () and not value.requires_grad
 
 
 def test_what_moves_a_model_moves_all_its_tensors():
-    for adapted in (guided(network(classes=3), 1, 2.0), respaced(network(), SCHEDULE, 3)[0]):
+    for adapted in (
+        guided(network(classes=3), 1, 2.0),
+        respaced(network(), SCHEDULE, 3)[0],
+        in_velocity(network()),
+    ):
         moved = adapted.to("meta")
         assert {tensor.device.type for tensor in moved.state_dict().values()} == {"meta"}
         assert {tensor.device.type for tensor in moved.buffers()} == {"meta"}
 
 
 @pytest.mark.parametrize("dtype", [*HALVES, torch.float64])
-@pytest.mark.parametrize("use", ["sample", "ddim_sample", "dpm_solver", "heun", "guided"])
+@pytest.mark.parametrize(
+    "use", ["sample", "ddim_sample", "dpm_solver", "heun", "guided", "velocity", "straight"]
+)
 def test_weights_of_any_precision_sample(use, dtype):
     model = network(classes=3)
     torch.manual_seed(1)

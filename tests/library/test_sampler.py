@@ -26,7 +26,8 @@ from minddpm import (
 )
 from minddpm.network import predict
 from minddpm.progress import final_images
-from minddpm.sampler import reverse_process, starting_point
+from minddpm.sampler import reverse_process
+from minddpm.start import starting_point
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)
 VARIANCES = {"fixed_large": beta_variance, "fixed_small": posterior_variance}

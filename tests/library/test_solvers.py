@@ -8,7 +8,14 @@ import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler
 from diffusers.schedulers import scheduling_dpmsolver_multistep
-from oracles import IdealNetwork, RecordingNetwork, estimate, in_float64, random_network
+from oracles import (
+    IdealNetwork,
+    InFloat64,
+    RecordingNetwork,
+    estimate,
+    in_float64,
+    random_network,
+)
 
 from minddpm import (
     UNet,
@@ -22,13 +29,13 @@ from minddpm import (
 )
 from minddpm.network import call_model
 from minddpm.sampler import reverse_process
-from minddpm.solvers import dpm_solver, flow_sample, heun
+from minddpm.solvers import dpm_solver, flow_sample, heun, straight_heun
 
 # what diffusers makes of its tensors, with a new NumPy
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SCHEDULE = linear_schedule(12, 0.01, 0.4)
-SOLVERS = [dpm_solver, heun]
+SOLVERS = [dpm_solver, heun, straight_heun]
 COUNTS = [2, 3, 5, 7, 10, 14, 15, 20, 30, 50, 64, 100]
 CASES = [*(("ideal", steps) for steps in COUNTS), ("network", 5), ("network", 20)]
 SHAPE = (2, 1, 8, 8)
@@ -42,15 +49,6 @@ def states(solver, model, x_T, schedule, steps, clip=False):
 
 
 # over whole trajectories, against diffusers
-
-
-class InFloat64:
-    """PyTorch, for a scheduler that rounds whatever it is given to float32."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name):
-        return getattr(torch, name)
 
 
 def with_exact_sigmas(scheduler, steps, each=1):
@@ -142,7 +140,9 @@ POWER = 0.25
 
 
 @pytest.mark.parametrize(
-    ("solver", "order"), [(None, 1), (dpm_solver, 2), (heun, 2)], ids=["ddim", "dpm_solver", "heun"]
+    ("solver", "order"),
+    [(None, 1), *((solver, 2) for solver in SOLVERS)],
+    ids=["ddim", *(solver.__name__ for solver in SOLVERS)],
 )
 @pytest.mark.usefixtures("float64")
 def test_the_error_on_the_way_falls_as_the_order_says(solver, order):
@@ -163,14 +163,20 @@ def test_the_error_on_the_way_falls_as_the_order_says(solver, order):
     assert ((found[0] / found[1]).log2() - order).abs().max() <= 0.15
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+NEARER = ((19, 1), (39, 1.5), (79, 2.5))  # with so many calls, so many times as near as DDIM
+
+
+@pytest.mark.parametrize(
+    ("solver", "nearer"),
+    [(dpm_solver, NEARER), (heun, NEARER), (straight_heun, ((39, 1.3), (79, 2.2)))],
+)
 @pytest.mark.usefixtures("float64")
-def test_the_image_is_nearer_to_the_end_of_the_flow_than_ddims(solver, generator):
+def test_the_image_is_nearer_to_the_end_of_the_flow_than_ddims(solver, nearer, generator):
     schedule = linear_schedule()
     model, x_T = IdealNetwork(schedule, POWER), torch.randn(50, generator=generator)
     exact = x_T * (POWER / (schedule.alpha_bar[-1] * POWER + 1 - schedule.alpha_bar[-1])).sqrt()
     options = {"start": (x_T, schedule.T), "clip": False}
-    for calls, times in ((19, 1), (39, 1.5), (79, 2.5)):
+    for calls, times in nearer:
         steps = calls if solver is dpm_solver else (calls + 1) // 2
         ours = flow_sample(model, (50,), schedule, solver=solver, steps=steps, **options)
         first = ddim_sample(model, (50,), schedule, steps=calls, **options)
@@ -245,7 +251,12 @@ def test_images_of_any_rank_and_each_alone(solver, shape, generator):
 
 
 @pytest.mark.parametrize(
-    ("solver", "times"), [(dpm_solver, [12, 10, 7, 5, 2]), (heun, [12, 10, 10, 7, 7, 5, 5, 2, 2])]
+    ("solver", "times"),
+    [
+        (dpm_solver, [12, 10, 7, 5, 2]),
+        (heun, [12, 10, 10, 7, 7, 5, 5, 2, 2]),
+        (straight_heun, [12, 10, 10, 7, 7, 5, 5, 2, 2]),
+    ],
 )
 def test_x_T_is_all_that_is_drawn_and_the_network_called_as_often_as_said(solver, times):
     model, source = RecordingNetwork(), torch.Generator().manual_seed(11)
@@ -264,7 +275,7 @@ def test_from_an_image_on_its_way_it_takes_the_steps_that_remain(solver):
     model, x_t = RecordingNetwork(), torch.randn(3, 2)
     before = x_t.clone()
     flow_sample(model, (3, 2), SCHEDULE, solver=solver, steps=2, start=(x_t, 6))
-    assert [call.t[0] for call in model.calls] == [6, 3] + [3] * (solver is heun)
+    assert [call.t[0] for call in model.calls] == [6, 3] + [3] * (solver is not dpm_solver)
     assert torch.equal(x_t, before)
     with pytest.raises(ValueError, match="steps must be at most T = 6, got 7"):
         flow_sample(model, (3, 2), SCHEDULE, solver=solver, steps=7, start=(x_t, 6))

@@ -8,7 +8,14 @@ from functools import partial
 import pytest
 import torch
 
-from minddpm import linear_schedule, simple_loss, velocity_weight, weighted_loss
+from minddpm import (
+    forward_diffusion,
+    linear_schedule,
+    min_snr_weight,
+    simple_loss,
+    velocity_weight,
+    weighted_loss,
+)
 from minddpm.weighting import even_times
 
 SCHEDULE = linear_schedule(20, 1e-3, 0.3)
@@ -62,6 +69,41 @@ def test_velocity_weight_ends_at_its_most():
     share = torch.tensor([1.0, 0.5, 0.04, 0.01, 0.0], dtype=torch.float64)
     assert velocity_weight(share).tolist() == pytest.approx([1, 2, 25, 25, 25])
     assert velocity_weight(share, most=3.0).tolist() == pytest.approx([1, 2, 3, 3, 3])
+
+
+@pytest.mark.parametrize("gamma", [1.0, 5.0, 20.0])
+def test_min_snr_weight_is_the_least_of_both_over_the_snr(gamma):
+    weights = min_snr_weight(SCHEDULE.alpha_bar[1:], gamma)
+    snr = SCHEDULE.snr[1:]
+    assert (weights - torch.minimum(snr, torch.tensor(gamma)) / snr).abs().max() <= 1e-15
+    assert 0 < weights.min() < weights.max() == 1
+    assert torch.equal(min_snr_weight(snr), min_snr_weight(snr, 5.0))
+    assert min_snr_weight(torch.tensor([0.0, 1.0]).double()).tolist() == [1, 0]
+
+
+def test_another_target_takes_the_place_of_the_noise(generator):
+    x_0, noise, guess = torch.randn(3, 4, 1, 2, 2, dtype=torch.float64, generator=generator)
+    t, seen = torch.tensor([1, 5, 9, 20]), []
+
+    def target(x_t, t, x_0, schedule):
+        seen.append((x_t, t, x_0, schedule))
+        return 3 * x_0 + x_t
+
+    loss = weighted_loss(
+        lambda x_t, t: guess,
+        x_0,
+        SCHEDULE,
+        weight=lambda alpha_bar: alpha_bar,
+        target=target,
+        t=t,
+        noise=noise,
+    )
+    x_t, _ = forward_diffusion(x_0, t, SCHEDULE, noise)
+    each = (guess - 3 * x_0 - x_t).square().flatten(1).mean(1)
+    assert abs(loss - (SCHEDULE.alpha_bar[t] * each).mean()) <= 1e-14
+    ((seen_x_t, seen_t, seen_x_0, schedule),) = seen
+    assert torch.equal(seen_x_t, x_t) and torch.equal(seen_t, t) and torch.equal(seen_x_0, x_0)
+    assert schedule is SCHEDULE
 
 
 @pytest.mark.parametrize(("count", "T"), [(1, 1000), (32, 1000), (1000, 1000), (7, 20), (64, 20)])
