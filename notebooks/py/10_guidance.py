@@ -530,14 +530,14 @@ show(
 #
 # **Exercises:** [10 · Guidance](../exercises/10_guidance.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #
-# **Next:** [13 · Your DDPM](../exercises/13_your_ddpm.ipynb) makes a package of all that you wrote in the exercises, and trains it.
+# **Next:** [11 · Other targets](11_targets.ipynb) lets the network predict something other than the noise.
 #
 # ## Looking back
 #
-# This is the last lesson. You noised an image ([01](01_schedule.ipynb), [02](02_noising.ipynb)) and solved the way back for a known one ([03](03_posterior.ipynb)). That became a loss ([04](04_loss.ipynb)), a network ([05](05_unet.ipynb)), a loop ([06](06_sampler.ipynb)) and a training ([07](07_training.ipynb)).
+# This was the last lesson with exercises. You noised an image ([01](01_schedule.ipynb), [02](02_noising.ipynb)) and solved the way back for a known one ([03](03_posterior.ipynb)). That became a loss ([04](04_loss.ipynb)), a network ([05](05_unet.ipynb)), a loop ([06](06_sampler.ipynb)) and a training ([07](07_training.ipynb)).
 # Then you saw that the network has learned a slope, the score ([08](08_score.ipynb)), followed it in fewer steps ([09](09_ddim.ipynb)), and bent it towards a label. Each formula was checked by something that did not use it. Keep that habit.
 #
 # Where to go from here:
 # - Draw and train from a terminal: `python -m minddpm sample --digit 7 --scale 2 --out sevens.png`, and `python -m minddpm train --source full --labels --out runs/full`.
-# - Let the network predict something other than the noise: a velocity ([Salimans & Ho 2022](https://arxiv.org/abs/2202.00512)), or the direction of a straight path from noise to image, *flow matching* ([Lipman et al. 2023](https://arxiv.org/abs/2210.02747)).
+# - Make a package of all that you wrote in the exercises, and train it: [13 · Your DDPM](../exercises/13_your_ddpm.ipynb).
 # - Draw large images: run the same process on the codes of an autoencoder ([Rombach et al. 2022](https://arxiv.org/abs/2112.10752)).
