@@ -12,7 +12,6 @@ from minddpm import Gaussian
 from minddpm.loss import VariationalBound, discretised_log_likelihood
 from minddpm_course.comparisons import Rebuilt
 
-VARIANCES = (minddpm.posterior_variance, minddpm.beta_variance)
 MIX = torch.randn(8, 8, generator=torch.Generator().manual_seed(5)) / 3
 
 
@@ -50,8 +49,9 @@ def equal_parts(yours: Rebuilt) -> Iterator[str]:
         assert torch.allclose(mine, expected, rtol=1e-9, atol=1e-9), f"mean_from_noise, t = {t}"
     yield "mean_from_noise"
 
+    both = (minddpm.posterior_variance, minddpm.beta_variance)
     times = torch.arange(2, 1001)
-    for variance in VARIANCES:
+    for variance in both:
         sigma2 = variance(times, schedule)
         coef_x0, _ = minddpm.posterior_coefficients(times, schedule)
         # mu_tilde depends on x_0 by coef_x0, and x_0 on the noise by the root of 1 / snr
@@ -80,7 +80,7 @@ def equal_parts(yours: Rebuilt) -> Iterator[str]:
     yield "simple_loss"
 
     short = minddpm.linear_schedule(20, 1e-3, 0.4)
-    for variance in VARIANCES:
+    for variance in both:
         mine, theirs = (
             bound(toy, x_0, short, variance=variance, generator=torch.Generator().manual_seed(7))
             for bound in (yours.bound, minddpm.variational_bound)

@@ -471,7 +471,7 @@ for name, row in rows.items():
 #
 # The error would be easy to avoid: $\mathbf{x}_T$ is nearly pure noise, so a network that returns $\mathbf{x}_T$ unchanged is wrong by only $2 \cdot 10^{-9}$. But $L_\text{simple}$ does not ask for such precision. For it, $t = T$ is one timestep of 1,000, and an error of 0.004 there adds 0.000004 to the loss. This is what dropping the weight means.
 #
-# And the samples? The sampler of [lesson 06](06_sampler.ipynb) clips its estimate of $\mathbf{x}_0$ to $-1..1$ at every step. That cuts the error off before it is multiplied. The paper's own code also clips when it counts bits. Count like that, and the difference is gone:
+# And the samples? The sampler of [lesson 06](06_sampler.ipynb) clips its estimate of $\mathbf{x}_0$ to $-1..1$ at every step. Then no pixel of the estimate can be off by more than 2, whatever the network predicts. The paper's own code also clips when it counts bits. Count like that, and the difference is gone:
 
 # %%
 for name, row in rows.items():
@@ -480,7 +480,7 @@ for name, row in rows.items():
 # %% [markdown]
 # ## Same as the package
 #
-# `minddpm.loss` holds these functions with checks of their input. This line compares them with yours on random input.
+# This line compares your functions with those of `minddpm.loss`, on random input.
 
 # %%
 same_as_package("04", globals())
@@ -555,7 +555,7 @@ print(f"right: {nats:.0f} nats per image, {nats * bits:.2f} bits/dim")
 print(f"averaged, then divided by 784 again: {nats / 784 * bits:.4f} bits/dim")
 
 # %% [markdown]
-# **The wrong target.** Suppose a network predicts $\mathbf{x}_0$ perfectly, and you compare it with the noise. Image and noise are independent, so the loss is 1 plus the mean of $x_0^2$, however good the network is. If you train with this loss, the network learns the noise instead. Then only the sampler shows the mistake, because it takes the prediction for $\mathbf{x}_0$.
+# **The wrong target.** Suppose a network predicts $\mathbf{x}_0$ perfectly, and you compare it with the noise. Image and noise are independent, so the loss is 1 plus the mean of $x_0^2$, although the network is perfect. If you train with this loss, the network learns the noise instead. Then only the sampler shows the mistake, because it takes the prediction for $\mathbf{x}_0$.
 
 # %%
 drawn = torch.randn(digits.shape, generator=torch.Generator().manual_seed(11))
@@ -590,7 +590,7 @@ assert abs(wrong - expected) < 0.02 and right == 0
 # **4.** Would you train a network on the bound with the cosine schedule, every weight as in equation 12?
 #
 # <details><summary>Answer</summary>
-# Better not as it stands. Nearly all of the total weight lies on t = T, where returning x_T unchanged is already almost right. Training would spend its effort on this one timestep, unless you clip beta_T at a smaller value or leave the step out.
+# Better not as it stands. Over 97% of the total weight lies on t = T, where returning x_T unchanged is already almost right. Errors at all other timesteps would hardly count, unless you clip beta_T at a smaller value or leave that step out.
 # </details>
 #
 # **Exercises:** [04 · Loss](../exercises/04_loss.ipynb). What you write is checked on fresh numbers, and a known mistake is named. At their end comes a milestone: your loss judges the network that we ship, at eleven times.
