@@ -5,8 +5,10 @@ import html
 import io
 import json
 import re
+from pathlib import Path
 
 import IPython.display
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from PIL import Image
 from minddpm_course.figures import new_figure, point_clouds
 from minddpm_course.moving import GAP, bundle_of, show_moving, some_of, tiled
 
+ROOT = Path(__file__).parents[2]
 GREYS = torch.linspace(-1, 1, 6)
 DIGITS = [grey.expand(5, 1, 4, 3) for grey in GREYS]
 LABELS = [f"t = {time}" for time in (50, 40, 30, 20, 10, 0)]
@@ -148,3 +151,24 @@ def test_show_moving_displays_it_once(monkeypatch):
 def test_what_cannot_be_played_is_refused(frames, labels, message):
     with pytest.raises(ValueError, match=message):
         show_moving(frames, labels, CAPTION)
+
+
+STORED = [
+    pytest.param(output.data, id=f"{path.stem}: cell {cell.execution_count}")
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
+    for cell in nbformat.read(path, as_version=4).cells
+    for output in cell.get("outputs", [])
+    if "application/json" in output.get("data", {}).get("text/html", "")
+]
+
+
+def test_lessons_hold_moving_pictures():
+    assert len(STORED) >= 3
+
+
+@pytest.mark.parametrize("bundle", STORED)
+def test_what_a_lesson_stores_is_small_and_plays(bundle):
+    assert len(bundle["text/html"]) + len(bundle["image/png"]) < 1_000_000
+    film, frames = film_of(bundle)
+    assert len(frames) == len(film["labels"]) >= 20
+    assert len({frame.tobytes() for frame in frames}) == len(frames)  # it moves all the time
