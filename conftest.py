@@ -89,6 +89,8 @@ SLOW = (
     "tests/marking/test_walls.py",
     "tests/marking/test_wire.py::test_no_message_makes_the_grader_take_much_memory",
     "tests/notebooks/test_seeded_mistakes.py",
+    "tests/notebooks/test_sixty_lines.py::test_a_wrong_method_fails",
+    "tests/notebooks/test_sixty_lines.py::test_the_right_method_passes",
     "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
     "tests/project/test_scaling_page.py::test_seeds_are_farmed_out_as_the_page_says",
     "tests/project/test_static.py",

@@ -45,6 +45,7 @@ TEXT = {
 }
 INK = "#222222"
 GREY = "#767676"
+PAGE_DPI = 110  # pixels of a page for an inch of a figure: 7 inches are 770 pixels
 CENTRE: dict = {"ha": "center", "va": "center"}
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -87,17 +88,25 @@ def darken_words(figure: Figure) -> None:
 
 
 @styled
-def to_html(figure: Figure, caption: str) -> str:
-    """A figure as HTML: the picture, with the caption below it and as its alternative text."""
+def to_png(figure: Figure, sharpness: float = 1.5) -> bytes:
+    """A figure as a PNG file, with so many pixels for each pixel at which a page shows it."""
     darken_words(figure)
     png = io.BytesIO()
-    # sharper than the 770 pixels at which it is shown
-    figure.savefig(png, format="png", dpi=165, metadata={"Software": None})
-    data = base64.b64encode(png.getvalue()).decode()
+    figure.savefig(png, format="png", dpi=sharpness * PAGE_DPI, metadata={"Software": None})
+    return png.getvalue()
+
+
+def page_width(figure: Figure) -> int:
+    """How many pixels wide a page shows a figure."""
+    return round(PAGE_DPI * float(figure.get_figwidth()))
+
+
+def to_html(figure: Figure, caption: str) -> str:
+    """A figure as HTML: the picture, with the caption below it and as its alternative text."""
+    data = base64.b64encode(to_png(figure)).decode()
     text = html.escape(caption, quote=True)
-    image = (
-        f'<img alt="{text}" width="770" style="max-width:100%" src="data:image/png;base64,{data}"/>'
-    )
+    size = f'width="{page_width(figure)}" style="max-width:100%"'
+    image = f'<img alt="{text}" {size} src="data:image/png;base64,{data}"/>'
     return f'<figure style="margin:0">{image}<figcaption>{text}</figcaption></figure>'
 
 
@@ -172,6 +181,39 @@ def image_grid(images: Tensor, titles: Sequence[str] = (), columns: int = 10) ->
         axis.set_axis_off()
     for index, (axis, image) in enumerate(zip(axes.flat, images)):
         draw_image(axis, image, titles[index] if titles else "")
+    return figure
+
+
+@styled
+def point_clouds(
+    clouds: Sequence[Tensor],
+    titles: Sequence[str] = (),
+    colours: Sequence[str] = (COLOURS["noisy"],),
+    beneath: Tensor | None = None,
+) -> Figure:
+    """Clouds of points in the plane side by side, from -3 to 3 both ways.
+
+    Args:
+        clouds: each of shape (n, 2).
+        titles: of each cloud, if there are any.
+        colours: of each cloud, or one for all.
+        beneath: other points, (m, 2), in grey below each cloud.
+    """
+    share = 1 / len(clouds)
+    side = min(3.5, 7 * share)
+    top = 0.25 if titles else 0
+    figure, (axes,) = new_figure(1, len(clouds), height=side + top, layout="none")
+    figure.set_figwidth(side * len(clouds))
+    for place, (axis, cloud) in enumerate(zip(axes, clouds)):
+        axis.set(xlim=(-3, 3), ylim=(-3, 3))
+        axis.set_position((place * share, 0, share, side / (side + top)))
+        axis.set_axis_off()
+        if beneath is not None:
+            axis.scatter(*beneath.T.numpy(), s=5, color="#CCCCCC", linewidth=0)
+        colour = colours[place % len(colours)]
+        axis.scatter(*cloud.T.numpy(), s=5, color=colour, linewidth=0)
+        if titles:
+            axis.set_title(titles[place], color=colour)
     return figure
 
 

@@ -2,22 +2,24 @@
 # # 00 · From noise to images
 #
 # **You will**
-# - watch a photograph dissolve into noise, and digits come out of noise,
+# - watch digits come out of noise, and a photograph dissolve into it,
 # - write the loop that dissolves it, in three lines,
-# - get the map of the course, its symbols, and the one distribution that all of it is made of.
+# - meet the one distribution that the whole course is made of.
 #
 # **You need** Python, a little PyTorch, and to have met the Gaussian (the normal distribution) before.
 #
-# **It takes** 20 minutes to read and 15 seconds to run.
+# **It takes** 18 minutes to read and 15 seconds to run. Run a cell with Shift+Enter, from top to bottom.
 
-# %%
+# %% jupyter={"source_hidden": true}
 import math
 
 import ipywidgets
 import matplotlib
 import torch
 
+from minddpm.checkpoints import load_pretrained
 from minddpm.data import load_cat, load_mnist
+from minddpm.ddim import ddim_steps
 from minddpm_course.figures import (
     COLOURS,
     GREY,
@@ -29,25 +31,41 @@ from minddpm_course.figures import (
     new_figure,
     show,
 )
+from minddpm_course.moving import show_moving
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
-cat = load_cat()  # (1, 1, 128, 128) pixel values from -1 (black) to 1 (white)
-digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen
-betas = torch.linspace(1e-4, 0.02, 1000).tolist()  # how much noise each of the 1,000 steps adds
+
+# %%
+model, schedule, _ = load_pretrained("mnist")
+generator = torch.Generator().manual_seed(0)
+x_T = torch.randn(12, 1, 28, 28, generator=generator)  # (12, 1, 28, 28) pure noise
+steps = list(ddim_steps(model, x_T, schedule, steps=40, eta=1, generator=generator))
+show_moving(
+    [step.x_t for step in steps],  # 41 times (12, 1, 28, 28)
+    [f"t = {step.t}" for step in steps],
+    "Twelve squares of noise turn into handwritten digits that nobody wrote.",
+)
 
 # %% [markdown]
+# Press *Again*, and watch another one of the twelve. A neural network made these digits. It starts from noise, and takes away a little of it at a time. Its weights come with the course; they were trained on 4,500 handwritten digits.
+# To be quick, it goes from $t = 1000$ to $t = 0$ in 40 strides, as lesson 09 explains. By the end of lesson 07, you will have written every part of the full way yourself.
+#
 # ## The idea in a picture
+#
+# How can a network learn this? From the opposite: images that dissolve into noise.
 #
 # Take a photograph of a cat. Add a little random noise to every pixel. Do it again, 1,000 times. What is left?
 
 # %%
+cat = load_cat()  # (1, 1, 128, 128) pixel values from -1 (black) to 1 (white)
+betas = torch.linspace(1e-4, 0.02, 1000).tolist()  # how much noise each of the 1,000 steps adds
 times = [0, 1, 10, 100, 200, 300, 400, 1000]
 generator = torch.Generator().manual_seed(0)
 x_t, kept = cat, {0: cat}
 for t, beta in enumerate(betas, start=1):
-    noise = torch.randn(x_t.shape, generator=generator)
-    x_t = math.sqrt(1 - beta) * x_t + math.sqrt(beta) * noise
+    noise = torch.randn(x_t.shape, generator=generator)  # (1, 1, 128, 128)
+    x_t = math.sqrt(1 - beta) * x_t + math.sqrt(beta) * noise  # (1, 1, 128, 128)
     if t in times:
         kept[t] = x_t
 show(
@@ -56,10 +74,7 @@ show(
 )
 
 # %% [markdown]
-# The thought experiment is often told like this: after one step the image looks the same, after ten it is slightly grainy, after a hundred the cat is barely recognisable, after a thousand there is only static.
-# Look for yourself. The first two and the last are right. The third is not, for the noise used here: at $t = 100$ you see a cat at once. "Barely recognisable" comes near $t = 300$.
-#
-# A number can back that up. The **correlation** of two images is 1 if they are the same up to brightness and contrast, and 0 if they have nothing to do with each other.
+# How much of the cat is left? The **correlation** of two images is 1 if they are the same up to brightness and contrast, and 0 if they have nothing to do with each other.
 
 # %%
 for t in kept:
@@ -71,17 +86,15 @@ for t in kept:
         assert abs(together) < 4 / math.sqrt(cat.numel())
 
 # %% [markdown]
-# This is the **forward process**. It needs no learning: it only destroys.
+# This is the **forward process**. It needs no learning, because it only destroys.
 #
-# Now the question of the course: **can the process be run backwards?** Not by remembering the noise that was added, but by a neural network that looks at a noisy image and says which part of it is noise.
-# If each step back can be learned, then we can start from pure noise, where no image has been, and walk back to an image that never existed. That is a Denoising Diffusion Probabilistic Model, or **DDPM** (Ho, Jain & Abbeel 2020).
+# Now the question of the course: **can the process be run backwards?** Nobody remembers the noise that was added. But a neural network can look at a noisy image and guess which part of it is noise.
+# If it guesses well enough to take one small step back, we can take 1,000 of them. We start from pure noise, where no image has been, and arrive at an image that never existed. That is a Denoising Diffusion Probabilistic Model, or **DDPM** (Ho, Jain & Abbeel 2020).
 #
-# Here are both directions. For the lower strip we use the finished package and weights that were trained on 4,500 handwritten digits. By lesson 07 you will have rebuilt all of it.
+# Here are both directions. The lower strip is the first of your twelve digits.
 
-# %%
-from minddpm.checkpoints import load_pretrained
-from minddpm.sampler import sample_steps
-
+# %% jupyter={"source_hidden": true}
+digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen
 strip_times = [0, 50, 150, 300, 500, 750, 1000]
 generator = torch.Generator().manual_seed(1)
 x_t, forward = digit, [digit]
@@ -89,12 +102,7 @@ for t, beta in enumerate(betas, start=1):
     x_t = math.sqrt(1 - beta) * x_t + math.sqrt(beta) * torch.randn(x_t.shape, generator=generator)
     if t in strip_times:
         forward.append(x_t)
-
-model, trained_schedule, _ = load_pretrained("mnist")
-backward = {}
-for step in sample_steps(model, (4, 1, 28, 28), trained_schedule, generator=torch.Generator().manual_seed(2)):
-    if step.t in strip_times:
-        backward[step.t] = step.x_t.clone()  # (4, 1, 28, 28) four runs side by side
+backward = {step.t: step.x_t for step in steps}  # (12, 1, 28, 28) each
 show(
     forward_and_reverse(torch.cat(forward), torch.cat([backward[t][:1] for t in strip_times]), strip_times),
     "Above, read from left to right, a handwritten 3 turns into noise; below, read from right to left, the network turns another noise image into a new digit.",
@@ -103,9 +111,9 @@ show(
 # %% [markdown]
 # ## The derivation
 #
-# All noise in this course is Gaussian. So this is the one piece of mathematics to have at hand before lesson 01.
+# All noise in this course is Gaussian. So this is the one piece of mathematics to have at hand before you go on.
 #
-# A **Gaussian** $\mathcal{N}(\mu, \sigma^2)$ is given by its mean $\mu$ (where its centre lies) and its **variance** $\sigma^2$. The square root $\sigma$ is the **standard deviation**: how far a draw typically lies from the mean. Its density is
+# A **Gaussian** $\mathcal{N}(\mu, \sigma^2)$ has two numbers: its mean $\mu$, where its centre lies, and its **variance** $\sigma^2$. The square root $\sigma$ is the **standard deviation**: how far a draw typically lies from the mean. Its density is
 #
 # $$\mathcal{N}(x;\ \mu, \sigma^2) = \frac{1}{\sigma\sqrt{2\pi}}\, e^{-(x-\mu)^2/(2\sigma^2)} .$$
 #
@@ -113,17 +121,22 @@ show(
 #
 # $${\color{#B3528C}{x}} = \mu + \sigma\,{\color{#C05500}{\epsilon}} \qquad\text{is a draw from}\qquad \mathcal{N}(\mu, \sigma^2).$$
 #
-# Shifting moves the mean. Stretching by $\sigma$ multiplies the standard deviation by $\sigma$, and the variance by $\sigma^2$.
+# Shifting moves the mean. Stretching by $\sigma$ multiplies the standard deviation by $\sigma$, and the variance by $\sigma^2$. (Libraries call this the *reparameterisation trick*.)
 
 # %%
 noise = torch.randn(100_000, generator=torch.Generator().manual_seed(3))  # (100000,)
 shifted = 0.5 + 0.2 * noise  # (100000,) mean 0.5, standard deviation 0.2, variance 0.04
+for name, draws in [("noise", noise), ("0.5 + 0.2 noise", shifted)]:
+    print(f"{name:16s}  mean {draws.mean():.2f}   standard deviation {draws.std():.2f}   variance {draws.var():.2f}")
+inside = [100 * (noise.abs() < k).float().mean() for k in (1, 2, 3)]
+print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*inside))
 
 
 def density(x, mean=0.0, std=1.0):
     return torch.exp(-((x - mean) ** 2) / (2 * std**2)) / (std * math.sqrt(2 * math.pi))  # the formula above
 
 
+# %% jupyter={"source_hidden": true}
 values = torch.linspace(-4, 4, 400)  # (400,)
 figure, axes = new_figure(1, 2, height=2.4, sharex=True)
 for axis, draws, mean, std, colour in [
@@ -139,48 +152,8 @@ show(
     "Histograms of 100,000 draws follow the black density: on the left the standard Gaussian, on the right the same draws stretched by 0.2 and shifted by 0.5.",
 )
 
-for name, draws in [("noise", noise), ("0.5 + 0.2 noise", shifted)]:
-    print(f"{name:16s}  mean {draws.mean():.2f}   standard deviation {draws.std():.2f}   variance {draws.var():.2f}")
-inside = [100 * (noise.abs() < k).float().mean() for k in (1, 2, 3)]
-print("within 1, 2, 3 standard deviations: {:.1f}%, {:.1f}%, {:.1f}%".format(*inside))
-
 # %% [markdown]
 # For an image, $\boldsymbol\epsilon \sim \mathcal{N}(\mathbf{0}, \mathbf{I})$ means one draw for each pixel, independent of all others. The $\mathbf{I}$ (the identity matrix) says just that. In code it is `torch.randn(x.shape)`.
-#
-# **Symbols.** They are the paper's. Each role has one colour, in formulas and in pictures.
-#
-# | symbol | in code | meaning |
-# |---|---|---|
-# | $t = 0, \dots, T$ | `t`, `schedule.T` | time: 0 is the clean image, $T = 1000$ is noise |
-# | ${\color{#0072B2}{\mathbf{x}_0}}$ | `x_0` | a clean image, values in $[-1, 1]$, shape `(b, 1, h, w)`: `b` images, one grey channel |
-# | ${\color{#B3528C}{\mathbf{x}_t}}$ | `x_t` | the noisy image at time $t$ |
-# | ${\color{#C05500}{\boldsymbol\epsilon}}$ | `noise` | standard Gaussian noise, of the image's shape |
-# | ${\color{#008561}{\boldsymbol\epsilon_\theta(\mathbf{x}_t, t)}}$ | `predicted_noise` | the network's guess of the noise; $\theta$ are its weights |
-# | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds |
-# | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | what one step, and what $t$ steps, leave of the image's variance |
-# | $q$ | | the forward process, fixed: adds noise |
-# | ${\color{#9C6C00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `q_posterior` | the true step back, for one who knows $\mathbf{x}_0$ |
-# | ${\color{#008561}{p_\theta}}$ | | the reverse process, learned: removes noise |
-#
-# **Index equals $t$.** Arrays in code start at index 0, the paper's steps at $t = 1$. Here arrays have length $T+1$, so that `beta[t]` is the paper's $\beta_t$ and index 0 is the clean image. Lesson 01 has the table that translates to other libraries.
-#
-# **The map.** Each lesson builds one module. The equations are those of the paper.
-#
-# | lesson | you build | in the paper | in `minddpm` |
-# |---|---|---|---|
-# | [01 · Schedule](01_schedule.ipynb) | how much noise at which time | section 2 and 4 | `linear_schedule`, `cosine_schedule`, `Schedule` |
-# | [02 · Noising](02_noising.ipynb) | one step, and the jump to any $t$ | eq. 2, 4 | `forward_step`, `forward_diffusion`, `x0_from_noise`, `noise_from_x0` |
-# | [03 · Posterior](03_posterior.ipynb) | the true step back | eq. 6, 7 | `q_posterior`, `posterior_variance` |
-# | [04 · Loss](04_loss.ipynb) | the bound on the likelihood, and the simple loss in it | eq. 3, 5, 8-14 | `gaussian_kl`, `variational_bound`, `simple_loss` |
-# | [05 · U-Net](05_unet.ipynb) | the network | appendix B | `UNet`, `timestep_embedding` |
-# | [06 · Sampler](06_sampler.ipynb) | from noise to images | eq. 11, algorithm 2 | `reverse_step`, `sample` |
-# | [07 · Training](07_training.ipynb) | the weights | algorithm 1 | `train_step`, `train` |
-# | [08 · The score](08_score.ipynb) | what the network has learned | section 3.2 | `score_from_noise`, `langevin` |
-# | [09 · Fewer steps](09_ddim.ipynb) | images in 50 steps | Song, Meng & Ermon 2021 | `ddim_step`, `ddim_sample` |
-# | [10 · Guidance](10_guidance.ipynb) | the digit that you ask for | Ho & Salimans 2022 | `guided` |
-#
-# **How to use the notebooks.** Run the cells from top to bottom with Shift+Enter. Then change a number and run the cell again. Each lesson has the same ten parts. You write a function yourself before the package's version may be imported.
-# `assert` lines are the lesson's own checks: a wrong formula stops the notebook.
 
 # %% [markdown]
 # ## Rebuild it
@@ -200,12 +173,14 @@ again = add_noise(cat, betas, torch.Generator().manual_seed(0))  # (1, 1, 128, 1
 assert torch.equal(again, kept[1000])  # the same seed gives the same noise
 
 # %% [markdown]
-# Why shrink the image before adding? Without it the pixel values would grow without end. Lesson 01 derives the factor $\sqrt{1-\beta}$; the first mistake below shows what happens without it.
+# Why shrink the image before adding? Without it, the pixel values would grow without end, as the first mistake below shows. Lesson 01 derives the factor $\sqrt{1-\beta}$.
 
 # %% [markdown]
 # ## By hand
 #
-# Images are stored as bytes from 0 to 255. The course maps them to $[-1, 1]$ by $x = \text{byte}/127.5 - 1$. Then take two steps with a large $\beta = 0.36$, from a pixel of 0.5, with the noise draws $-1$ and $0.5$.
+# Images are stored as bytes from 0 to 255. The course maps them to $[-1, 1]$ by $x = \text{byte}/127.5 - 1$.
+#
+# Now take one pixel of value 0.5, and two steps with a large $\beta = 0.36$. Let the noise draws be $-1$ and $0.5$.
 
 # %% tags=["worked-example"]
 print(f"bytes 0, 191, 255 are {0 / 127.5 - 1:.0f}, {191 / 127.5 - 1:.3f}, {255 / 127.5 - 1:.0f}")
@@ -224,7 +199,7 @@ assert f"{191 / 127.5 - 1:.3f}" == "0.498" and cat.min() >= -1 and cat.max() <= 
 #
 # The claim: **whatever you start from, 1,000 steps leave the standard Gaussian.** Test it on the cat, on a black image and on a white one.
 #
-# With $n$ pixels, the mean of the result may miss 0 by a few standard errors of $1/\sqrt{n}$, and the standard deviation may miss 1 by a few of $1/\sqrt{2n}$. We allow four. On top, a trace of the start is left: the product of all the factors $\sqrt{1-\beta}$.
+# With $n$ pixels, the mean of the result may miss 0 by a few standard errors of $1/\sqrt{n}$, and the standard deviation may miss 1 by a few of $1/\sqrt{2n}$. We allow four. We also allow for the trace that is left of the start: the product of all the factors $\sqrt{1-\beta}$.
 
 # %%
 trace = math.prod(math.sqrt(1 - beta) for beta in betas)
@@ -240,7 +215,7 @@ for name, start in [("cat", cat), ("black", torch.full_like(cat, -1)), ("white",
     assert abs(beyond - expected) < 4 * math.sqrt(expected * (1 - expected) / n) + trace
 
 # %% [markdown]
-# The three ends cannot be told apart. That is what makes the way back possible: its starting point is known, whatever the image was.
+# The three ends look alike. That is what makes the way back possible: we know where it starts, whatever the image was.
 
 # %% [markdown]
 # ## Same as the package
@@ -250,7 +225,7 @@ for name, start in [("cat", cat), ("black", torch.full_like(cat, -1)), ("white",
 # %%
 from minddpm import forward_step, linear_schedule
 
-schedule = linear_schedule()
+schedule = linear_schedule()  # the same as that of the shipped weights
 assert torch.allclose(schedule.beta[1:].float(), torch.tensor(betas), rtol=1e-5, atol=0)  # beta[0] belongs to t = 0
 
 start = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(5)) * 2 - 1  # (4, 1, 16, 16)
@@ -283,7 +258,7 @@ def draw(t):
 play(draw, t=ipywidgets.IntSlider(value=300, min=0, max=1000, step=10))
 
 # %% [markdown]
-# On the way up you may hold on to it longer: you know what is there. A network has the same advantage. It has seen thousands of digits, and knows what to look for.
+# On the way up you may hold on to it longer, because you know what is there. A network has the same advantage. It has seen thousands of digits, and knows what to look for.
 
 # %% [markdown]
 # ## Mistakes people make
@@ -299,7 +274,7 @@ print(f"standard deviation after 1,000 steps: {x_t.std():.1f}; expected {expecte
 assert x_t.std() > 3
 
 # %% [markdown]
-# **2. Variance for standard deviation.** In $\mathcal{N}(0.5, 0.04)$ the second number is the variance. Code wants the standard deviation, 0.2. Lesson 02 meets this mistake again.
+# **2. Variance for standard deviation.** In $\mathcal{N}(0.5, 0.04)$ the second number is the variance. Code multiplies by the standard deviation, 0.2. You will meet this mistake again in lesson 02.
 
 # %%
 noise = torch.randn(100_000, generator=torch.Generator().manual_seed(8))
@@ -307,6 +282,7 @@ right, wrong = 0.5 + math.sqrt(0.04) * noise, 0.5 + 0.04 * noise
 print(f"variance wanted 0.0400   with sqrt(0.04): {right.var():.3f}   with 0.04: {wrong.var():.4f}")
 assert abs(right.var() - 0.04) < 4 * 0.04 * math.sqrt(2 / len(noise)) and wrong.var() < 0.002
 
+# %% jupyter={"source_hidden": true}
 figure, axes = new_figure(height=2)
 for draws, colour, name, x, y in [
     (wrong, GREY, "0.5 + 0.04 noise", 0.62, 8),
@@ -318,17 +294,18 @@ axes[0, 0].set(xlabel="value", ylabel="density")
 show(figure, "Taking the variance for the standard deviation leaves a spike a fifth as wide as it should be.")
 
 # %% [markdown]
-# **3. Thinking that the way back restores the image.** The reverse process does not know which image was destroyed. It starts from noise and arrives at *an* image. Here are the ends of four runs, the first of them shown above, and not picked. A run can fail to make a digit; lesson 07 measures how often.
+# **3. Thinking that the way back restores the image.** The reverse process does not know which image was destroyed. It starts from noise and arrives at *an* image.
+# Here are the first four of your digits, not hand-picked, each beside the image that is most like it among the 5,000 real ones. A run can fail to make a digit; lesson 07 measures how often.
 
 # %%
-samples = backward[0]  # (4, 1, 28, 28)
+samples = steps[-1].x_t[:4]  # (4, 1, 28, 28)
 known = torch.cat([load_mnist("train")[0], load_mnist("test")[0]])  # (5000, 1, 28, 28)
 difference = (samples[:, None] - known[None]).square().mean(dim=(2, 3, 4))  # (4, 5000) mean squared difference
 nearest = difference.min(dim=1)  # the known image that comes closest
-titles = [f"run {k}" for k in range(1, 5)] + [f"nearest to {k}" for k in range(1, 5)]
+titles = [f"new {k}" for k in range(1, 5)] + [f"nearest to {k}" for k in range(1, 5)]
 show(
     image_grid(torch.cat([samples, known[nearest.indices]]), titles, columns=8),
-    "Four noise images became four new images: none is the 3 of the upper strip, and none is a copy of its nearest neighbour among the 5,000 digits at hand.",
+    "Four new images on the left, and on the right the real digit nearest to each: none is the 3 of the upper strip, and none is a copy.",
 )
 assert (samples - digit).square().mean(dim=(1, 2, 3)).min() > 0.05 and nearest.values.min() > 0.01
 
@@ -350,7 +327,7 @@ assert (samples - digit).square().mean(dim=(1, 2, 3)).min() > 0.05 and nearest.v
 # 3. You are given the final noise image and all 1,000 noise images that were added. Could you restore the cat?
 #
 # <details><summary>Answer</summary>
-# Yes, up to rounding: take off the last noise, divide by the last factor, and so on. But nobody has the noise when generating. The network must guess it from the noisy image alone.
+# Yes, up to rounding: take off the last noise, divide by the last factor, and so on. But nobody has that noise when generating. The network must guess it from the noisy image alone.
 # </details>
 
 # %%
@@ -365,4 +342,44 @@ print(f"3. restored to within 0.01 of the cat: {bool((x - cat).abs().max() < 0.0
 assert (x - cat).abs().max() < 0.01
 
 # %% [markdown]
-# **Next:** [01 · Schedule](01_schedule.ipynb) asks how much noise each step should add.
+# ## The map, and the symbols
+#
+# **The map.** From 01 on, each lesson builds one module. The equations are those of the paper.
+#
+# | lesson | you build | in the paper | in `minddpm` |
+# |---|---|---|---|
+# | [00b · Sixty lines](00b_sixty_lines.ipynb) | the whole method, for points in the plane | algorithms 1, 2 | |
+# | [01 · Schedule](01_schedule.ipynb) | how much noise at which time | section 2 and 4 | `linear_schedule`, `cosine_schedule`, `Schedule` |
+# | [02 · Noising](02_noising.ipynb) | one step, and the jump to any $t$ | eq. 2, 4 | `forward_step`, `forward_diffusion`, `x0_from_noise`, `noise_from_x0` |
+# | [03 · Posterior](03_posterior.ipynb) | the true step back | eq. 6, 7 | `q_posterior`, `posterior_variance` |
+# | [04 · Loss](04_loss.ipynb) | the bound on the likelihood, and the simple loss in it | eq. 3, 5, 8-14 | `gaussian_kl`, `variational_bound`, `simple_loss` |
+# | [05 · U-Net](05_unet.ipynb) | the network | appendix B | `UNet`, `timestep_embedding` |
+# | [06 · Sampler](06_sampler.ipynb) | from noise to images | eq. 11, algorithm 2 | `reverse_step`, `sample` |
+# | [07 · Training](07_training.ipynb) | the weights | algorithm 1 | `train_step`, `train` |
+# | [08 · The score](08_score.ipynb) | what the network has learned | section 3.2 | `score_from_noise`, `langevin` |
+# | [09 · Fewer steps](09_ddim.ipynb) | images in 50 steps | Song, Meng & Ermon 2021 | `ddim_step`, `ddim_sample` |
+# | [10 · Guidance](10_guidance.ipynb) | the digit that you ask for | Ho & Salimans 2022 | `guided` |
+#
+# Each numbered lesson has the same ten parts. You write a function yourself before the package's version may be imported.
+# Change a number, run the cell again, and see what happens. The `assert` lines are the lesson's own checks: a wrong formula stops the notebook.
+#
+# The symbols are for looking up, so there is no need to learn them now.
+#
+# **Symbols.** They are those of the paper. Each role has one colour, in formulas and in pictures.
+#
+# | symbol | in code | meaning |
+# |---|---|---|
+# | $t = 0, \dots, T$ | `t`, `schedule.T` | time: 0 is the clean image, $T = 1000$ is noise |
+# | ${\color{#0072B2}{\mathbf{x}_0}}$ | `x_0` | a clean image, values in $[-1, 1]$, shape `(b, 1, h, w)`: `b` images, one grey channel |
+# | ${\color{#B3528C}{\mathbf{x}_t}}$ | `x_t` | the noisy image at time $t$ |
+# | ${\color{#C05500}{\boldsymbol\epsilon}}$ | `noise` | standard Gaussian noise, of the image's shape |
+# | ${\color{#008561}{\boldsymbol\epsilon_\theta(\mathbf{x}_t, t)}}$ | `predicted_noise` | the network's guess of the noise; $\theta$ are its weights |
+# | $\beta_t$ | `beta[t]` | variance of the noise that step $t$ adds |
+# | $\alpha_t = 1 - \beta_t$, $\bar\alpha_t = \alpha_1 \cdots \alpha_t$ | `alpha[t]`, `alpha_bar[t]` | how much of the image's variance one step leaves, and how much $t$ steps leave |
+# | $q$ | | the forward process, fixed: adds noise |
+# | ${\color{#9C6C00}{q(\mathbf{x}_{t-1} \mid \mathbf{x}_t, \mathbf{x}_0)}}$ | `q_posterior` | the true step back, if $\mathbf{x}_0$ is known |
+# | ${\color{#008561}{p_\theta}}$ | | the reverse process, learned: removes noise |
+#
+# **Index equals $t$.** Arrays in code start at index 0, the paper's steps at $t = 1$. Here arrays have length $T+1$, so that `beta[t]` is the paper's $\beta_t$ and index 0 is the clean image. Lesson 01 has the table that translates to other libraries.
+#
+# **Next:** [00b · A whole diffusion model in sixty lines](00b_sixty_lines.ipynb). You train one yourself, for points in the plane, and see all of it work before any lesson goes into detail.

@@ -175,7 +175,7 @@ for t in (2, 10, 100, 500, 1000):
 # %%
 def gaussian_kl(p, q):
     """KL(p || q) in nats, pixel by pixel; p and q have a mean and a variance."""
-    ...
+    # your lines
 
 
 # %%
@@ -193,7 +193,7 @@ def gaussian_kl(p, q):
 # %%
 def simple_loss(model, x_0, schedule, t=None, noise=None, generator=None):
     """L_simple (eq. 14) of one batch."""
-    ...
+    # your lines
 
 
 # %%
@@ -212,17 +212,17 @@ def simple_loss(model, x_0, schedule, t=None, noise=None, generator=None):
 # %%
 def mean_from_noise(x_t, noise, t, schedule):
     """The mean of the step back, through the noise (eq. 10 and 11)."""
-    ...
+    # your lines
 
 
 def prior_term(x_0, schedule):
     """L_T: how far x_T is from pure noise."""
-    ...
+    # your lines
 
 
 def denoising_term(x_0, x_t, predicted_noise, t, schedule, variance):
     """L_{t-1}: how far the learned step is from the posterior."""
-    ...
+    # your lines
 
 
 # %%
@@ -250,12 +250,12 @@ def denoising_term(x_0, x_t, predicted_noise, t, schedule, variance):
 # %%
 def bin_log_probability(x_0, mean, variance):
     """log of the probability that N(mean, variance) gives to the bin of each pixel (eq. 13)."""
-    ...
+    # your lines
 
 
 def reconstruction_term(x_0, x_1, predicted_noise, schedule, variance):
     """L_0: how improbable the exact pixels are."""
-    ...
+    # your lines
 
 
 # %%
@@ -296,7 +296,7 @@ class Bound(NamedTuple):
 # %%
 def bound(model, x_0, schedule, variance=posterior_variance, generator=None):
     """Every term of the negative ELBO (eq. 5), with one draw of the noise for each t."""
-    ...
+    # your lines
 
 
 # %%

@@ -1,16 +1,16 @@
 # %% [markdown]
 # # 07 · Training, and what comes out
 #
-# *You will*
+# **You will**
 # - write the training step, the running average of the weights and the loop around them;
 # - check training against problems whose best possible loss is known;
 # - train a network for a minute, sample from it, and measure a network that trained for longer;
 # - train another for two minutes, and draw digits with it;
 # - measure which choices matter, and check each claim of the guide, the text that this course grew from.
 #
-# *You need* the loss ([04 Loss](04_loss.ipynb)), the network ([05 U-Net](05_unet.ipynb)) and the sampler ([06 Sampler](06_sampler.ipynb)).
+# **You need** the loss ([04 Loss](04_loss.ipynb)), the network ([05 U-Net](05_unet.ipynb)) and the sampler ([06 Sampler](06_sampler.ipynb)).
 #
-# *It takes* 35 minutes to read and four minutes to run.
+# **It takes** 35 minutes to read and four minutes to run.
 
 # %%
 import copy

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 08 · The score
 #
-# *You will*
+# **You will**
 # - see what the score is: at each place, an arrow to where data is more likely;
 # - derive that a network which predicts noise has learned these arrows, up to a known factor;
 # - walk along them with one noise level and with many, and find that walk again in DDPM's sampler.
 #
-# *You need* the jump to $\mathbf{x}_t$ ([02 · Noising](02_noising.ipynb)), the simple loss ([04 · Loss](04_loss.ipynb)) and the reverse
+# **You need** the jump to $\mathbf{x}_t$ ([02 · Noising](02_noising.ipynb)), the simple loss ([04 · Loss](04_loss.ipynb)) and the reverse
 # step ([06 · Sampler](06_sampler.ipynb)).
 #
-# *It takes* 27 minutes to read and about 30 seconds to run.
+# **It takes** 27 minutes to read and about 30 seconds to run.
 
 # %%
 import math
@@ -251,7 +251,7 @@ show(
 # %%
 def score_from_noise(noise, t, schedule):
     """The score that a noise stands for; t is an integer, or a tensor with one for each point."""
-    ...
+    # your lines
 
 
 # %%
@@ -264,7 +264,7 @@ def score_from_noise(noise, t, schedule):
 # %%
 def exact_score(x, t):
     """The score of our two clouds at the points x, by step 5."""
-    ...
+    # your lines
 
 
 # %%
@@ -280,7 +280,7 @@ def exact_score(x, t):
 # %%
 def langevin(score, x, step_size, steps, generator):
     """Walk so many steps from x; score is a function of x."""
-    ...
+    # your lines
 
 
 # %%

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 09 · Fewer steps
 #
-# *You will*
+# **You will**
 # - find a family of reverse processes that all fit the same trained network, one of which draws no noise;
 # - build its step and its loop, and draw the same digit from the same noise in 10, 50 or 1,000 steps;
 # - mix two noises, go from a digit back to its noise, and see what fewer steps cost.
 #
-# *You need* the jump to $\mathbf{x}_t$ ([02 · Noising](02_noising.ipynb)), the posterior ([03 · Posterior](03_posterior.ipynb)), the sampler
+# **You need** the jump to $\mathbf{x}_t$ ([02 · Noising](02_noising.ipynb)), the posterior ([03 · Posterior](03_posterior.ipynb)), the sampler
 # ([06 · Sampler](06_sampler.ipynb)) and, for one remark, the probability flow ([08 · The score](08_score.ipynb)).
 #
-# *It takes* 30 minutes to read and about a minute to run.
+# **It takes** 30 minutes to read and about a minute to run.
 
 # %%
 import json
@@ -156,12 +156,12 @@ assert moved < 0.5 * (ancestral[10] - ancestral[1000]).square().mean().sqrt().it
 # %%
 def sigma(eta, alpha_bar_t, alpha_bar_s):
     """The standard deviation of the fresh noise in a step from t to s."""
-    ...
+    # your lines
 
 
 def ddim_step(x_0, predicted_noise, alpha_bar_s, fresh=0.0, noise=0.0):
     """x_s, from an estimate of x_0 and the predicted noise."""
-    ...
+    # your lines
 
 
 # %%
@@ -181,12 +181,12 @@ def ddim_step(x_0, predicted_noise, alpha_bar_s, fresh=0.0, noise=0.0):
 # %%
 def times_down(T, steps):
     """T, T - T/steps, ..., T/steps, 0: steps + 1 whole numbers."""
-    ...
+    # your lines
 
 
 def ddim_steps(model, x_t, schedule, times, *, eta=0.0, clip=False, generator=None):
     """Yield t, x_t and the estimate of x_0, from times[0] to times[-1]."""
-    ...
+    # your lines
 
 
 # %%
@@ -224,7 +224,7 @@ assert torch.allclose(ddim(network, x_T, schedule, 10), direct[10], atol=1e-4)
 # %%
 def invert(model, x_0, schedule, steps, repeats=1, ahead=True):
     """x_T, from which DDIM with eta = 0 leads back to nearly x_0."""
-    ...
+    # your lines
 
 
 # %%

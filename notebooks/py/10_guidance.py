@@ -145,17 +145,17 @@ show(
 # %%
 def drop_labels(labels, classes, share, generator):
     """Replace each label with probability `share` by `classes`, which means no label."""
-    ...
+    # your lines
 
 
 def guided_noise(unconditional, conditional, scale):
     """The noise of step 4."""
-    ...
+    # your lines
 
 
 def guided(model, label, scale):
     """Turn model(x_t, t, label) into a model(x_t, t) with this label and scale."""
-    ...
+    # your lines
 
 
 # %%

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 11 · Other targets
 #
-# *You will*
+# **You will**
 # - see that noise, clean image, velocity and score are one prediction in four coordinates, and change each into the others;
 # - find out what the choice changes: which times count in the loss, and what is left to learn where there is only noise;
 # - take weights that were trained to predict noise along the straight paths of flow matching, and train a small network on such paths.
 #
-# *You need* the jump ([02 Noising](02_noising.ipynb)), the simple loss ([04 Loss](04_loss.ipynb)), the score ([08 The score](08_score.ipynb)) and DDIM ([09 Fewer steps](09_ddim.ipynb)).
+# **You need** the jump ([02 Noising](02_noising.ipynb)), the simple loss ([04 Loss](04_loss.ipynb)), the score ([08 The score](08_score.ipynb)) and DDIM ([09 Fewer steps](09_ddim.ipynb)).
 #
-# *It takes* 30 minutes to read and about 30 seconds to run.
+# **It takes** 30 minutes to read and about 30 seconds to run.
 
 # %%
 import ipywidgets

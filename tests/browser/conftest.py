@@ -84,10 +84,8 @@ def server(clone, tmp_path_factory):
 
 
 @pytest.fixture
-def open_notebook(server):
-    """Opens a notebook in a fresh page, its kernel idle:
-    open_notebook("exercises/03_posterior.ipynb").
-    """
+def browser():
+    """Chromium, the system's own."""
     sync_api = pytest.importorskip("playwright.sync_api")
     chromium = (
         shutil.which("chromium")
@@ -103,14 +101,22 @@ def open_notebook(server):
             "--disable-background-networking",
             "--disable-component-update",
         ]
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        launched = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield launched
+        launched.close()
 
-        def open_page(path):
-            page = browser.new_page(viewport={"width": 1200, "height": 1000})
-            page.set_default_timeout(120_000)
-            page.goto(f"{server}/lab/tree/{path}?reset")
-            page.wait_for_function(IDLE)
-            return page
 
-        yield open_page
-        browser.close()
+@pytest.fixture
+def open_notebook(server, browser):
+    """Opens a notebook in a fresh page, its kernel idle:
+    open_notebook("exercises/03_posterior.ipynb").
+    """
+
+    def open_page(path):
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        page.set_default_timeout(120_000)
+        page.goto(f"{server}/lab/tree/{path}?reset")
+        page.wait_for_function(IDLE)
+        return page
+
+    return open_page

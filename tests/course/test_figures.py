@@ -1,4 +1,4 @@
-"""The ten figures of the course: what each shows follows its data, and all of it can be read."""
+"""The figures of the course: what each shows follows its data, and all of it can be read."""
 
 import html
 import io
@@ -36,6 +36,7 @@ from minddpm_course.figures import (
     forward_and_reverse,
     image_grid,
     new_figure,
+    point_clouds,
     progressive_denoising,
     show,
     stepping_and_jumping,
@@ -89,6 +90,16 @@ def denoising(schedule=SHORT, model=MODEL, batch=2):
     return progressive_denoising([step for step in steps if step.t in TIMES])
 
 
+POINTS = torch.randn(60, 2, generator=torch.Generator().manual_seed(6))
+
+
+def clouds(schedule=SHORT, **_):
+    noisy = forward_diffusion(POINTS, 5, schedule, POINTS.flip(0))[0]
+    return point_clouds(
+        [POINTS, noisy], ["data", "noisy"], [COLOURS["clean"], COLOURS["noisy"]], beneath=POINTS
+    )
+
+
 FIGURES = {
     1: strips,
     2: lambda schedule=SHORT, **_: digit_to_noise(X_0, schedule, TIMES, NOISE),
@@ -102,6 +113,7 @@ FIGURES = {
     8: lambda schedule=SHORT, model=MODEL: sampling_step_stages(model, X_5, 5, schedule, NOISE),
     9: lambda **_: image_grid(DIGITS, [f"number {place}" for place in range(4)], columns=3),
     10: denoising,
+    11: clouds,
 }
 
 
@@ -418,6 +430,20 @@ def test_denoising_shows_both_rows_of_every_image(batch):
     assert len(images_of(figure)) == 2 * batch * len(TIMES)
     assert said(figure).count("$x_t$") == batch
     test_its_words_are_large_enough_stay_inside_and_do_not_meet({10: figure}, 10)
+
+
+def test_clouds_hold_every_point_above_those_beneath(drawn):
+    noisy = forward_diffusion(POINTS, 5, SHORT, POINTS.flip(0))[0]
+    for axis, cloud, role in zip(drawn[11].axes, (POINTS, noisy), ("clean", "noisy")):
+        below, above = axis.collections
+        assert torch.equal(torch.as_tensor(below.get_offsets().data).float(), POINTS)
+        assert torch.equal(torch.as_tensor(above.get_offsets().data).float(), cloud)
+        assert to_hex(above.get_facecolor()[0]) == COLOURS[role].lower()
+        width, height = axis.get_window_extent().size
+        assert width == pytest.approx(height, rel=0.01)  # as long one way as the other
+    single = point_clouds([POINTS])
+    assert list(single.get_size_inches()) == [3.5, 3.5]
+    assert len(single.axes[0].collections) == 1
 
 
 def test_show_says_one_sentence_thrice(monkeypatch, drawn):

@@ -266,6 +266,16 @@ def test_the_held_out_column_of_the_readme_is_measured_again():
     ]
 
 
+def test_each_claim_has_a_verdict_and_a_place_where_it_is_tested():
+    claims = rows(read("docs/claims.md"), "claim")
+    assert claims
+    for claim, verdict, tested in claims:
+        kind, reason = re.fullmatch(r"\*(.+?)\*(.*)", verdict).groups()
+        assert kind in {"holds", "holds if", "loose", "not tested here"}, claim
+        assert bool(reason) == (kind in {"holds if", "loose"}), claim
+        assert ("](../" in tested) == (kind != "not tested here"), claim
+
+
 def test_what_lies_where_is_true():
     tree = read("README.md").split("## What lies where")[1].split("```")[1]
     folder = ROOT
