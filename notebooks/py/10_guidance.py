@@ -538,6 +538,7 @@ show(
 # Then you saw that the network has learned a slope, the score ([08](08_score.ipynb)), followed it in fewer steps ([09](09_ddim.ipynb)), and bent it towards a label. Each formula was checked by something that did not use it. Keep that habit.
 #
 # Where to go from here:
+# - Look up what you forgot: [questions](../docs/questions.md) that learners ask, each with its answer, and a [glossary](../docs/glossary.md) of names.
 # - Draw and train from a terminal: `python -m minddpm sample --digit 7 --scale 2 --out sevens.png`, and `python -m minddpm train --source full --labels --out runs/full`.
 # - Make a package of all that you wrote in the exercises, and train it: [13 · Your DDPM](../exercises/13_your_ddpm.ipynb).
 # - Draw large images: run the same process on the codes of an autoencoder ([Rombach et al. 2022](https://arxiv.org/abs/2112.10752)).

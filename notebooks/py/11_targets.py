@@ -66,19 +66,19 @@ show(figure, "One answer, read as noise, clean image, velocity and flow: at smal
 # **1. A circle.** Write $a = \sqrt{\bar\alpha_t}$ and $b = \sqrt{1 - \bar\alpha_t}$. Then $a^2 + b^2 = 1$, so that $a$ and $b$ are the cosine and the sine of an angle $\phi$. The jump (Ho et al. 2020, eq. 4) goes along a quarter of a circle, from the image at $\phi = 0$ to the noise at $90°$:
 #
 # $$
-# \mathbf{x}_t = a\, {\color{#0072B2}{\mathbf{x}_0}} + b\, {\color{#D55E00}{\boldsymbol\epsilon}} = \cos\phi\; {\color{#0072B2}{\mathbf{x}_0}} + \sin\phi\; {\color{#D55E00}{\boldsymbol\epsilon}} .
+# \mathbf{x}_t = a\, {\color{#0072B2}{\mathbf{x}_0}} + b\, {\color{#C05500}{\boldsymbol\epsilon}} = \cos\phi\; {\color{#0072B2}{\mathbf{x}_0}} + \sin\phi\; {\color{#C05500}{\boldsymbol\epsilon}} .
 # $$
 #
 # The **velocity** is the direction in which $\mathbf{x}_t$ moves when the angle grows. Differentiate (Salimans & Ho 2022, appendix D):
 #
 # $$
-# {\color{#E69F00}{\mathbf{v}}} = \frac{d \mathbf{x}_t}{d\phi} = a\, {\color{#D55E00}{\boldsymbol\epsilon}} - b\, {\color{#0072B2}{\mathbf{x}_0}} .
+# {\color{#9C6C00}{\mathbf{v}}} = \frac{d \mathbf{x}_t}{d\phi} = a\, {\color{#C05500}{\boldsymbol\epsilon}} - b\, {\color{#0072B2}{\mathbf{x}_0}} .
 # $$
 #
 # **2. Turned back.** From $(\mathbf{x}_0, \boldsymbol\epsilon)$ to $(\mathbf{x}_t, \mathbf{v})$ is a rotation. The inverse of a rotation turns the other way:
 #
 # $$
-# {\color{#0072B2}{\mathbf{x}_0}} = a\, \mathbf{x}_t - b\, {\color{#E69F00}{\mathbf{v}}}, \qquad {\color{#D55E00}{\boldsymbol\epsilon}} = b\, \mathbf{x}_t + a\, {\color{#E69F00}{\mathbf{v}}} .
+# {\color{#0072B2}{\mathbf{x}_0}} = a\, \mathbf{x}_t - b\, {\color{#9C6C00}{\mathbf{v}}}, \qquad {\color{#C05500}{\boldsymbol\epsilon}} = b\, \mathbf{x}_t + a\, {\color{#9C6C00}{\mathbf{v}}} .
 # $$
 #
 # Nothing is divided here. Compare lesson 02: $\mathbf{x}_0$ from the noise divides by $a$, which is small at large $t$. The noise from $\mathbf{x}_0$ divides by $b$, which is small at small $t$.
@@ -314,7 +314,7 @@ assert torch.allclose(seen[0], held_out.mean(0), atol=1e-4)
 # Why a circle? Take the straight line. At **time** $s$, from 0 to 1,
 #
 # $$
-# \mathbf{x}_s = (1 - s)\, {\color{#0072B2}{\mathbf{x}_0}} + s\, {\color{#D55E00}{\boldsymbol\epsilon}}, \qquad {\color{#E69F00}{\mathbf{u}}} = \frac{d \mathbf{x}_s}{d s} = {\color{#D55E00}{\boldsymbol\epsilon}} - {\color{#0072B2}{\mathbf{x}_0}} .
+# \mathbf{x}_s = (1 - s)\, {\color{#0072B2}{\mathbf{x}_0}} + s\, {\color{#C05500}{\boldsymbol\epsilon}}, \qquad {\color{#9C6C00}{\mathbf{u}}} = \frac{d \mathbf{x}_s}{d s} = {\color{#C05500}{\boldsymbol\epsilon}} - {\color{#0072B2}{\mathbf{x}_0}} .
 # $$
 #
 # A network learns $\mathbf{u}$ from $\mathbf{x}_s$ and $s$ by squared error. That is **flow matching** (Lipman et al. 2023) and **rectified flow** (Liu et al. 2023). To draw, start with noise at $s = 1$ and follow $-\mathbf{u}$ down to $s = 0$. Lipman et al. count the other way: noise at 0, data at 1, and their velocity is $\mathbf{x}_0 - \boldsymbol\epsilon$.
