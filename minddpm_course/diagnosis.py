@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from minddpm.ddim import ddim_sample
-from minddpm.network import Model
+from minddpm.network import Model, call_model
+from minddpm.noising import jump_coefficients
 from minddpm.respacing import respaced
 from minddpm.sampler import SampleStep, reverse_process, reverse_step
 from minddpm.schedule import Schedule
@@ -124,13 +125,6 @@ def twice_rescaled(images: Tensor) -> Tensor:
 # No signal is left at t = T, and something is divided by it
 
 
-class UncheckedSchedule(Schedule):
-    """A schedule that takes any beta."""
-
-    def __post_init__(self) -> None:
-        pass
-
-
 def to_nothing(schedule: Schedule) -> Schedule:
     """The mistake: the last beta is 1, so that no signal is left at t = T, and the estimate of x_0
     is divided by 0.
@@ -139,17 +133,17 @@ def to_nothing(schedule: Schedule) -> Schedule:
     alpha_bar = schedule.alpha_bar.clone()
     beta[-1] = 1
     alpha_bar[-1] = 0
-    return UncheckedSchedule(beta, alpha_bar)
+    return Schedule(beta, alpha_bar)
 
 
 def nan_sampler(model: Model, schedule: Schedule, steps: int = 50) -> Tensor:
-    """Sample, unclipped, on a schedule whose alpha_bar ends at 0."""
+    """Sample, unclipped and with a division of one's own, where alpha_bar ends at 0."""
     generator = Generator().manual_seed(SEED)
     network, shorter = respaced(model, schedule, steps)
     broken = to_nothing(shorter)
-
-    def step(x_t: Tensor, t: int, x_0: Tensor, _predicted_noise: Tensor) -> Tensor:
-        return reverse_step(x_t, t, x_0, broken, generator=generator)
-
-    x_T = torch.randn(SHAPE, generator=generator)
-    return last_images(reverse_process(network, x_T, broken, step, clip=False))
+    x_t = torch.randn(SHAPE, generator=generator)
+    for t in broken.steps():
+        signal, spread = jump_coefficients(t, broken, x_t)
+        x_0 = (x_t - spread * call_model(network, x_t, t)) / signal
+        x_t = reverse_step(x_t, t, x_0, broken, generator=generator)
+    return x_t
