@@ -24,12 +24,16 @@ from minddpm.metrics import digit_report
 from minddpm_course.assemble import assemble_package, parts_in, rooms
 from minddpm_course.compare import import_package
 from minddpm_course.course import load_course
-from minddpm_course.figures import COLOURS, GREY, image_grid, new_figure, show, to_html
+from minddpm_course.figures import COLOURS, GREY, image_grid, new_figure, show, show_live, to_html
 
 LESSON_STEPS = 150  # the training of lesson 07, for which the bands were measured
 BATCH = 64
 WINDOW = 25  # steps whose mean loss the bands bound
 DRAW_EVERY = 10  # steps between two pictures of the loss
+LEARNING = (
+    f"The mean of the last {WINDOW} losses should pass through the bars, between which five"
+    " trainings of lesson 07 lay. Single steps scatter around it."
+)
 BAND = re.compile(r"^\| (\d+) \| ([\d.]+) to ([\d.]+) \|$", re.MULTILINE)
 
 Bands = Sequence[tuple[int, float, float]]
@@ -163,14 +167,13 @@ def learn(package: Any, bands: Bands, *, seed: int = 0) -> None:
     """Train a fresh network as lesson 07 does, with the package's own code, draw its loss as it
     falls, and say whether it lies inside the bands.
     """
-    from IPython.display import display
-
     losses: list[float] = []
-    view = display(picture(losses, bands), raw=True, display_id=True)
+    show_again = show_live()
+    show_again(loss_figure(losses, bands), LEARNING)
     for state in from_zero(package, LESSON_STEPS, seed):
         losses.append(state.loss)
-        if view is not None and state.step % DRAW_EVERY == 0:
-            view.update(picture(losses, bands), raw=True)
+        if state.step % DRAW_EVERY == 0:
+            show_again(loss_figure(losses, bands), LEARNING)
     print("\n".join(verdicts(losses, bands)))
 
 
@@ -191,15 +194,6 @@ def verdicts(losses: Sequence[float], bands: Bands) -> list[str]:
         word = "inside" if low <= mean <= high else "OUTSIDE"
         lines.append(f"step {step:>3}: {mean:<5} {word} {low} to {high}")
     return lines
-
-
-def picture(losses: Sequence[float], bands: Bands) -> dict[str, str]:
-    """The loss so far, with the bands, as something to display."""
-    caption = (
-        f"The mean of the last {WINDOW} losses should pass through the bars, between which five"
-        " trainings of lesson 07 lay. Single steps scatter around it."
-    )
-    return {"text/html": to_html(loss_figure(losses, bands), caption), "text/plain": caption}
 
 
 def loss_figure(losses: Sequence[float], bands: Bands) -> Figure:

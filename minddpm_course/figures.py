@@ -9,7 +9,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -118,6 +118,25 @@ def show(figure: Figure, caption: str) -> None:
     from IPython.display import display
 
     display({"text/html": to_html(figure, caption), "text/plain": caption}, raw=True)
+
+
+def show_live() -> Callable[[Figure, str], None]:
+    """Return a function like `show` whose figure takes the place of the one before: for a cell that
+    runs for long.
+    """
+    from IPython.display import display
+
+    view = None
+
+    def show_again(figure: Figure, caption: str) -> None:
+        nonlocal view
+        bundle = {"text/html": to_html(figure, caption), "text/plain": caption}
+        if view is None:  # at first, and where no notebook is running
+            view = display(bundle, raw=True, display_id=True)
+        else:
+            view.update(bundle, raw=True)
+
+    return show_again
 
 
 def draw_image(

@@ -282,7 +282,7 @@ return loss
     hints=(
         "A step of training has a forward half, which works out the loss, and a backward half,"
         " which moves the weights. You have written the parts of the first half already.",
-        'The backward half stands in rebuilt_train_step, under "Rebuild it" in lesson 07: three'
+        'The backward half stands in train_step, under "Rebuild it" in lesson 07: three'
         " calls, two of the optimizer and one of the loss. Gradients add up unless they are"
         " cleared, so think about which call comes first.",
         "Forward: training_pair gives x_t and the target, the model is called with x_t and t,"
@@ -470,7 +470,7 @@ return losses
     hints=(
         "Two loops lie in each other: one over the epochs, one over the batches of an epoch."
         " What is different in the second epoch?",
-        'Look at rebuilt_train under "Rebuild it" in lesson 07: an order cut into pieces, and a'
+        'Look at train under "Rebuild it" in lesson 07: an order cut into pieces, and a'
         " step for each piece. There divmod finds epoch and batch from the number of the step;"
         " here the rows of orders are the epochs.",
         "Go through the rows of orders. Inside, let a start run from 0 in steps of batch_size,"

@@ -1,8 +1,19 @@
 """What docs/claims.md and the answers of *Check yourself* say, where no lesson computes it."""
 
-from minddpm import Schedule, cosine_schedule, linear_schedule, load_mnist
+import pytest
+import torch
+
+from minddpm import (
+    Schedule,
+    cosine_schedule,
+    linear_schedule,
+    load_mnist,
+    posterior_coefficients,
+    posterior_variance,
+)
 
 LINEAR = linear_schedule()
+TIMES = torch.arange(1, 1001)
 
 
 def test_the_posterior_of_the_worked_example_has_a_rounded_alpha_bar():
@@ -31,3 +42,17 @@ def test_an_error_of_the_noise_is_one_of_the_clean_image():
     factor = ((1 - LINEAR.alpha_bar) / LINEAR.alpha_bar).sqrt()
     assert f"{0.01 * factor[1000]:.2f} {0.01 * factor[10]:.4f}" == "1.57 0.0004"
     assert sum(LINEAR.steps()) / LINEAR.T == 500.5
+
+
+def test_for_normal_data_the_step_back_is_known_without_x_0():
+    """Its variance is beta: that of the posterior, and that of x_0 given x_t passed on by it."""
+    coef_x0, _ = posterior_coefficients(TIMES, LINEAR)
+    variance = posterior_variance(TIMES, LINEAR) + coef_x0**2 * (1 - LINEAR.alpha_bar[1:])
+    assert (variance / LINEAR.beta[1:] - 1).abs().max() <= 1e-9
+
+
+def test_the_step_back_relies_on_x_t_but_not_near_the_clean_end():
+    coef_x0, coef_xt = posterior_coefficients(TIMES, LINEAR)
+    assert (coef_xt > coef_x0)[10:].all()
+    assert coef_x0[0] == pytest.approx(1)
+    assert coef_xt[0] == 0

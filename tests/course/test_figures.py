@@ -39,6 +39,7 @@ from minddpm_course.figures import (
     point_clouds,
     progressive_denoising,
     show,
+    show_live,
     stepping_and_jumping,
     to_html,
     true_and_learned_posterior,
@@ -461,6 +462,25 @@ def test_show_says_one_sentence_thrice(monkeypatch, drawn):
     assert (
         html.unescape(re.search("<figcaption>(.*)</figcaption>", bundle["text/html"])[1]) == caption
     )
+
+
+def test_a_figure_that_is_shown_live_takes_the_place_of_the_one_before(monkeypatch):
+    shown, updated = [], []
+
+    class View:
+        def update(self, bundle, raw):
+            updated.append((bundle["text/plain"], raw))
+
+    def display(bundle, raw, display_id):
+        shown.append((bundle["text/plain"], raw, display_id))
+        return View()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    for show_again in (show_live(), show_live()):
+        for caption in ("first", "second", "third"):
+            show_again(new_figure()[0], caption)
+    assert shown == [("first", True, True)] * 2
+    assert updated == [("second", True), ("third", True)] * 2
 
 
 @pytest.mark.parametrize("number", [4, 5])
