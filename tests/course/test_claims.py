@@ -56,3 +56,9 @@ def test_the_step_back_relies_on_x_t_but_not_near_the_clean_end():
     assert (coef_xt > coef_x0)[10:].all()
     assert coef_x0[0] == pytest.approx(1)
     assert coef_xt[0] == 0
+
+
+def test_the_weight_that_l_simple_drops_falls_a_hundredfold():
+    variance, rest = posterior_variance(TIMES, LINEAR)[1:], (1 - LINEAR.alpha_bar)[2:]
+    weight = LINEAR.beta[2:] ** 2 / (2 * variance * LINEAR.alpha[2:] * rest)  # t = 2, ..., 1000
+    assert 100 < weight[0] / weight.min() < 150
