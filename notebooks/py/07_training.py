@@ -432,10 +432,10 @@ assert image_error[10] < image_error[100] < image_error[500] < image_error[700]
 #
 # - **Late times count more.** The error of each image is multiplied by $1 / \bar{\alpha}_t$ ([Salimans & Ho 2022](https://arxiv.org/abs/2202.00512)), but by 25 at most. The minimum stays where it was, because the best prediction at one $t$ does not depend on its weight.
 # - **A label.** The network is told which digit it sees, and later which one to draw. [Lesson 10](10_guidance.ipynb) says how, and why one label in ten is left out.
-# - **Even steps.** [Muon](https://kellerjordan.github.io/posts/muon/) takes the place of Adam. A gradient points nearly all in a few directions, and Muon makes the step equally long in all.
+# - **Even steps.** [Muon](https://kellerjordan.github.io/posts/muon/) takes the place of Adam. A gradient is large in a few directions only, and Muon makes the step equally long in all.
 # - **The cosine schedule** of [lesson 01](01_schedule.ipynb) ([Nichol & Dhariwal 2021](https://arxiv.org/abs/2102.09672)) spends fewer steps where nothing is left of the image.
 # - **Fewer places.** The network sees each square of $2 \times 2$ pixels as one place with four channels. So its finest layers do a quarter of the work.
-# - **Less to say.** It predicts only how the noise differs from ${\color{#B3528C}{\mathbf{x}_t}}$. At large $t$ that is next to nothing.
+# - **Less to say.** The network predicts only how the noise differs from ${\color{#B3528C}{\mathbf{x}_t}}$. At large $t$ that is next to nothing.
 #
 # The loop is yours. It only passes batches on, so let it pass the images' places in the data: the loss looks up image and label.
 
@@ -526,7 +526,7 @@ assert right > 70
 assert report.images.frechet < 10 * report.drawn_frechet, "a hundred digits each"
 
 # %% [markdown]
-# **The nearest training digit** shows whether the network learned by heart. A copy would lie at a distance near 0. The scale is the distance of held-out digits to their nearest training digits.
+# **The nearest training digit** shows whether the network learned by heart. A copy would lie at a distance near 0. Compare with the distances of held-out digits.
 
 # %%
 distance, index = nearest_training(hundred)  # (100,) each
@@ -542,7 +542,7 @@ print("all are at least half as far as 99% of the held-out digits:", apart)
 assert apart
 
 # %% [markdown]
-# If yours look worse, the page [Is it a bug?](../docs/diagnosis.md) tells mistakes by their looks.
+# If yours look worse, the page [Is it a bug?](../docs/diagnosis.md) names mistakes by how they look.
 
 # %% [markdown]
 # ## Play
@@ -609,7 +609,7 @@ print("one pixel is NaN:  ", forty_steps(spoilt))
 print("200 times the rate:", forty_steps(digits, learning_rate=0.5))
 
 # %% [markdown]
-# - Half precision (float16) has no number between 0 and $6 \cdot 10^{-8}$. Adam divides by a root plus $10^{-8}$, which is 0 there, and most gradients of the first step are 0, too. Use bfloat16, or autocast with float32 weights.
+# - Half precision (float16) has no number between 0 and $6 \cdot 10^{-8}$. Adam divides by a root plus $10^{-8}$, which is 0 there, and most gradients of the first step are 0, too: it computes 0 / 0. Use bfloat16, or autocast with float32 weights.
 # - One bad pixel spoils all weights as soon as its batch comes. Assert that `images.isfinite().all()`.
 # - Adam's steps are bounded, so that a rate far too high makes the network useless, but not NaN.
 #
