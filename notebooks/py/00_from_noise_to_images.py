@@ -70,7 +70,8 @@ for t, beta in enumerate(betas, start=1):
         kept[t] = x_t
 show(
     image_grid(torch.cat([kept[t] for t in times]), [f"$t={t}$" for t in times], columns=4),
-    "The cat after t of 1,000 noise steps: at t = 100 it is grainy but plainly a cat, at t = 300 eyes and nose are a guess, at t = 1000 it is gone.",
+    "The cat after t of 1,000 noise steps: at t = 100 it is grainy but plainly a cat, at t = 300 "
+    "eyes and nose are a guess, at t = 1000 it is gone.",
 )
 
 # %% [markdown]
@@ -105,7 +106,8 @@ for t, beta in enumerate(betas, start=1):
 backward = {step.t: step.x_t for step in steps}  # (12, 1, 28, 28) each
 show(
     forward_and_reverse(torch.cat(forward), torch.cat([backward[t][:1] for t in strip_times]), strip_times),
-    "Above, read from left to right, a handwritten 3 turns into noise; below, read from right to left, the network turns another noise image into a new digit.",
+    "Above, read from left to right, a handwritten 3 turns into noise; below, read from right to "
+    "left, the network turns another noise image into a new digit.",
 )
 
 # %% [markdown]
@@ -149,7 +151,8 @@ for axis, draws, mean, std, colour in [
 axes[0, 0].set_ylabel("density")
 show(
     figure,
-    "Histograms of 100,000 draws follow the black density: on the left the standard Gaussian, on the right the same draws stretched by 0.2 and shifted by 0.5.",
+    "Histograms of 100,000 draws follow the black density: on the left the standard Gaussian, on "
+    "the right the same draws stretched by 0.2 and shifted by 0.5.",
 )
 
 # %% [markdown]
@@ -305,7 +308,8 @@ nearest = difference.min(dim=1)  # the known image that comes closest
 titles = [f"new {k}" for k in range(1, 5)] + [f"nearest to {k}" for k in range(1, 5)]
 show(
     image_grid(torch.cat([samples, known[nearest.indices]]), titles, columns=8),
-    "Four new images on the left, and on the right the real digit nearest to each: none is the 3 of the upper strip, and none is a copy.",
+    "Four new images on the left, and on the right the real digit nearest to each: none is the 3 "
+    "of the upper strip, and none is a copy.",
 )
 assert (samples - digit).square().mean(dim=(1, 2, 3)).min() > 0.05 and nearest.values.min() > 0.01
 

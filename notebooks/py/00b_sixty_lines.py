@@ -59,7 +59,7 @@ show(
 
 # %% tags=["method"]
 T = 1000
-beta = torch.cat([torch.zeros(1), torch.linspace(1e-4, 0.02, T)])  # (T + 1,) beta[t] belongs to step t; there is no step 0
+beta = torch.cat([torch.zeros(1), torch.linspace(1e-4, 0.02, T)])  # (T + 1,) beta[t] is step t's
 alpha_bar = (1 - beta).cumprod(dim=0)  # (T + 1,) from 1 at t = 0 down to almost 0
 
 
@@ -75,7 +75,8 @@ times = [round(T * (k / 40) ** 2) for k in range(41)]  # 0 to T, most of them ea
 show_moving(
     [point_clouds([jump(x_0, torch.full((800,), t), noise)]) for t in times],
     [f"t = {t}" for t in times],
-    "The spiral dissolves: at t = 40 it is blurred, at t = 90 hard to make out, and from t = 250 on it looks like noise.",
+    "The spiral dissolves: at t = 40 it is blurred, at t = 90 hard to make out, and from t = 250 "
+    "on it looks like noise.",
 )
 
 # %% [markdown]
@@ -171,7 +172,8 @@ path = dict(sample(2000))  # the cloud, (2000, 2), at each time
 show_moving(
     [point_clouds([path[t][:800]], beneath=data[:800]) for t in reversed(times)],
     [f"t = {t}" for t in reversed(times)],
-    "A cloud of noise gathers on the spiral, whose real points are grey. The shape comes late: you see it from about t = 100 on.",
+    "A cloud of noise gathers on the spiral, whose real points are grey. The shape comes late: "
+    "you see it from about t = 100 on.",
 )
 
 # %% [markdown]
@@ -266,11 +268,15 @@ wrong = {
 # %%
 show(
     point_clouds(list(wrong.values()), list(wrong), [COLOURS["network"]], beneath=data[:1000]),
-    "Without fresh noise, or with too little, all points end on a short piece of the spiral; with a wrong time they form a ball.",
+    "Without fresh noise, or with too little, all points end on a short piece of the spiral; "
+    "with a wrong time they form a ball.",
 )
 for name, cloud in wrong.items():
     nearest, energy = distances(cloud, real)
-    print(f"{name:26s} nearest {'passes' if nearest < 0.03 else 'fails'}, energy distance more than 0.2: {energy > 0.2}")
+    print(
+        f"{name:26s} nearest {'passes' if nearest < 0.03 else 'fails'}, "
+        f"energy distance more than 0.2: {energy > 0.2}"
+    )
     assert energy > 0.2
 
 # %% [markdown]

@@ -55,7 +55,8 @@ for row, (name, chain) in zip(axes, chains.items()):
     row[0].text(-0.12, 0.5, name, transform=row[0].transAxes, rotation=90, ha="center", va="center")
 show(
     figure,
-    "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 50 and 950 steps change noise into noise; the linear schedule ends in noise and gets there gradually.",
+    "Too slow, the digit is still there at t = 1000; too fast, it is gone by t = 50 and 950 "
+    "steps change noise into noise; the linear schedule ends in noise and gets there gradually.",
 )
 
 # %% [markdown]
@@ -210,7 +211,8 @@ axes[0, 2].text(330, 0.02, "linear", ha="right")
 axes[0, 2].text(560, 1.6, "cosine")
 show(
     figure,
-    "The cosine schedule keeps more of the image until close to the end. The dots on the linear curve are t = 259, where half of the power is left, and t = 500.",
+    "The cosine schedule keeps more of the image until close to the end. The dots on the linear "
+    "curve are t = 259, where half of the power is left, and t = 500.",
 )
 
 # %% [markdown]
@@ -378,7 +380,8 @@ axes[0, 0].set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
 axes[0, 0].minorticks_off()
 show(
     figure,
-    "Only the factor sqrt(1 - beta) keeps the variance at 1; without a factor it grows elevenfold, with 1 - beta it sinks to a half.",
+    "Only the factor sqrt(1 - beta) keeps the variance at 1; without a factor it grows "
+    "elevenfold, with 1 - beta it sinks to a half.",
 )
 
 # %% [markdown]

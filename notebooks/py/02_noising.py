@@ -45,7 +45,8 @@ schedule = linear_schedule()
 noise = torch.randn(digit.shape, generator=torch.Generator().manual_seed(0))
 show(
     digit_to_noise(digit, schedule, [0, 50, 150, 300, 500, 1000], noise),
-    "The two spikes of a black-and-white digit widen and move towards zero, until at t = 1000 the pixel values follow the bell curve of pure noise.",
+    "The two spikes of a black-and-white digit widen and move towards zero, until at t = 1000 "
+    "the pixel values follow the bell curve of pure noise.",
 )
 
 # %% [markdown]
@@ -241,7 +242,8 @@ for t in range(1, 1001):
 # %%
 show(
     stepping_and_jumping(0.8, schedule, 259, torch.Generator().manual_seed(4)),
-    "Chains that walk 259 steps and draws that jump there land on the same bell curve; the black line is its centre, which sinks from 0.8 to 0.57.",
+    "Chains that walk 259 steps and draws that jump there land on the same bell curve; the black "
+    "line is its centre, which sinks from 0.8 to 0.57.",
 )
 
 # %% [markdown]
@@ -320,7 +322,8 @@ for t in [10, 100, 259]:
     panels += [math.sqrt(alpha_bar) * digit + spread * noise for spread in (math.sqrt(1 - alpha_bar), 1 - alpha_bar)]
 show(
     image_grid(torch.cat(panels), titles, columns=6),
-    "At each time the right one of the pair, where the variance was used as the standard deviation, has too little noise.",
+    "At each time the right one of the pair, where the variance was used as the standard "
+    "deviation, has too little noise.",
 )
 
 # %% [markdown]
@@ -365,7 +368,8 @@ for name, kind in kinds.items():
 noisy = [forward_diffusion(batch, 259, schedule, kind) for kind in (own, shared, single)]  # (4, 1, 28, 28) each
 show(
     image_grid(torch.cat(noisy), columns=4),
-    "Above, each digit has its own noise; in the middle all four share one pattern; below, each image is only lighter or darker.",
+    "Above, each digit has its own noise; in the middle all four share one pattern; below, each "
+    "image is only lighter or darker.",
 )
 
 # %%

@@ -342,7 +342,8 @@ for axis, t in zip(axes[0], times):
     axis.set_title(f"$t = {t}$")
 show(
     figure,
-    "Middle, the average of all training digits that fit the noisy image: a blur at large t that sharpens as t falls, and in the end one training digit. "
+    "Middle, the average of all training digits that fit the noisy image: a blur at large t that "
+    "sharpens as t falls, and in the end one training digit. "
     "Below, the network's estimate: grainy at first, and in the end the held-out digit itself.",
 )
 
@@ -375,7 +376,8 @@ print(
 )
 print(f"weight of x_0 = {coef_x0:.4f}, times 0.8 = {coef_x0 * 0.8:.4f}")
 print(
-    f"sqrt(alpha) = {math.sqrt(alpha):.3f}, times {1 - alpha_bar_prev:.3f} = {math.sqrt(alpha) * (1 - alpha_bar_prev):.4f}"
+    f"sqrt(alpha) = {math.sqrt(alpha):.3f}, times {1 - alpha_bar_prev:.3f} = "
+    f"{math.sqrt(alpha) * (1 - alpha_bar_prev):.4f}"
 )
 print(f"weight of x_t = {coef_xt:.3f}, times 0.6 = {coef_xt * 0.6:.3f}")
 print(f"mean = {mean:.3f}, variance = {variance:.4f}")
@@ -585,7 +587,8 @@ axes[0, 0].text(950, 0.9, "mistaken")
 axes[0, 1].text(250, 1.4, f"to {walks['alpha_bar off by one'][0][0]:.1f}", ha="right")
 show(
     figure,
-    "Read from left to right, from noise to image: each dashed walk leaves the right one, in its mean, in its spread or in both.",
+    "Read from left to right, from noise to image: each dashed walk leaves the right one, in its "
+    "mean, in its spread or in both.",
 )
 
 # %% [markdown]

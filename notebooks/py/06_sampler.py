@@ -92,7 +92,8 @@ with torch.inference_mode():
 shown = (1000, 800, 600, 500, 400, 300, 200, 100, 50, 0)
 show(
     progressive_denoising([moments[t] for t in shown]),
-    "The estimate of the clean image is noise at t = 1000 and a blur around t = 600; then it takes the shape of a digit, and its edges come last.",
+    "The estimate of the clean image is noise at t = 1000 and a blur around t = 600; then it "
+    "takes the shape of a digit, and its edges come last.",
 )
 
 # %% [markdown]
@@ -121,7 +122,8 @@ show(
 x_t, _ = forward_diffusion(held_out[3:4], 100, schedule, generator=torch.Generator().manual_seed(0))
 show(
     true_and_learned_posterior(network, held_out[3:4], x_t, 100, schedule),
-    "At t = 100 the network's mean, made from the noisy image alone, looks like the true posterior's, made from the clean image as well; "
+    "At t = 100 the network's mean, made from the noisy image alone, looks like the true "
+    "posterior's, made from the clean image as well; "
     "they differ a little along the strokes.",
 )
 
@@ -335,7 +337,11 @@ axis.axhline(1, color=GREY, linewidth=1)
 axis.set(xscale="log", xlabel="number of steps $T$", ylabel="std of samples / of data")
 axis.set(xticks=lengths, xticklabels=lengths)
 axis.minorticks_off()
-show(figure, "With beta the samples spread a little too wide, with beta tilde too little; both errors shrink as the steps grow in number.")
+show(
+    figure,
+    "With beta the samples spread a little too wide, with beta tilde too little; both errors "
+    "shrink as the steps grow in number.",
+)
 
 # %% [markdown]
 # **Two points.** Data of 30% at $-1$ and 70% at $0.5$ has a perfect network as well: the exact denoiser of [lesson 03](03_posterior.ipynb), which weighs each point by how likely it makes $x_t$. The samples
@@ -402,7 +408,8 @@ def draw_moment(t=400):
     curve.plot(list(distance), list(distance.values()), color=COLOURS["network"])
     curve.plot([t], [distance[t]], "o", color=COLOURS["noisy"])
     curve.set(xlabel="time $t$", ylabel="distance to the finished digit", xlim=(1000, -20), ylim=(0, None))
-    return figure, f"At t = {t}: above, what the sampler holds; below, the clean digits that the network sees behind it."
+    caption = "above, what the sampler holds; below, the clean digits that the network sees behind it."
+    return figure, f"At t = {t}: {caption}"
 
 
 assert distance[1000] > distance[400] > distance[100] > distance[0] == 0
@@ -474,7 +481,8 @@ titles = ["right", "unclipped", "variance\nfor std", "$x_t$ clipped", "noise at\
 rows = torch.cat([images[row : row + 1] for row in range(2) for images in columns.values()])
 show(
     image_grid(rows, titles + [""] * 5, columns=5),
-    "Right and unclipped give digits; variance for std gives plain strokes; x_t clipped gives white blobs; noise at the last step is too faint to see.",
+    "Right and unclipped give digits; variance for std gives plain strokes; x_t clipped gives "
+    "white blobs; noise at the last step is too faint to see.",
 )
 
 
@@ -505,7 +513,11 @@ axis.plot(list(clipped), list(clipped.values()), color=COLOURS["network"])
 axis.text(700, max(reach.values()) * 0.6, "unclipped", color=COLOURS["noise"])
 axis.text(985, 1.08, "clipped", color=COLOURS["network"], va="bottom")
 axis.set(yscale="log", xlabel="time $t$", ylabel=r"largest $|\hat x_0|$", xlim=(1000, 0))
-show(figure, "Unclipped, the estimate of the clean image leaves the range of images by far at large t; clipped, it never does.")
+show(
+    figure,
+    "Unclipped, the estimate of the clean image leaves the range of images by far at large t; "
+    "clipped, it never does.",
+)
 assert max(reach.values()) > 3 and finished.abs().max() <= 1
 
 # %% [markdown]

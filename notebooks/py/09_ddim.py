@@ -83,7 +83,8 @@ for block, steps in enumerate((1000, 50, 10)):
     axes[0, 2 + 4 * block].set_title(f"{steps:,} steps", color=COLOURS["network"])
 show(
     figure,
-    "All start from the same three noises. Above, the digits change with the number of steps, and ten steps leave grain. "
+    "All start from the same three noises. Above, the digits change with the number of steps, "
+    "and ten steps leave grain. "
     "Below, each noise leads to much the same digit in 1,000, 50 and 10 steps.",
 )
 
@@ -323,12 +324,19 @@ assert abs(border - quantile) < 0.02 and (ends.diff() > -1e-9).all()
 # %% jupyter={"source_hidden": true}
 figure, axes = new_figure(1, 2, height=2.4, sharey=True)
 for axis, eta, title in zip(axes[0], (1.0, 0.0), (r"$\eta = 1$: fresh noise at each step", r"$\eta = 0$: none")):
-    way = ddim_steps(two_points, starts[::110], schedule, times_down(1000, 1000), eta=eta, generator=torch.Generator().manual_seed(9))
-    axis.plot(range(1000, -1, -1), torch.stack([x_t for _, x_t, _ in way]).numpy(), color=COLOURS["noisy"], linewidth=0.7)
+    generator = torch.Generator().manual_seed(9)
+    times = times_down(1000, 1000)
+    way = ddim_steps(two_points, starts[::110], schedule, times, eta=eta, generator=generator)
+    paths = torch.stack([x_t for _, x_t, _ in way]).numpy()
+    axis.plot(range(1000, -1, -1), paths, color=COLOURS["noisy"], linewidth=0.7)
     axis.plot([0, 0], points.numpy(), "o", color=COLOURS["clean"], clip_on=False)
     axis.set(xlabel="time t", xlim=(1000, 0), title=title)
 axes[0, 0].set_ylabel("pixel value")
-show(figure, "From the same starts: with fresh noise the paths shake and cross; without, they are smooth, keep their order, and reach the same two points.")
+show(
+    figure,
+    "From the same starts: with fresh noise the paths shake and cross; without, they are smooth, "
+    "keep their order, and reach the same two points.",
+)
 
 # %% [markdown]
 # **Euler's method is of first order**: a tenth of the step should leave about a tenth of the error. For a pixel from $\mathcal{N}(0.5, 0.25^2)$ the perfect network is known, and so is the end of each path.
@@ -391,7 +399,8 @@ assert abs(codes[4].std() - 1) < 0.06 and abs(((a + b) / 2).std() - math.sqrt(0.
 titles = [r"$\lambda = 0$", "", "", "", r"$\lambda = \frac{1}{2}$", "", "", "", r"$\lambda = 1$"]
 show(
     image_grid(between, titles + [""] * 9, columns=9),
-    "Two pairs of noises, mixed along the arc: each row passes from one digit to another by way of shapes between them.",
+    "Two pairs of noises, mixed along the arc: each row passes from one digit to another by way "
+    "of shapes between them.",
 )
 
 # %% [markdown]
@@ -437,11 +446,13 @@ for axis in axes[:, 4:].flat:
     axis.remove()
 curve = figure.add_subplot(axes[0, 0].get_gridspec()[:, 5])
 for way, colour, style in (("present time", "noise", "--"), (once, "network", "-"), (twice, "clean", "-")):
-    curve.plot([10, 20, 50], [error[way, n] for n in (10, 20, 50)], style, color=COLOURS[colour], marker="o", markersize=4)
+    measured = [error[way, n] for n in (10, 20, 50)]
+    curve.plot([10, 20, 50], measured, style, color=COLOURS[colour], marker="o", markersize=4)
 curve.text(19.5, error["present time", 20] * 0.85, "present\ntime", color=COLOURS["noise"], va="top", ha="right")
 curve.text(22, error[once, 20] * 1.1, once, color=COLOURS["network"])
 curve.text(19.5, error[twice, 20] * 0.7, "time aimed\nat, twice", color=COLOURS["clean"], va="top", ha="right")
-curve.set(xscale="log", yscale="log", xlabel="number of steps", ylabel="error", xticks=[10, 20, 50], xticklabels=[10, 20, 50])
+curve.set(xscale="log", yscale="log", xlabel="number of steps", ylabel="error")
+curve.set(xticks=[10, 20, 50], xticklabels=[10, 20, 50])
 curve.minorticks_off()
 show(
     figure,
@@ -486,7 +497,8 @@ axis.text(5, min(results["held_out"]) * 0.95, "real digits, held out", color=COL
 axis.text(5.5, distance["beta"][5], r"lesson 06, $\beta$", color=COLOURS["noise"], va="bottom")
 axis.text(9.3, distance["beta tilde"][10], r"$\eta = 1$", color=COLOURS["posterior"], va="top", ha="right")
 axis.text(900, distance["ddim"][1000], r"$\eta = 0$, clipped", color=COLOURS["network"], ha="right")
-axis.text(1000, distance["ddim unclipped"][1000] * 1.15, r"$\eta = 0$, not clipped", color=COLOURS["network"], ha="right")
+height = distance["ddim unclipped"][1000] * 1.15
+axis.text(1000, height, r"$\eta = 0$, not clipped", color=COLOURS["network"], ha="right")
 ticks = [1, 2, 5, 10, 20]
 axis.set(xscale="log", yscale="log", xlabel="calls of the network for a digit", ylabel="Fréchet distance")
 axis.set(xticks=counts, xticklabels=counts, yticks=ticks, yticklabels=ticks)
@@ -494,7 +506,8 @@ axis.minorticks_off()
 show(
     figure,
     "With few steps, the variance beta of lesson 06 is far off; with eta = 1 twenty steps come near to a thousand; "
-    "eta = 0 stays further off, and with clipping it gets worse when there are many steps. Points are medians, short dashes single batches.",
+    "eta = 0 stays further off, and with clipping it gets worse when there are many steps. "
+    "Points are medians, short dashes single batches.",
 )
 
 # %% [markdown]
@@ -609,7 +622,11 @@ for row, (name, (step, times)) in zip(axes, wrong.items()):
     for axis, digit in zip(row[1:], images):
         draw_image(axis, digit)
 assert grain["right"] < 0.7 * min(value for name, value in grain.items() if name != "right")
-show(figure, "Twenty steps with eta = 1 from the same noises: with all of the noise kept nothing can be read; with beta drawn, or an end above 0, there is grain.")
+show(
+    figure,
+    "Twenty steps with eta = 1 from the same noises: with all of the noise kept nothing can be "
+    "read; with beta drawn, or an end above 0, there is grain.",
+)
 
 # %% [markdown]
 # Mistake 3 is the grain in the upper row of the first picture. Leading times hide: with 20 of them the first is $t = 951$, where this schedule has almost no signal left either. Check times by their numbers, not by eye.

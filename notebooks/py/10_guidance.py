@@ -315,7 +315,8 @@ axes[0, 0].text(1.9, 0.5, "points drawn", color=COLOURS["network"])
 axes[0, 2].text(-1.2, 0.9, "sharpened\ndensity")
 show(
     figure,
-    "As the scale grows, the points leave the cloud that was asked for and crowd together; the sharpened density hardly moves.",
+    "As the scale grows, the points leave the cloud that was asked for and crowd together; the "
+    "sharpened density hardly moves.",
 )
 
 # %% [markdown]
@@ -393,7 +394,8 @@ distance.set(xlabel="scale", ylabel="Fréchet distance", ylim=(0, None))
 distance.set_xticks(places, list(table))
 show(
     figure,
-    "Left: from scale 1 on, more digits are read as asked and the digits of a class grow alike; real digits are both readable and diverse. "
+    "Left: from scale 1 on, more digits are read as asked and the digits of a class grow alike; "
+    "real digits are both readable and diverse. "
     "Right: the distance to the training digits is smallest for a small scale, and grows again with a large one.",
 )
 

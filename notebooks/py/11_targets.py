@@ -58,7 +58,11 @@ for axis_column, (title, (rows, role, limit)) in zip(axes.T, columns.items()):
         draw_image(axis, image, title if axis is axis_column[0] else "", COLOURS[role], limits=(-limit, limit))
 for axis, t in zip(axes[:, 0], times.tolist()):
     axis.text(-4, 14, f"$t = {t}$", ha="right", va="center")
-show(figure, "One answer, read as noise, clean image, velocity and flow: at small t the velocity looks like the noise, at large t like the negative of the clean image that the network sees.")
+show(
+    figure,
+    "One answer, read as noise, clean image, velocity and flow: at small t the velocity looks "
+    "like the noise, at large t like the negative of the clean image that the network sees.",
+)
 
 # %% [markdown]
 # ## The derivation
@@ -233,7 +237,12 @@ for name, (role, line_style, place, words) in curves.items():
     axis.plot(t, weights[name](schedule.alpha_bar[1:]), color=COLOURS[role], linestyle=line_style)
     axis.text(*place, words, color=COLOURS[role])
 axis.set(yscale="log", xlabel="time t", ylabel="weight of the noise's error", xlim=(1, 1000))
-show(figure, "L_simple counts all times alike. The error of x_0 counts late times ten thousandfold and early ones hardly at all; that of the velocity only adds to late ones, where the two curves meet; Min-SNR only takes from early ones.")
+show(
+    figure,
+    "L_simple counts all times alike. The error of x_0 counts late times ten thousandfold and "
+    "early ones hardly at all; that of the velocity only adds to late ones, where the two curves "
+    "meet; Min-SNR only takes from early ones.",
+)
 
 # %% [markdown]
 # Late times decide the shape of an image, early ones its grain. The error of $\mathbf{x}_0$ spends nearly everything on times where there is next to nothing to see. `weighted_loss`, with which `minddpm train` works, takes the velocity's weight and stops it at 25.
@@ -246,9 +255,16 @@ show(figure, "L_simple counts all times alike. The error of x_0 counts late time
 # %%
 betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
 latent_schedule = Schedule.from_betas(betas)  # that of Stable Diffusion 1
-for name, course, side in (("here", schedule, 28), ("here", schedule, 256), ("Stable Diffusion 1", latent_schedule, 64)):
+for name, course, side in (
+    ("here", schedule, 28),
+    ("here", schedule, 256),
+    ("Stable Diffusion 1", latent_schedule, 64),
+):
     left = course.alpha_bar[-1].sqrt().item()
-    print(f"{name}: sqrt(alpha_bar_T) = {left:.3f}; with {side} x {side} a mean of 0.5 stands out by {0.5 * left * side:.1f} standard deviations")
+    print(
+        f"{name}: sqrt(alpha_bar_T) = {left:.3f}; with {side} x {side} a mean of 0.5 "
+        f"stands out by {0.5 * left * side:.1f} standard deviations"
+    )
 
 # %% [markdown]
 # With digits it hardly matters. With larger images the network learns at $T$ to read the brightness off the mean, and pure noise always says "medium". Lin et al. (2024, algorithm 1) found that such models draw no very dark and no very bright images. Their remedy is **zero terminal SNR**: shift $\sqrt{\bar\alpha_t}$ down until it ends at 0, then stretch it so that $t = 1$ stays as it was.
@@ -303,7 +319,11 @@ for row, (k, t) in zip(axes, ((0, 20), (6, 14), (11, 9), (19, 1))):
     for axis, image in zip(row, seen[k]):
         draw_image(axis, image)
     row[0].text(-4, 14, f"$t = {t}$", ha="right", va="center")
-show(figure, "What the perfect velocity takes for the clean image: from noise alone the mean of all digits, then a choice, then one digit of the data each.")
+show(
+    figure,
+    "What the perfect velocity takes for the clean image: from noise alone the mean of all "
+    "digits, then a choice, then one digit of the data each.",
+)
 assert torch.allclose(seen[0], held_out.mean(0), atol=1e-4)
 
 # %% [markdown]
@@ -398,7 +418,9 @@ def ink_points(n, generator):
 class Field(nn.Module):
     def __init__(self, width=64):
         super().__init__()
-        hidden = [nn.Linear(19, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
+        hidden = [nn.Linear(19, width), nn.SiLU()]
+        for _ in range(2):
+            hidden += [nn.Linear(width, width), nn.SiLU()]
         self.layers = nn.Sequential(*hidden, nn.Linear(width, 2))
 
     def forward(self, x, s):
@@ -454,7 +476,11 @@ way = [few]
 for k in range(40):
     way.append(heun(lambda x, s: field(x, s).detach(), way[-1], moments[k : k + 2]))
 way = torch.stack(way)  # (41, 60, 2)
-panels = (("data", points[:2000], "clean"), ("Euler, 5 calls", follow(euler, 5, start), "network"), ("Heun, 5 calls", follow(heun, 3, start), "network"))
+panels = (
+    ("data", points[:2000], "clean"),
+    ("Euler, 5 calls", follow(euler, 5, start), "network"),
+    ("Heun, 5 calls", follow(heun, 3, start), "network"),
+)
 for axis, (title, cloud, role) in zip(axes[0], panels):
     axis.plot(*cloud.T, ".", color=COLOURS[role], markersize=1.2)
     axis.set_title(title, color=COLOURS[role])
@@ -463,7 +489,11 @@ axes[0, 3].plot(*way[-1].T, ".", color=COLOURS["network"], markersize=3)
 axes[0, 3].set_title("60 ways from the noise")
 for axis in axes[0]:
     axis.set(xlim=(-3, 3), ylim=(-3, 3), aspect="equal", xticks=[], yticks=[])
-show(figure, "Points of noise flow into the shape of the digit in five calls of the network, by either method; the ways that they take bend.")
+show(
+    figure,
+    "Points of noise flow into the shape of the digit in five calls of the network, by either "
+    "method; the ways that they take bend.",
+)
 
 # %% [markdown]
 # The straight lines of training join one image with one noise. Where many lines cross, the network can only name their mean direction. So its ways bend. If they were straight, one step would do.
@@ -474,7 +504,11 @@ show(figure, "Points of noise flow into the shape of the digit in five calls of 
 
 # %%
 thousand = ddim_sample(network, x_T.shape, schedule, steps=1000, clip=False, start=(x_T, 1000))
-few_steps = {"Euler, 10 steps": along(euler, 10), "Euler, 20 steps": along(euler, 20), "Heun, 10 steps": along(heun, 10)}
+few_steps = {
+    "Euler, 10 steps": along(euler, 10),
+    "Euler, 20 steps": along(euler, 20),
+    "Heun, 10 steps": along(heun, 10),
+}
 calls = {"Euler, 10 steps": 10, "Euler, 20 steps": 20, "Heun, 10 steps": 19}
 rms = {name: (images - thousand).square().mean().sqrt().item() for name, images in few_steps.items()}
 for name, value in rms.items():
@@ -528,7 +562,8 @@ outside = ((codes * scale).abs() > 1).double().mean()
 clipped = (codes * scale).clamp(-1, 1) / scale @ directions[:, -32:].T + mean  # (4500, 784)
 kept = codes @ directions[:, -32:].T + mean  # (4500, 784)
 print(f"{outside:.0%} of the scaled codes lie outside [-1, 1]")
-print(f"pixels off by {(kept - flat).square().mean().sqrt():.2f}, with clipped codes by {(clipped - flat).square().mean().sqrt():.2f}")
+off = [(pixels - flat).square().mean().sqrt() for pixels in (kept, clipped)]
+print(f"pixels off by {off[0]:.2f}, with clipped codes by {off[1]:.2f}")
 assert abs((codes * scale).std() - 1) < 1e-9 and outside > 0.1
 
 # %% [markdown]
@@ -565,7 +600,8 @@ assert on_ink(turned) < on_ink(start)
 for t in (10, 900):
     x_t, noise = forward_diffusion(held_out[:100], t, schedule, generator=torch.Generator().manual_seed(20))
     v = velocity_from_noise(x_t, t, noise, schedule)
-    print(f"2. t = {t}: correlation of velocity and noise {torch.corrcoef(torch.stack([v.flatten(), noise.flatten()]))[0, 1]:.2f}")
+    alike = torch.corrcoef(torch.stack([v.flatten(), noise.flatten()]))[0, 1]
+    print(f"2. t = {t}: correlation of velocity and noise {alike:.2f}")
 
 # %% [markdown]
 # ## Check yourself
