@@ -1,10 +1,14 @@
-# make lab          open the course in JupyterLab
+# make lab          copy the lessons into course/, unless they are there, and open JupyterLab in it
 # make test         everything that CI checks
 # make quick        the static checks and the quick tests
 # make coverage     the quick tests, and how much of each package they run
 # make oldest       the quick tests with the oldest versions that pyproject.toml allows
+# make mutants      how many small mistakes in the maths the unit tests notice (about an hour)
 # make notebooks    run every lesson again from its text twin and store its outputs
 # make exercises    run every solution again from its text twin and build the exercises from it
+# make book         build the web book in _book, the digit machine included (needs Node.js)
+# make screenshots  run every lesson in JupyterLab with Chromium, and store how it looks in runs/screenshots
+# make machine      build the digit machine, a page in which the network draws (needs Node.js)
 # make constraints  pin the dependencies in pyproject.toml again (needs uv); with UV_FLAGS=--upgrade, the newest of everything
 # The first to run creates .venv; the first other than `make lab` installs what the tests need; after that, none needs the network.
 
@@ -18,16 +22,18 @@ OLDEST := .venv-oldest
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
 UV_FLAGS ?=
+BOOK_FLAGS ?=
 COMPILE = uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-annotate \
 	--custom-compile-command 'make constraints' --no-emit-package torch -c constraints-torch.txt
 
-.PHONY: lab test quick coverage oldest notebooks exercises constraints clean
+.PHONY: lab test quick coverage oldest mutants notebooks exercises screenshots book machine constraints clean
 
-# all of the folder is served: lessons link to exercises/ and docs/, beside their own folder
+# what is worked in is a copy, so that the checkout stays as it was, and can be updated
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
+	$(BIN)/minddpm lessons course
+	cd course && ../$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --LabApp.app_settings_dir=.jupyter --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
 
-test quick coverage oldest: export OMP_NUM_THREADS = 1# a test for each processor, at once
+test quick coverage oldest mutants: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,11 +62,24 @@ oldest:
 	uv pip install --quiet --python $(OLDEST) --no-deps -e .
 	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile -m 'not slow'
 
+mutants: $(TESTABLE)
+	$(BIN)/python tools/measure_mutants.py
+
 notebooks: $(TESTABLE)
 	$(BIN)/python tools/run_notebooks.py
 
 exercises: $(TESTABLE)
 	$(BIN)/python tools/build_exercises.py
+
+screenshots: $(TESTABLE)
+	$(BIN)/pytest tests/browser/test_every_lesson.py --screenshots runs/screenshots
+
+book: $(TESTABLE)
+	$(BIN)/python tools/build_machine.py --book
+	$(BIN)/python tools/build_book.py --machine $(BOOK_FLAGS) _book
+
+machine: $(TESTABLE)
+	$(BIN)/python tools/build_machine.py
 
 constraints:
 	$(COMPILE) $(UV_FLAGS) --extra test -o constraints.txt pyproject.toml
@@ -68,7 +87,7 @@ constraints:
 	$(COMPILE) $(UV_FLAGS) -c constraints.txt --group release -o constraints-release.txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST)
+	rm -rf $(VENV) $(OLDEST) _book book/node_modules book/machine/node_modules
 
 # What constraints hold comes first, each file by its hash; then PyTorch by its exact version, which a range would not
 # keep from being gigabytes of another build; then nothing is left to fetch for the project itself.

@@ -1,5 +1,7 @@
 """What nbval compares in notebooks, and which tests are slow."""
 
+from pathlib import Path
+
 import pytest
 
 # what starts kernels, a browser, many sandboxes or several interpreters, or samples at length
@@ -91,16 +93,27 @@ SLOW = (
     "tests/notebooks/test_seeded_mistakes.py",
     "tests/notebooks/test_sixty_lines.py::test_a_wrong_method_fails",
     "tests/notebooks/test_sixty_lines.py::test_the_right_method_passes",
+    "tests/project/test_book.py",
+    "tests/project/test_mutants.py::test_the_unit_tests_notice_nearly_all_mutants_of_a_sample",
     "tests/project/test_packaging.py::test_the_project_is_whole_in_its_sdist",
     "tests/project/test_scaling_page.py::test_seeds_are_farmed_out_as_the_page_says",
     "tests/project/test_static.py",
 )
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--screenshots",
+        metavar="FOLDER",
+        type=Path,
+        help="run lessons that train in the browser, too, and store a picture of each lesson",
+    )
+
+
 def pytest_collectstart(collector):
     """A figure's pixels differ between machines, its caption does not."""
     if hasattr(collector, "skip_compare"):  # one of nbval's notebooks
-        collector.skip_compare += ("text/html",)
+        collector.skip_compare += ("text/html", "image/png")
 
 
 def pytest_make_parametrize_id(val):

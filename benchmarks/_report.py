@@ -24,17 +24,21 @@ class Report:
         self.lines.append(line)
 
     def publish(self, name: str, page: Path = PAGE) -> None:
-        """Put all lines between the marks <!-- name --> and <!-- /name --> of a page.
+        """Put all lines between the marks of a page, as `put_between_marks`."""
+        put_between_marks(page, name, "\n".join(self.lines))
 
-        Raises: ValueError for a page without these marks.
-        """
-        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, begun, rest = page.read_text(encoding="utf-8").partition(start)
-        _, ended, after = rest.partition(end)
-        if not (begun and ended):
-            raise ValueError(f"{page} must have the marks {start} and {end}")
-        text = "\n".join(self.lines)
-        write_whole(page, f"{before}{start}\n\n{text}\n\n{end}{after}".encode())
+
+def put_between_marks(page: Path, name: str, text: str) -> None:
+    """Put a text between the marks <!-- name --> and <!-- /name --> of a page.
+
+    Raises: ValueError for a page without these marks.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, begun, rest = page.read_text(encoding="utf-8").partition(start)
+    _, ended, after = rest.partition(end)
+    if not (begun and ended):
+        raise ValueError(f"{page} must have the marks {start} and {end}")
+    write_whole(page, f"{before}{start}\n\n{text}\n\n{end}{after}".encode())
 
 
 def add_publish(parser: argparse.ArgumentParser) -> None:

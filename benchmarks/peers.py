@@ -1,12 +1,14 @@
 """Race minddpm against other libraries, from nothing to the quality that `speedrun` fixes.
 
     python -m pip install 'minddpm[bench]'
-    python -m benchmarks peers [--minutes 5] [--peers all] [--seed 0]
+    python -m benchmarks peers [--minutes 2 10] [--peers all] [--seed 0]
 
 All have the same digits, threads, images a step, minutes and judge. Network, noise, loss,
 optimizer, averaging and sampler are each library's own, as its documentation has them for pictures
 of this size, but for the tuned network of diffusers, which has ours around it. Every sampler has 20
-steps. Each runs in a process of its own.
+steps. Each runs in a process of its own. What each costs is measured before the first is trained,
+and says how many images it manages in a minute: the machine should have nothing else to do
+meanwhile. The training that follows sees so many images.
 
 Prints a table in Markdown: quality; floating-point operations of a training step as a share of what
 matrix products reach on this machine; seconds to draw 1 and 100 digits; the most memory that the
@@ -25,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -48,6 +50,7 @@ from minddpm.training import warm_cosine
 
 BATCH = 64  # digits in each step
 AT_ONCE = 100  # digits drawn at once
+TRIAL_STEPS = 5  # to find out how many images a minute takes
 SIDE = 1024  # of the matrices whose product is timed
 
 
@@ -239,21 +242,18 @@ def batches(seed: int) -> Iterator[tuple[Tensor, Tensor]]:
             yield images[chosen], labels[chosen]
 
 
-def trained(contestant: Contestant, minutes: float, seed: int) -> tuple[EMA, int]:
-    """Train for so many minutes; returns the averaged weights, and how many images that took."""
+def trained(contestant: Contestant, images: int, seed: int) -> EMA:
+    """Train on so many images; returns the averaged weights."""
     average = EMA(contestant.network, contestant.decay)
     peaks = [group["lr"] for group in contestant.optimizer.param_groups]
     contestant.network.train()
-    start = time.perf_counter()
-    for steps, (x_0, labels) in enumerate(batches(seed)):
-        share = (time.perf_counter() - start) / (60 * minutes)
-        if share >= 1:
-            return average, steps * BATCH
+    steps = images // BATCH
+    for taken, (x_0, labels) in enumerate(islice(batches(seed), steps)):
         for group, peak in zip(contestant.optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * contestant.rate(share)
+            group["lr"] = peak * contestant.rate(taken / steps)
         step(contestant, x_0, labels)
         average.update(contestant.network)
-    raise AssertionError("batches have no end")
+    return average
 
 
 def step(contestant: Contestant, x_0: Tensor, labels: Tensor) -> None:
@@ -274,15 +274,19 @@ def seconds_of(action: Callable[[], Any], times: int = 5) -> float:
     return median(taken)
 
 
-def share_of_matmul(contestant: Contestant) -> float:
-    """Operations a second of a training step, in percent of those of a product of matrices."""
+def of_training(contestant: Contestant) -> dict[str, float]:
+    """How many images training takes in a minute; and the floating-point operations a second of a
+    step, in percent of those of a product of matrices.
+    """
+    minutes = seconds_of(lambda: trained(contestant, TRIAL_STEPS * BATCH, 0), 3) / 60
     x_0, labels = next(batches(0))
     with FlopCounterMode(display=False) as counter:
         step(contestant, x_0, labels)
     one = torch.randn(SIDE, SIDE)
     rate = 2 * SIDE**3 / seconds_of(lambda: one @ one, 20)
     seconds = seconds_of(lambda: step(contestant, x_0, labels))
-    return float(100 * counter.get_total_flops() / seconds / rate)
+    share = 100 * counter.get_total_flops() / seconds / rate
+    return {"a minute": round(TRIAL_STEPS * BATCH / minutes), "share": round(share, 1)}
 
 
 @torch.no_grad()
@@ -293,25 +297,28 @@ def drawn(contestant: Contestant, model: nn.Module, number: int) -> Tensor:
     return torch.cat([contestant.draw(model, part).clamp(-1, 1) for part in labels])
 
 
-def measured(name: str, minutes: float, seed: int) -> dict[str, float]:
-    """Race one of them, and measure it."""
+def costs(name: str) -> dict[str, float]:
+    """What one of them costs on this machine, which should have nothing else to do."""
     make, package = PEERS[name]
-    torch.manual_seed(seed)
     contestant = make()
-    weights = sum(weight.numel() for weight in contestant.network.parameters())
-    average, images = trained(contestant, minutes, seed)
-    model = average.model.eval()
-    quality = figures(drawn(contestant, model, COUNT))
+    model = contestant.network
     return {
-        "weights": weights,
-        "images": images,
-        **quality,
-        "share": round(share_of_matmul(contestant), 1),
-        "one": round(seconds_of(lambda: drawn(contestant, model, 1)), 3),
-        "hundred": round(seconds_of(lambda: drawn(contestant, model, 100), 3), 2),
+        "weights": sum(weight.numel() for weight in model.parameters()),
+        **of_training(contestant),
+        "one": round(seconds_of(lambda: drawn(contestant, model.eval(), 1)), 3),
+        "hundred": round(seconds_of(lambda: drawn(contestant, model.eval(), 100), 3), 2),
         "memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10),
         "import": round(seconds_to_import(package), 2),
     }
+
+
+def raced(name: str, images: int, seed: int) -> dict[str, float]:
+    """Train one of them on so many images from nothing, and judge what it draws."""
+    torch.manual_seed(seed)
+    contestant = PEERS[name][0]()
+    average = trained(contestant, images, seed)
+    quality = figures(drawn(contestant, average.model.eval(), COUNT))
+    return {"images": images // BATCH * BATCH, **quality}
 
 
 def seconds_to_import(package: str) -> float:
@@ -324,11 +331,12 @@ def seconds_to_import(package: str) -> float:
     return median(float(answer.stdout.split()[-1]) for answer in answers)
 
 
-def cells(name: str, result: dict[str, float]) -> str:
+def cells(name: str, minutes: float, result: dict[str, float]) -> str:
     """A row of the table."""
     order = ("weights", "images", "sure", "x real", "share", "one", "hundred", "memory", "import")
     values = [f"{result[key]:,}" for key in order]
     values.insert(4, "yes" if reached(result) else "no")
+    values.insert(1, f"{minutes:g}")
     return f"| {' | '.join([name, *values])} |"
 
 
@@ -336,37 +344,49 @@ def main() -> None:
     """Race, measure and print, row by row."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     add = parser.add_argument
-    add("--minutes", type=float, default=5.0, help="of training (default: 5)")
+    add("--minutes", type=float, nargs="+", default=[2.0], help="of training (default: 2)")
     add("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME")
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=torch.get_num_threads(), help="default: %(default)s")
     add("--runs", type=Path, default=Path("runs/peers"), help="where results are kept")
-    add("--here", action="store_true", help=argparse.SUPPRESS)  # race in this process
+    add("--images", type=int, help=argparse.SUPPRESS)  # race one in this process
+    add("--costs", action="store_true", help=argparse.SUPPRESS)  # measure one in this process
     add_publish(parser)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.here:
+    if options.costs or options.images:
         (name,) = options.peers
-        print(json.dumps(measured(name, options.minutes, options.seed)))
+        races = partial(raced, name, options.images, options.seed)
+        print(json.dumps(costs(name) if options.costs else races()))
         return
     options.runs.mkdir(parents=True, exist_ok=True)
     kept = options.runs / "results.json"
-    report = Report(
-        "| library | weights | images | sure, % | x real | reached | % of matmul | 1 digit, s "
-        "| 100 digits, s | MB | import, s |",
-        "|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|",
-    )
-    for name in options.peers:
+
+    def answer(row: str, peer: str, *command: str) -> dict[str, float]:
         table = json.loads(kept.read_text()) if kept.exists() else {}
-        row = f"{name}, {options.minutes:g} minutes, {options.threads} threads, seed {options.seed}"
         if row not in table:
-            command = [sys.executable, "-m", "benchmarks.peers", "--here", "--peers", name]
-            for option in ("minutes", "seed", "threads"):
-                command += [f"--{option}", str(getattr(options, option))]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            all_of_it = [sys.executable, "-m", "benchmarks.peers", "--peers", peer, *command]
+            done = subprocess.run(all_of_it, stdout=subprocess.PIPE, text=True, check=True)
             table[row] = json.loads(done.stdout.splitlines()[-1])
             kept.write_text(json.dumps(table, indent=1))
-        report.say(cells(name, table[row]))
+        return dict(table[row])
+
+    report = Report(
+        "| library | weights | minutes | images | sure, % | x real | reached | % of matmul "
+        "| 1 digit, s | 100 digits, s | MB | import, s |",
+        "|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|",
+    )
+    threads = ("--threads", str(options.threads))
+    cost = {
+        name: answer(f"costs of {name}, {options.threads} threads", name, "--costs", *threads)
+        for name in options.peers
+    }
+    for name in options.peers:
+        for minutes in options.minutes:
+            images = round(minutes * cost[name]["a minute"])
+            command = ("--images", str(images), "--seed", str(options.seed), *threads)
+            quality = answer(f"{name}, {images} images, seed {options.seed}", name, *command)
+            report.say(cells(name, minutes, cost[name] | quality))
     if options.publish:
         report.publish("peers")
 

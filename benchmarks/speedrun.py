@@ -9,8 +9,12 @@ recipe starts from random weights and has the 4,500 bundled digits and --minutes
 change, so that the difference is what the change is worth. Several --minutes make a ladder, whose
 first rung that reaches the quality is the answer.
 
-Prints a table in Markdown. Results are kept in runs/speedrun, so that an interrupted race continues
-and new rows cost only themselves.
+How many images a recipe manages in a minute is measured for all of them before the first trains,
+in rounds that take turns: the machine should have nothing else to do in these few minutes. The
+training that follows sees so many images, so that whatever runs beside it does not decide the race.
+
+Prints a table in Markdown. Results and networks are kept in runs/speedrun, so that an interrupted
+race continues and new rows cost only themselves: rows at another guidance scale cost no training.
 """
 
 from __future__ import annotations
@@ -18,9 +22,9 @@ from __future__ import annotations
 import argparse
 import ast
 import inspect
+import io
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -52,6 +56,7 @@ from minddpm import (
     velocity_weight,
     weighted_loss,
 )
+from minddpm.checkpoints import write_whole
 from minddpm.network import Model
 from minddpm.noising import Images
 from minddpm.optimizers import adam_step, muon_step, orthogonal
@@ -65,6 +70,7 @@ from minddpm.weighting import even_times
 SURE, TIMES_REAL = 90, 4  # the fixed quality
 STEPS = 20  # of the ancestral sampler, by which it is judged
 COUNT = 1000  # digits that are judged
+ROUNDS = 5  # in which speeds are measured
 Times = Callable[[int, Schedule, torch.Generator | None], Tensor]
 
 
@@ -133,6 +139,7 @@ class Racer:
     augment: Augment | None = None
     labelled: bool = True
     scale: float = 2.0
+    network_of: str = ""  # the racer whose networks are judged, if not its own
     code: tuple[Callable[..., Any], ...] = ()  # what the trick costs
 
     def built(self) -> tuple[nn.Module, Schedule]:
@@ -172,7 +179,7 @@ RACERS = {
     ),
     # without one of its tricks
     "any digit": Racer(what="without labels", labelled=False, scale=1.0),
-    "no guidance": Racer(what="labels, but scale 1", scale=1.0, code=(guided,)),
+    "no guidance": Racer(what="labels, but scale 1", scale=1.0, network_of="fast", code=(guided,)),
     "Adam": Racer(
         replace(FAST, optimizer=None, learning_rate=PAPER.learning_rate),
         "Adam instead of Muon",
@@ -229,7 +236,8 @@ RACERS = {
     "no attention": Racer(what="without attention", change=without_attention),
     "large steps": Racer(replace(FAST, learning_rate=0.04), "Muon at 0.04"),
     "small steps": Racer(replace(FAST, learning_rate=0.01), "Muon at 0.01"),
-    "scale 3": Racer(what="labels at scale 3", scale=3.0),
+    "scale 1.5": Racer(what="labels at scale 1.5", scale=1.5, network_of="fast"),
+    "scale 3": Racer(what="labels at scale 3", scale=3.0, network_of="fast"),
     "batch 32": Racer(what="32 images a step", batch_size=32),
     "batch 128": Racer(what="128 images a step", batch_size=128),
     "short EMA": Racer(replace(FAST, ema_decay=0.98), "decay 0.98"),
@@ -260,19 +268,44 @@ def judged(model: Model, schedule: Schedule, labelled: bool, scale: float) -> di
     return figures(torch.cat(images))
 
 
-def raced(one: Racer, minutes: float, seed: int) -> dict[str, float]:
-    """Train a network for so many minutes from nothing, and judge what it draws."""
+def beginning(one: Racer, seed: int) -> tuple[tuple[nn.Module, Tensor, Schedule], dict[str, Any]]:
+    """A network with random weights, the digits and the schedule, and the settings of `train`."""
     torch.manual_seed(seed)
     images, labels = load_mnist("train")
     network, schedule = one.built()
     settings = one.settings | {"labels": labels if one.labelled else None, "seed": seed}
-    steps = steps_within(minutes, network, images, schedule, **settings)
-    start = time.perf_counter()
-    for state in train(network, images, schedule, steps=steps, **settings):
-        pass
-    seconds = time.perf_counter() - start
-    quality = judged(state.average.model, schedule, one.labelled, one.scale)
-    return {"images": state.images_seen, "seconds": round(seconds), **quality}
+    return (network, images, schedule), settings
+
+
+def speeds(names: Sequence[str]) -> dict[str, float]:
+    """How many images each recipe trains on in a minute: the median of rounds that take turns."""
+    measured: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(ROUNDS):
+        for name, rounds in measured.items():
+            what, settings = beginning(RACERS[name], seed=0)
+            steps = steps_within(1, *what, **settings)
+            rounds.append(steps * settings["batch_size"])
+    return {name: median(rounds) for name, rounds in measured.items()}
+
+
+def raced(one: Racer, count: float, seed: int, path: Path) -> dict[str, float]:
+    """Train a network on so many images from nothing, or take it from its file, and judge what it
+    draws.
+    """
+    what, settings = beginning(one, seed)
+    network, _, schedule = what
+    steps = round(count / one.batch_size)
+    if path.exists():
+        network.load_state_dict(torch.load(path))
+    else:
+        for state in train(*what, steps=steps, **settings):
+            pass
+        network = state.average.model
+        file = io.BytesIO()
+        torch.save(network.state_dict(), file)
+        write_whole(path, file.getvalue())
+    quality = judged(network, schedule, one.labelled, one.scale)
+    return {"images": steps * one.batch_size, **quality}
 
 
 def reached(result: Mapping[str, float]) -> bool:
@@ -289,7 +322,7 @@ def cells(name: str, minutes: float, results: Sequence[Mapping[str, float]]) -> 
         spread = f" ({min(values):g} to {max(values):g})" if len(values) > 1 else ""
         return f"{median(values):g}{spread}"
 
-    figures = [over_seeds(key) for key in ("images", "seconds", "sure", "x real")]
+    figures = [over_seeds(key) for key in ("images", "sure", "x real")]
     good = f"{sum(map(reached, results))} of {len(results)}"
     lines = str(sum(map(code_lines, one.code)) or "")
     return f"| {' | '.join([name, one.what, f'{minutes:g}', *figures, good, lines])} |"
@@ -309,18 +342,27 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     options.runs.mkdir(parents=True, exist_ok=True)
     kept = options.runs / "results.json"
+    measured = options.runs / f"speeds_{options.threads}.json"
+    speed = json.loads(measured.read_text()) if measured.exists() else {}
+    wanted = dict.fromkeys(RACERS[name].network_of or name for name in options.recipes)
+    missing = [name for name in wanted if name not in speed]
+    if missing:
+        speed |= speeds(missing)
+        measured.write_text(json.dumps(speed, indent=1))
     report = Report(
-        "| recipe | what | minutes | images | seconds | sure, % | x real | reached | lines |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| recipe | what | minutes | images | sure, % | x real | reached | lines |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     )
     for name in options.recipes:
         for minutes in options.minutes:
             results = []
             for seed in options.seeds:
                 table = json.loads(kept.read_text()) if kept.exists() else {}
-                row = f"{name}, {minutes:g} minutes, {options.threads} threads, seed {seed}"
+                spent = f"{minutes:g} minutes, {options.threads} threads, seed {seed}"
+                row, trained = f"{name}, {spent}", RACERS[name].network_of or name
                 if row not in table:
-                    table[row] = raced(RACERS[name], minutes, seed)
+                    path = options.runs / f"{trained}, {spent}.pt"
+                    table[row] = raced(RACERS[name], minutes * speed[trained], seed, path)
                     kept.write_text(json.dumps(table, indent=1))
                 results.append(table[row])
             report.say(cells(name, minutes, results))

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import functools
 import getpass
+import os
 import secrets
 import signal
 import sys
@@ -21,7 +22,7 @@ from marking.course import Course, missing
 from marking.grader import grade, grade_submission
 from marking.grades import Graded
 from marking.hints import HINTS, hint_in_words
-from marking.intake import Broken, read_submission
+from marking.intake import Broken, Submission, read_submission
 from marking.nbgrader_course import lay_out_course
 from marking.notebook import question_named
 from marking.pages import templates
@@ -34,13 +35,15 @@ from marking.self_test import run_self_test
 from marking.stored import NOT_GRADED
 from marking.words import counted, harmless
 
+EXERCISES = "exercises"  # the folder that holds them
 LONGEST_SEED = 100  # figures
 
 
 def graded_here(course: Course, path: Path) -> Graded:
     """Run one of your own notebooks, and judge its answers on fresh inputs.
 
-    Raises: FileNotFoundError if there is no such file; ValueError for one that is no notebook;
+    Raises: FileNotFoundError if there is no such file; ValueError for one that is no notebook, or a
+        lesson without exercises;
         NotReady, a RuntimeError, where the notebook fails because of this machine.
     """
     if not path.is_file():
@@ -51,11 +54,25 @@ def graded_here(course: Course, path: Path) -> Graded:
         submission = read_submission(course, path, "", path.name)
     except Broken as reason:
         raise ValueError(f"{path}: {reason}") from None
+    refuse_lesson(course, path, submission)
     with prepared_sandbox(course, Limits()) as sandbox:
         graded = grade_submission(submission, sandbox, secrets.randbits(32))
         if may_be_the_machine(graded):
             rehearse(sandbox, lambda one, where: grade_submission(one, where, 0))
         return graded
+
+
+def refuse_lesson(course: Course, path: Path, submission: Submission) -> None:
+    """Raise ValueError for a notebook that names no question, if another of the same name does in
+    the folder of exercises next to its own.
+    """
+    exercises = Path(os.path.normpath(path.parent / ".." / EXERCISES / path.name))
+    named = any(name in source for _, source in submission.cells for name in course.bank)
+    if named or not exercises.is_file() or exercises.samefile(path):
+        return
+    asked = exercises.read_text(encoding="utf-8", errors="replace")
+    if any(name in asked for name in course.bank):
+        raise ValueError(f"{path} is the lesson; its exercises are in {exercises}")
 
 
 def may_be_the_machine(graded: Graded) -> bool:
@@ -107,9 +124,12 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
         raise FileNotFoundError(
             f"expected a folder with notebooks of exercises, got {options.folder}, which {got}"
         )
-    rows = [(path, row) for path in notebooks for row in graded_here(course, path).rows]
-    for _, row in rows:
-        say(f"{'✓' if row.points else '·'} {row.exercise:<28} {row.mistake or row.summary}")
+    rows = []
+    for path in notebooks:
+        for row in graded_here(course, path).rows:
+            rows.append((path, row))
+            sign = "✓" if row.points else "·"
+            print(harmless(f"{sign} {row.exercise:<28} {row.mistake or row.summary}"), flush=True)
     solved = sum(row.points > 0 for _, row in rows)
     points = sum(row.points for _, row in rows)
     most = sum(row.of for _, row in rows)
@@ -253,6 +273,15 @@ def run_nbgrader_course(options: argparse.Namespace, course: Course) -> int:
     return 0
 
 
+def some_path(text: str) -> Path:
+    """Read an option that is a path. Without text, as a shell makes of an unset variable, it would
+    be the folder one is in.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"must not be empty, got {text!r}")
+    return Path(text)
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """Make a reader of an option that is an integer, at least `least`."""
 
@@ -304,7 +333,7 @@ def add_marking_commands(
     """
 
     checker = command("check", with_course(load_course, install, run_check))
-    checker.add_argument("notebook", type=Path, help="the notebook with your answers")
+    checker.add_argument("notebook", type=some_path, help="the notebook with your answers")
 
     hinter = command("hint", with_course(load_course, install, run_hint))
     hinter.add_argument("exercise", help="its name, as its check has it")
@@ -321,16 +350,19 @@ def add_marking_commands(
 
     lister = command("progress", with_course(load_course, install, run_progress))
     lister.add_argument(
-        "folder", type=Path, nargs="?", default=Path("exercises"), help="(default: %(default)s)"
+        "folder", type=some_path, nargs="?", default=Path(EXERCISES), help="(default: %(default)s)"
     )
 
     grader = command("grade", with_course(load_course, install, run_grade_or_self_test))
     grader.usage = "%(prog)s [options] --out OUT submissions ...\n       %(prog)s --self-test"
     notebooks = grader.add_argument(
-        "submissions", type=Path, nargs="+", help="notebooks, folders, zips"
+        "submissions", type=some_path, nargs="+", help="notebooks, folders, zips"
     )
     out = grader.add_argument(
-        "--out", type=Path, required=True, help="folder for grades.csv, class.html and feedback/"
+        "--out",
+        type=some_path,
+        required=True,
+        help="folder for grades.csv, class.html and feedback/",
     )
     grader.add_argument(
         "--self-test",
@@ -358,21 +390,21 @@ def add_marking_commands(
     )
     seeds.add_argument(
         "--seed-file",
-        type=Path,
+        type=some_path,
         metavar="FILE",
         help="a file with the seed, which keeps the inputs secret; - asks for it",
     )
     grader.add_argument("--resume", action="store_true", help="continue with the grades in --out")
     grader.add_argument(
         "--names",
-        type=Path,
+        type=some_path,
         metavar="FILE",
         help="what to say about groups of wrong answers, and points for them, line by line",
     )
 
     grader.add_argument(
         "--roster",
-        type=Path,
+        type=some_path,
         metavar="FILE",
         help="who is in the class: CSV with the columns id and name",
     )
@@ -393,12 +425,12 @@ def add_marking_commands(
     layer = command("nbgrader-course", with_course(load_course, install, run_nbgrader_course))
     layer.add_argument(
         "folder",
-        type=Path,
+        type=some_path,
         metavar="DIR",
         help="the course, new or empty; its gradebook will be next to it",
     )
     add_default(
-        layer, "--solutions", Path("solutions"), "folder with the solved notebooks", type=Path
+        layer, "--solutions", Path("solutions"), "folder with the solved notebooks", type=some_path
     )
     add_default(
         layer, "--timeout", 60, "seconds that nbgrader gives one cell", type=whole_number(1)

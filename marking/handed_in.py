@@ -30,6 +30,7 @@ from marking.platforms import (
     Placed,
     is_notebook,
     is_system,
+    is_zip,
     lesson_of_parts,
     names_of_owners,
     one_key_each,
@@ -353,7 +354,7 @@ def roots_of(paths: list[Path], zips: Zips, out: Path) -> list[tuple[str, list[H
             raise FileNotFoundError(
                 f"expected notebooks, folders or zips, got {path}, which does not exist"
             )
-    zipped = [path for path in paths if path.is_file() and path.suffix.lower() == ".zip"]
+    zipped = [path for path in paths if path.is_file() and is_zip(path.name)]
     singles = [path for path in paths if path.is_file() and path not in zipped]
     found: list[tuple[Path, list[HandedFile]]] = []
     for path in dict.fromkeys(paths):
@@ -406,7 +407,7 @@ def in_folder(root: Path, zips: Zips, out: Path) -> Iterator[HandedFile]:
         own = sorted([*(name for name in files if not is_system(name)), *links])
         for name in own:
             entry = on_disk(here / name, (*parts, name))
-            if name.lower().endswith(".zip") and not entry.problem:
+            if is_zip(name) and not entry.problem:
                 yield from in_students_zip(here / name, entry, zips, 1, Allowance())
             else:
                 yield entry
@@ -486,7 +487,7 @@ def in_zip(
             problem = TOO_DEEP
         opened = partial(zips.open, path, info)
         entry = HandedFile((*above, *parts), info.file_size, modified, opened, problem)
-        if parts[-1].lower().endswith(".zip") and not problem:
+        if is_zip(parts[-1]) and not problem:
             if info.file_size > 2**20 + MOST_PRESSED * info.compress_size:
                 yield replace(
                     entry, problem="not opened: a zip that is far larger than its content"

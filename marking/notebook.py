@@ -25,6 +25,7 @@ from marking.exercise import (
     HandNumber,
     Picture,
     Question,
+    lesson_of,
 )
 from marking.hints import HINTS, hint_in_words, offer
 from marking.hunting import Answering
@@ -190,11 +191,12 @@ class Tutor:
         """
         question = self.question(name)
         if isinstance(question, HandNumber):
-            if not student.strip():
+            whose = str(student or "")
+            if not whose.strip():
                 raise WrongName(
                     f"{name} has values of your own: give your name, as in STUDENT = 'Ada Lovelace'"
                 )
-            text = question.question.format(**question.values_for(student))
+            text = question.question.format(**question.values_for(whose))
         elif isinstance(question, Choice):
             options = [f"{letter}  {option}" for letter, option in question.options.items()]
             text = question.question + "\n\n" + "\n".join(options)
@@ -272,10 +274,12 @@ class Tutor:
 def question_named(bank: Mapping[str, Question], name: str) -> Question:
     """The question of that name in a bank.
 
-    Raises: ValueError for an unknown name, naming those that are similar.
+    Raises: ValueError for an unknown name, naming those of the lesson if it is one, else the three
+        that are most similar.
     """
     if name not in bank:
-        near = difflib.get_close_matches(str(name), bank, n=3, cutoff=0.4) or list(bank)
+        near = [question for question in bank if lesson_of(question) == name]
+        near = near or difflib.get_close_matches(str(name), bank, n=3, cutoff=0)
         raise WrongName(
             f"expected the name of an exercise, such as {', '.join(near)}, got {name!r}"
         )

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ LONGEST = 500  # characters of an error
 LONGEST_TOLD = 800  # and of an error with its line
 NO_FUNCTION = "NoFunction"  # in place of an error's name, for an answer that cannot be called
 LONGEST_SOURCE = 20_000  # characters of a function
+NOT_FOR_TYPE = "\" not implemented for '"  # as in "silu_cpu" not implemented for 'Long'
 LONGEST_TEXT = 200  # characters of an answer that is text
 
 
@@ -45,6 +47,12 @@ class Slow(BaseException):
 
 
 INTERRUPTIONS = (Slow, KeyboardInterrupt)  # not an answer's own doing
+
+
+@functools.lru_cache(maxsize=1000)  # the few of a course are run for each call of an answer
+def compiled(code: str) -> CodeType:
+    """Code to be run."""
+    return compile(code, "<string>", "exec")
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class Made:
         """Make it in a namespace with what was made before."""
         own = {name: tensor.clone() for name, tensor in self.tensors.items()}
         names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, **space, **own}
-        exec(self.code, names)
+        exec(compiled(self.code), names)
         space[self.name] = names[self.name]
         return space[self.name]
 
@@ -103,8 +111,22 @@ def precise(arg: Any) -> Any:
     return arg.double() if isinstance(arg, Tensor) and arg.is_floating_point() else copied(arg)
 
 
+def is_double(arg: Any) -> bool:
+    """Whether an argument is a float64 tensor."""
+    return isinstance(arg, Tensor) and arg.dtype == torch.float64
+
+
+def single(arg: Any) -> Any:
+    """A copy of an argument, in float32 if it is a float64 tensor."""
+    return arg.float() if is_double(arg) else copied(arg)
+
+
 class NotNumbers(TypeError):
     """An answer returned something that cannot be compared as numbers; the message says what."""
+
+
+class NothingReturned(NotImplementedError):
+    """An answer returned what a stub returns: None, or ...."""
 
 
 def error_in_words(error: BaseException) -> str:
@@ -117,6 +139,14 @@ def error_in_words(error: BaseException) -> str:
         message = "its message cannot be shown"
     name = "" if isinstance(error, NotNumbers) else f"{type(error).__name__}: "
     return f"{name}{message}"[:LONGEST]
+
+
+def error_kind(error: BaseException) -> str:
+    """The name of an error's type: a TypeError for what holds no numbers, and for what PyTorch
+    cannot compute with numbers of their type, which it calls not implemented.
+    """
+    unsuited = type(error) is NotImplementedError and NOT_FOR_TYPE in error_in_words(error)
+    return "TypeError" if unsuited or isinstance(error, NotNumbers) else type(error).__name__
 
 
 class Shortly(reprlib.Repr):
@@ -226,9 +256,10 @@ def outcome_of(
         return Outcome(value, several, changed=changed_places(kept, args))
     except INTERRUPTIONS:
         raise
+    except NothingReturned as nothing:
+        return Outcome(None, error=str(nothing), error_name=NotImplementedError.__name__)
     except BaseException as error:  # whatever an answer raises is its outcome, SystemExit included
-        kind = TypeError if isinstance(error, NotNumbers) else type(error)
-        return Outcome(None, error=describe(error), error_name=kind.__name__)
+        return Outcome(None, error=describe(error), error_name=error_kind(error))
 
 
 @dataclass(frozen=True)
@@ -263,7 +294,7 @@ def attempt_of(test: Callable[..., Any], function: Callable[..., Any], seed: int
     except INTERRUPTIONS:
         raise
     except BaseException as error:  # whatever a test raises is its verdict, SystemExit included
-        return Attempt(True, error_in_words(error), type(error).__name__, line_of_error(error))
+        return Attempt(True, error_in_words(error), error_kind(error), line_of_error(error))
     return Attempt(False, returned=words)
 
 
@@ -344,11 +375,11 @@ def arrays_of(result: Any) -> tuple[tuple[Array, ...], bool]:
     """What an answer returned, as arrays, and whether there are several: a list or an iterator of
     arrays is several of them, one of numbers is one array.
 
-    Raises: NotImplementedError for None or ..., which a stub returns; NotNumbers for anything that
-        is not made of numbers.
+    Raises: NothingReturned for None or ..., which a stub returns; NotNumbers for anything that is
+        not made of numbers.
     """
     if result is None or result is ...:
-        raise NotImplementedError("nothing is returned")
+        raise NothingReturned(f"it returns {result}")
     entries = entries_of(result)
     if entries is None:
         return (array_of(result),), False

@@ -11,7 +11,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from marking.course import Course
@@ -46,7 +46,9 @@ COPY_OF = re.compile(r"^(?:copy|kopie|copie|copia) (?:of|von|de|di) ", re.IGNORE
 COPY_BEFORE = re.compile(r"(?:^| - )(?:copy|kopie|copie|copia) (?:of|von|de|di)$", re.IGNORECASE)
 ATTEMPT = re.compile(
     r"(?:attempt|version|submission|try|versuch|copy|old|new|final|draft|backup|v)?[-_ #]*\d*"
-    r"|\d{4}-\d\d-\d\d.*",
+    r"|\d{4}-\d\d-\d\d.*"
+    # a student may hand in all folders of the course
+    r"|(?:notebook|exercise|solution|lesson|assignment|homework)s?[-_ #]*\d*",
     re.IGNORECASE,
 )
 METADATA = "submission_metadata.yml"  # of Gradescope
@@ -104,6 +106,16 @@ def is_system(name: str) -> bool:
 def is_notebook(name: str) -> bool:
     """Whether a name is that of a notebook, or of one that a browser saved under another."""
     return bool(NOTEBOOK.search(name))
+
+
+def is_zip(name: str) -> bool:
+    """Whether a name is that of a zip."""
+    return name.lower().endswith(".zip")
+
+
+def without_zip(parts: Parts) -> Parts:
+    """The parts of a path in zips, called as the folders that they would unpack to."""
+    return tuple(part[:-4] if is_zip(part) else part for part in parts)
 
 
 def stem_and_copy(name: str) -> tuple[str, int]:
@@ -206,12 +218,17 @@ class Reader:
         files: dict[str, list[int]] = {}
         for place in places:
             parts = self.paths[place]
-            zipped = parts[depth].lower().endswith(".zip")
-            group = folders if len(parts) > depth + 1 and not zipped else files
+            group = folders if len(parts) > depth + 1 and not is_zip(parts[depth]) else files
             group.setdefault(parts[depth], []).append(place)
         students = [name for name in files if not self.beside(name)]
         on_folders = platform_of(folders, ON_FOLDERS)
         on_files = platform_of(students, ON_FILES)
+        zips = {name: files[name] for name in students if is_zip(name)}
+        # where most zips are of one student, so is another, whatever folders it has
+        if not on_files and self.are_sections(zips.values(), depth + 1):
+            folders |= zips
+            files = {name: inside for name, inside in files.items() if name not in zips}
+            students = [name for name in students if name in files]
         tops = [*folders, *students]
         if len(tops) == 1 and not on_folders and not on_files:
             inside = folders.get(tops[0]) or files.pop(tops[0])
@@ -245,10 +262,14 @@ class Reader:
             elif name in exports:
                 read_export(inside)
             elif sections and name in grouped:
+                apart = self.parting(inside, depth + 1)
                 if grouped == set(folders):
                     self.read(inside, depth + 1, whole=True)
+                elif any(map(is_zip, self.paths[inside[0]][depth + 1 : apart])):
+                    # beside students' folders, a zip in a folder is what that student handed in
+                    self.place_folder(name, inside, depth, "", whole)
                 else:
-                    self.place_apart(inside, depth + 1)
+                    self.place_apart(inside, apart)
             else:
                 self.place_folder(name, inside, depth, "", whole)
         for name, inside in files.items():
@@ -305,7 +326,7 @@ class Reader:
             plain = {stem_and_copy(name)[0].casefold(): self.subject((name,)) for name in names}
             return max(Counter(plain.values()).values()) > 1
         return any(not self.is_assignment(name, paths) for name, paths in groups.items()) or any(
-            name.lower().endswith(".zip") for name in flat
+            map(is_zip, flat)
         )
 
     def is_export(self, name: str, places: Sequence[int], depth: int) -> bool:
@@ -324,6 +345,7 @@ class Reader:
         """Whether a folder among others holds several students: notebooks of one lesson in
         different folders, or files with different names of students.
         """
+        depth = self.parting(places, depth)
         if self.has_owners(places, depth):
             return True
         if not self.has_folders(places, depth):
@@ -335,6 +357,20 @@ class Reader:
             for subject in {self.subject(parts) for parts in paths if is_notebook(parts[-1])}
         ]
         return len(set(subjects)) < len(subjects)
+
+    def are_sections(self, zips: Collection[Sequence[int]], depth: int) -> bool:
+        """Whether zips side by side hold several students each, and at most half of them one."""
+        several = sum(self.is_section(inside, depth) for inside in zips)
+        return 2 * several >= len(zips) > 0 and all(
+            self.has_folders(inside, depth) or self.has_owners(inside, depth) for inside in zips
+        )
+
+    def parting(self, places: Sequence[int], depth: int) -> int:
+        """The depth from `depth` on at which not all lies in one and the same folder."""
+        paths = [self.paths[place] for place in places]
+        while all(len(parts) > depth + 1 and parts[depth] == paths[0][depth] for parts in paths):
+            depth += 1
+        return depth
 
     def has_owners(self, places: Sequence[int], depth: int) -> bool:
         """Whether the names of notebooks of one lesson at a depth name several students."""
@@ -367,10 +403,14 @@ class Reader:
         """Place what lies in a folder that may be a student's own: it is nobody else's."""
         for place in places:
             parts = self.paths[place]
-            path = "/".join(parts[: depth + 1])
+            name = parts[depth]
+            if len(parts) == depth + 1:
+                name = name_in_file(self.course, name) or name
+            path = "/".join((*without_zip(parts[:depth]), name))
             names = (path, "/".join(filter(None, (self.root, path))))
             export = self.export(parts, depth)
-            owner = Owner(("apart", *parts[: depth + 1]), names, export=export, apart=True)
+            key = ("apart", *parts[:depth], name)
+            owner = Owner(key, names, export=export, apart=True)
             self.found[place] = Placed(owner, ("", stem_and_copy(parts[-1])[1]))
 
     def place_files(self, places: Sequence[int], depth: int, platform: str, whole: bool) -> None:
@@ -406,7 +446,7 @@ class Reader:
 
     def export(self, parts: Parts, depth: int) -> str:
         """The folder of students in which a path was found."""
-        return "/".join(filter(None, (self.root, *parts[:depth])))
+        return "/".join(filter(None, (self.root, *without_zip(parts[:depth]))))
 
     def put(
         self,
@@ -422,7 +462,7 @@ class Reader:
         export = self.export(parts, depth)
         long: Parts = (
             name,
-            "/".join((*parts[:depth], name)),
+            "/".join((*without_zip(parts[:depth]), name)),
             "/".join(filter(None, (export, name))),
         )
         if not platform:

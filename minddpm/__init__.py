@@ -1,8 +1,8 @@
 """minddpm: Denoising Diffusion Probabilistic Models, rebuilt one notebook at a time.
 
 Rooms, in the order of the notebooks: schedule, noising, posterior, loss, unet, sampler, training,
-score, ddim, guidance, targets. Beside them, start, respacing, solvers, optimizers, weighting and
-mixture.
+score, ddim, guidance, targets. Beside them, start, respacing, solvers, inpainting, optimizers,
+weighting and mixture.
 """
 
 from minddpm.interrupts import loading
@@ -15,6 +15,7 @@ from minddpm.data import load_mnist
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert
 from minddpm.guidance import guided
 from minddpm.images import load_images
+from minddpm.inpainting import inpaint, inpaint_steps
 from minddpm.loss import gaussian_kl, simple_loss, variational_bound
 from minddpm.mixture import GaussianMixture
 from minddpm.noising import forward_diffusion, forward_step, noise_from_x0, x0_from_noise
@@ -79,6 +80,8 @@ __all__ = [
     "gaussian_kl",
     "guided",
     "heun",
+    "inpaint",
+    "inpaint_steps",
     "invert",
     "langevin",
     "linear_schedule",

@@ -1,4 +1,4 @@
-"""The command line: minddpm {train, sample, evaluate}, and the commands of installed packages."""
+"""The command line: minddpm {train, sample, evaluate, export}, and commands of other packages."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from minddpm.images import LoadedImages, load_splits
 from minddpm.interrupts import loaded, uninterrupted
 from minddpm.metrics import check_comparable, digit_report, image_report
 from minddpm.network import Model
+from minddpm.onnx_network import OnnxNetwork, largest_difference
 from minddpm.options import (
     SOLVERS,
     add,
@@ -67,8 +68,10 @@ from minddpm.unet import UNet, UNetConfig
 AUGMENTS = {"jitter": jitter, "none": None}
 DIGIT_NAMES = tuple("0123456789")
 DIGIT_SHAPE = (1, 28, 28)
-LESSONS = """The lessons are the notebooks 00 to 10 in the folder notebooks/ of the repository:
-`make lab` opens them in JupyterLab."""
+# how far the noise that an exported network predicts may be from PyTorch's; True for --half
+MOST_DIFFERENT = {False: 1e-3, True: 3e-2}
+LESSONS = """The lessons are notebooks. `minddpm lessons`, which comes with minddpm[course], copies
+them into a folder to work in; in a checkout, `make lab` does so and opens JupyterLab there."""
 # what the library advises its callers in Python, and how that is said here
 IN_OPTIONS = {
     "resume=True": "--resume",
@@ -265,6 +268,7 @@ def check_sides(images: Tensor, config: UNetConfig) -> None:
 def run_sample(options: argparse.Namespace) -> None:
     """Draw new images and write them as one picture, ten to a row."""
     check_out(options.out)
+    picture_format(options.out)
     label = options.label if options.digit is None else str(options.digit)
     if options.scale != 1 and label is None and options.checkpoint is None:
         raise ValueError(f"--scale needs --digit or --label, got only --scale {options.scale:g}")
@@ -309,13 +313,12 @@ def asked_in_turn(model: Model, config: UNetConfig, places: range, scale: float)
 
 
 def check_out(out: Path) -> None:
-    """Refuse a picture that could not be written."""
+    """Refuse a file that could not be written, or whose folder does not exist."""
     check_file("--out", out)
     if not out.parent.is_dir():
         raise FileNotFoundError(
             f"expected an existing folder to write {out.name} in, got {out.parent}"
         )
-    picture_format(out)
 
 
 def check_file(option: str, path: Path) -> None:
@@ -468,6 +471,32 @@ def kept_samples(path: Path, settings: Mapping[str, Any]) -> Float[Tensor, "n c 
     return images
 
 
+def run_export(options: argparse.Namespace) -> None:
+    """Write a network as an ONNX model, and check that it predicts what PyTorch does."""
+    check_out(options.out)
+    if options.out.suffix.lower() != ".onnx":
+        raise ValueError(
+            f"expected a name with the ending .onnx, such as {options.out.stem}.onnx, got"
+            f" {options.out}"
+        )
+    checkpoint = options.checkpoint
+    shipped = "mnist_labels" if options.labels else "mnist"
+    model, schedule, metadata = load(checkpoint) if checkpoint else load_pretrained(shipped)
+    exported = OnnxNetwork(model, image_shape(model, metadata), half=options.half)
+    difference = largest_difference(model, exported, schedule.T)
+    most = MOST_DIFFERENT[options.half]
+    if not difference <= most:  # NaN is not, either
+        raise FloatingPointError(
+            f"the exported network must predict what PyTorch does, up to {most:g}, got a difference"
+            f" of {difference:g}: the weights are broken"
+        )
+    write_whole(options.out, exported.onnx)
+    print(
+        f"wrote {options.out}, {len(exported.onnx) / 1e6:.1f} MB: the noise it predicts differs"
+        f" from PyTorch's by at most {difference:.1e}"
+    )
+
+
 def build_parser(plugins: bool = True) -> argparse.ArgumentParser:
     """Describe the commands and their options.
 
@@ -491,6 +520,7 @@ def build_parser(plugins: bool = True) -> argparse.ArgumentParser:
     add_train(command)
     add_sample(command)
     add_evaluate(command)
+    add_export(command)
     if plugins:
         add_plugins(command)
     return parser
@@ -627,6 +657,29 @@ def add_evaluate(command: Command) -> None:
     add_device(evaluator)
 
 
+def add_export(command: Command) -> None:
+    """Describe `export`."""
+    exporter = command("export", run_export)
+    exporter.add_argument(
+        "--out", type=place, required=True, help="ONNX file to write, such as unet.onnx"
+    )
+    weights = exporter.add_mutually_exclusive_group()
+    weights.add_argument(
+        "--checkpoint", type=place, help="trained weights (default: those that minddpm ships)"
+    )
+    weights.add_argument(
+        "--labels",
+        action="store_true",
+        help="export the shipped weights that know the labels of the digits",
+    )
+    exporter.add_argument(
+        "--half",
+        action="store_true",
+        help="store large tensors of weights in float16, for half the size; they are computed with"
+        " in float32",
+    )
+
+
 def in_options(error: BaseException, options: argparse.Namespace) -> str:
     """What an error says, in terms of the command line's options."""
     text = str(error)
@@ -649,7 +702,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # whatever the terminal's own encoding is
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    own = arguments[:1] in (["train"], ["sample"], ["evaluate"])
+    own = arguments[:1] in (["train"], ["sample"], ["evaluate"], ["export"])
     options = build_parser(plugins=not own).parse_args(arguments)
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -68,6 +68,13 @@ def check_positive(name: str, value: Any) -> None:
     check_number(name, value)
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be {'finite' if value > 0 else 'positive'}, got {value}")
+
+
+def check_limit(name: str, value: Any) -> None:
+    """Raise unless the value is a positive number; an infinite one limits nothing."""
+    check_number(name, value)
+    if not value > 0:
+        raise ValueError(f"{name} must be positive, got {value}")
 
 
 def check_share(name: str, value: Any) -> None:
@@ -231,9 +238,35 @@ def check_signal(alpha_bar: Tensor, t: Tensor) -> None:
         )
 
 
-def check_variance(name: str, variance: Tensor) -> None:
-    """Raise ValueError unless the variances of the distribution called `name` are positive."""
-    bad = variance[~(variance > 0)]  # NaN included
+def checked_variance(variance: Any) -> Callable[..., Tensor]:
+    """Return a function such as `beta_variance` with a check of what it returns.
+
+    Raises: TypeError for what is not a function; the function it returns raises TypeError where
+        the answer is not a floating-point tensor.
+    """
+    check_callable("variance", variance, "beta_variance")
+
+    def checked(*args: Any) -> Tensor:
+        value = variance(*args)
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            got = str(value.dtype) if isinstance(value, Tensor) else told(value)
+            raise TypeError(f"variance must return a floating-point tensor, got {got}")
+        return value
+
+    return checked
+
+
+def check_gaussian(name: str, gaussian: Any) -> None:
+    """Raise unless this has a mean and a positive variance, both floating-point tensors.
+
+    Args: name, what the distribution is called.
+    """
+    if not hasattr(gaussian, "mean") or not hasattr(gaussian, "variance"):
+        got = f"{told(gaussian)}: use Gaussian(mean, variance)"
+        raise TypeError(f"{name} must be a Gaussian, got {got}")
+    check_images(gaussian.mean, f"the mean of {name}")
+    check_images(gaussian.variance, f"the variance of {name}")
+    bad = gaussian.variance[~(gaussian.variance > 0)]  # NaN included
     if bad.numel():
         raise ValueError(f"variances must be positive, got {bad[0].item():g} in {name}")
 
@@ -280,11 +313,32 @@ def check_time(t: Any, first: int, last: int) -> Tensor:
     else:
         if not is_integer(t):
             raise TypeError(f"{expected}, got {type(t).__name__}")
-        times = torch.tensor(operator.index(t), device="cpu")
+        # no tensor holds an integer of any size, and one this far out is said as it is
+        if not -(2**63) <= (single := operator.index(t)) < 2**63:
+            raise ValueError(f"t must lie in {first}..{last}, got {single}")
+        times = torch.tensor(single, device="cpu")
     outside = times[(times < first) | (times > last)]
     if outside.numel():
         raise ValueError(f"t must lie in {first}..{last}, got {outside.flatten()[0].item()}")
     return times
+
+
+def at_times(table: Tensor, t: Any, first: int) -> Tensor:
+    """Return the entries of a table at times t: along its last dimension, from `first` on.
+
+    Only where PyTorch finds no entry are the values of t looked at. So a network that looks its
+    times up here does not wait for an accelerator, and can be compiled, exported and vectorised.
+
+    Raises: as `check_time`; on an accelerator, as PyTorch does.
+    """
+    last = first + table.shape[-1] - 1
+    times = (t if isinstance(t, Tensor) else check_time(t, first, last)).to(table.device)
+    try:
+        found = table.index_select(-1, times - first)
+    except (IndexError, RuntimeError):
+        check_time(t, first, last)
+        raise
+    return found.reshape((*table.shape[:-1], *times.shape))
 
 
 def single_time(t: Any, first: int, last: int) -> int:
@@ -317,6 +371,19 @@ def check_batch(images: Any) -> None:
     if not images.ndim or not len(images):
         expected = "(b, *dims) with b at least 1"
         raise ValueError(f"images must have shape {expected}, got {tuple(images.shape)}")
+
+
+def check_mask(mask: Any, images: Tensor) -> None:
+    """Raise unless the mask is a bool tensor that broadcasts to the images' shape."""
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        expected = "mask must be a bool tensor, True where images are to be filled in"
+        advice = ": use mask > 0.5" if isinstance(mask, Tensor) else ""
+        raise TypeError(f"{expected}, got {kind_of(mask)}{advice}")
+    try:
+        mask.expand(images.shape)
+    except RuntimeError:
+        expected = f"the images' shape {tuple(images.shape)}, or one that broadcasts to it"
+        raise ValueError(f"mask must have {expected}, got {tuple(mask.shape)}") from None
 
 
 def check_like(name: str, tensor: Any, images: Any) -> None:
@@ -367,6 +434,19 @@ def check_labels(labels: Any, classes: int | None, name: str = "label") -> None:
     if outside.numel():
         limits = "be at least 0" if classes is None else f"lie in 0..{classes - 1}"
         raise ValueError(f"{name} must {limits}, got {outside.flatten()[0].item()}")
+
+
+def check_dropping(labels: Any, classes: Any, share: Any) -> None:
+    """Raise unless a share of these labels, int64 numbers in 0..classes-1, can be dropped.
+
+    On an accelerator, where a look at the values would make each step wait, only their kind is
+    checked.
+    """
+    check_share("share", share)
+    positive_integer("classes", classes)
+    check_one_for_each("labels", labels, labels)  # so at most one dimension
+    if labels.device.type == "cpu":
+        check_labels(labels, classes, "labels")
 
 
 def check_guidance(label: Any, classes: int | None, scale: Any) -> None:

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from minddpm.checks import check_guidance, check_one_for_each, check_share, source_device
+from minddpm.checks import check_dropping, check_guidance, check_one_for_each, source_device
 from minddpm.network import Adapted, Model, Predict, classes_of
 from minddpm.noising import Images
 from minddpm.schedule import Rng
@@ -49,11 +49,12 @@ def drop_labels(
 
     This way one network learns to predict the noise both with a label and without.
 
-    Args: labels, 0..classes-1, int64, shape (b,); share, in [0, 1].
-    Raises: TypeError or ValueError for a share that is not a number in [0, 1].
+    Args: labels, 0..classes-1, int64, shape (b,); classes, at least 1; share, in [0, 1].
+    Raises: TypeError or ValueError for arguments other than these; on an accelerator the labels'
+        values are not checked.
     Source: Ho & Salimans 2022, algorithm 1.
     """
-    check_share("share", share)
+    check_dropping(labels, classes, share)
     source = source_device(generator, labels.device)
     chance = torch.rand(labels.shape, generator=generator, device=source, dtype=torch.float32)
     return labels.where(chance.to(labels.device) >= share, classes)

@@ -236,10 +236,10 @@ def as_images(value: Tensor | np.ndarray) -> Float[Tensor, " n *dims"]:
             f"images must be one tensor of shape (n, c, h, w), got {kind_of(value)}{advice}"
         )
     if not images.is_floating_point():
-        raise TypeError(
-            f"images must be floating point in [-1, 1], got {images.dtype}: for 8-bit pixels, use"
-            " pixels / 127.5 - 1"
-        )
+        advice = "for 8-bit pixels, use pixels / 127.5 - 1"
+        if images.dtype == torch.bool:
+            advice = "use 2.0 * images - 1"
+        raise TypeError(f"images must be floating point in [-1, 1], got {images.dtype}: {advice}")
     if images.ndim < 2 or not images.numel():
         raise ValueError(
             "images must have shape (n, *dims) with n at least 1 and no side of 0, got"
@@ -263,11 +263,15 @@ def array_images(pixels: np.ndarray) -> Float[Tensor, "n c h w"]:
             f" {pixels.shape}"
         )
     if pixels.dtype == np.uint8:
+        if pixels.size and pixels.max() == 1:
+            warnings.warn(
+                "all pixels are 0 or 1 of 255, which is black: if 1 is white, use 255 * images",
+                stacklevel=2,
+            )
         return from_bytes(pixels)
     if not np.issubdtype(pixels.dtype, np.floating):
         raise TypeError(
-            f"images must be uint8 or floating point, got {pixels.dtype}: for pixels in 0..255, use"
-            " images.astype(np.uint8)"
+            f"images must be uint8 or floating point, got {pixels.dtype}: {to_uint8(pixels)}"
         )
     if pixels.size and pixels.min() >= 0 and 0.5 < pixels.max() <= 1:
         warnings.warn(
@@ -275,6 +279,15 @@ def array_images(pixels: np.ndarray) -> Float[Tensor, "n c h w"]:
             stacklevel=2,
         )
     return torch.from_numpy(pixels.astype(np.float32))
+
+
+def to_uint8(pixels: np.ndarray) -> str:
+    """What to write to make pixels of another type 0..255."""
+    if pixels.dtype == np.bool_:
+        return "use images.astype(np.uint8) * 255"
+    if pixels.dtype.kind in "iu" and pixels.size and pixels.max() > 255:
+        return "for pixels in 0..65535, use (images // 257).astype(np.uint8)"
+    return "for pixels in 0..255, use images.astype(np.uint8)"
 
 
 def idx_images(

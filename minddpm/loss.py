@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from minddpm.checks import check_batch, check_callable, check_range, check_variance
+from minddpm.checks import check_batch, check_gaussian, check_range, checked_variance
 from minddpm.network import Model, call_model, predict
 from minddpm.noising import Images, Noise, forward_diffusion, x0_from_noise
 from minddpm.posterior import Gaussian, posterior_variance, q_posterior
@@ -28,10 +28,11 @@ def gaussian_kl(p: Gaussian, q: Gaussian) -> Float[Tensor, "..."]:
 
     Args: p and q, means of any shape; variances positive and broadcasting against them.
     Returns: the shape that all four broadcast to.
-    Raises: ValueError for a variance that is not positive.
+    Raises: TypeError for what is no Gaussian of floating-point tensors; ValueError for a variance
+        that is not positive.
     """
-    check_variance("p", p.variance)
-    check_variance("q", q.variance)
+    check_gaussian("p", p)
+    check_gaussian("q", q)
     ratio = q.variance / p.variance
     distance = (p.mean - q.mean) ** 2
     return (torch.log(ratio) + (p.variance + distance) / q.variance - 1) / 2
@@ -108,7 +109,7 @@ def variational_bound(
     Source: Ho et al. 2020, eq. 5, 8 and 13.
     """
     check_range(x_0)
-    check_callable("variance", variance, "beta_variance")
+    variance_at = checked_variance(variance)
     check_schedule(schedule, least=2)
     clean = x_0.cpu().double()
     pixels = tuple(range(1, x_0.ndim))
@@ -124,9 +125,9 @@ def variational_bound(
         if t > 1:
             truth = q_posterior(clean, x_t, t, schedule)
             guess = q_posterior(predicted_x0, x_t, t, schedule)
-            guess = guess._replace(variance=per_image(variance(t, schedule), clean))
+            guess = guess._replace(variance=per_image(variance_at(t, schedule), clean))
             denoising.append(gaussian_kl(truth, guess).sum(pixels))
-    width = variance(1, schedule) or variance(2, schedule)
+    width = variance_at(1, schedule) or variance_at(2, schedule)
     decoder = Gaussian(predicted_x0, per_image(width, clean))
     reconstruction = -discretised_log_likelihood(clean, decoder).sum(pixels)
     terms = torch.stack(denoising, dim=1)

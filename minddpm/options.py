@@ -59,8 +59,8 @@ def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], floa
     return read
 
 
-positive = number("a number above 0", lambda value: 0 < value < math.inf)
-not_negative = number("at least 0", lambda value: 0 <= value < math.inf)
+positive = number("a finite number above 0", lambda value: 0 < value < math.inf)
+not_negative = number("a finite number of at least 0", lambda value: 0 <= value < math.inf)
 share = number("a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 
@@ -291,7 +291,7 @@ def draw(
     generator = torch.Generator().manual_seed(seed)
     images = sampler(model, image_shape, schedule, generator=generator, progress=True).clamp(-1, 1)
     if broken := int((~images.isfinite().flatten(1).all(1)).sum()):
-        raise FloatingPointError(
-            f"images must be finite, got NaN in {broken} of {len(images)}: the weights are broken"
-        )
+        why = "" if options.scale == 1 else f"--scale {options.scale:g} is too large, or "
+        got = f"NaN in {broken} of {len(images)}: {why}the weights are broken"
+        raise FloatingPointError(f"images must be finite, got {got}")
     return images.float().cpu()

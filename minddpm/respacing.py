@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from minddpm.checks import positive_integer
+from minddpm.checks import at_times, positive_integer
 from minddpm.network import Adapted, Model, Predict
 from minddpm.noising import Images
 from minddpm.schedule import Schedule, check_schedule
@@ -35,7 +35,8 @@ def respaced(
     network is called with that time.
 
     Args: steps, 1..T; None means 50, or T if that is less.
-    Returns: the adapted network, called with t in 0..steps, and the shorter schedule.
+    Returns: the adapted network, called with t in 0..steps, and the shorter schedule. Another t is
+        a ValueError; on an accelerator, PyTorch's own error.
     Raises: TypeError or ValueError for steps that are not an integer in 1..T.
     Source: Nichol & Dhariwal 2021, section 4.
     """
@@ -51,6 +52,6 @@ def respaced(
     def call(
         predict: Predict, x_t: Images, t: Int64[Tensor, " b"], *label: Tensor | None, times: Tensor
     ) -> Images:
-        return predict(x_t, times[t], *label)
+        return predict(x_t, at_times(times, t, 0), *label)
 
     return Adapted(model, call, times=times), shorter

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from minddpm.checks import check_callable
+from minddpm.checks import checked_variance
 from minddpm.loss import Variance
 from minddpm.network import Model, call_model
 from minddpm.noising import Images, Noise, standard_noise, x0_from_noise
@@ -49,10 +49,10 @@ def reverse_step(
     Raises: TypeError or ValueError for arguments other than these.
     Source: Ho et al. 2020, algorithm 2, eq. 7 and 11.
     """
-    check_callable("variance", variance, "beta_variance")
+    variance_at = checked_variance(variance)
     noise = standard_noise(x_t, noise, generator)
     mean, _ = q_posterior(x_0, x_t, t, schedule)
-    spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
+    spread = variance_at(t, schedule).sqrt() * (time_index(t, schedule) > 1)
     return mean + per_image(spread, x_t) * noise
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from minddpm.checks import check_callable, check_like
+from minddpm.checks import at_times, check_callable, check_like
 from minddpm.network import Adapted, Model, Predict, home_of
 from minddpm.noising import Images, jump_coefficients, noise_from_x0, x0_from_noise
 from minddpm.schedule import Coefficient, Schedule, Time, check_schedule, time_index
@@ -141,7 +141,8 @@ def converted(model: Model, to_noise: Conversion, schedule: Schedule) -> Adapted
     """Turn a model that predicts something else into one that predicts the noise.
 
     Whatever trains, samples or measures then takes it. Each conversion is linear in x_t and in what
-    the model says, so that two numbers for each t are all of it.
+    the model says, so that two numbers for each t are all of it. The result refuses a t outside
+    1..T with a ValueError; on an accelerator, with PyTorch's own error.
 
     Args:
         model: called as model(x_t, t), or with a label.
@@ -159,7 +160,7 @@ def converted(model: Model, to_noise: Conversion, schedule: Schedule) -> Adapted
     def call(
         predict: Predict, x_t: Images, t: Tensor, *label: Tensor | None, factors: Tensor
     ) -> Images:
-        of_x_t, of_answer = factors[:, t - 1].reshape(2, -1, *[1] * (x_t.ndim - 1)).unbind()
+        of_x_t, of_answer = at_times(factors, t, 1).reshape(2, -1, *[1] * (x_t.ndim - 1)).unbind()
         return of_x_t * x_t + of_answer * predict(x_t, t, *label)
 
     factors = torch.stack([of_x_t, of_answer]).to(home_of(model)[1])

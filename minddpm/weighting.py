@@ -10,6 +10,7 @@ from minddpm.checks import (
     check_batch,
     check_callable,
     check_like,
+    check_limit,
     check_positive,
     check_weights,
     drawing_devices,
@@ -31,8 +32,11 @@ def velocity_weight(alpha_bar: Float64[Tensor, " b"], most: float = 25.0) -> Flo
     of 1 / alpha_bar it counts as much as that. Where next to nothing is left of the image, the
     weight stays at `most`.
 
+    Args: most, positive; infinite for no limit.
+    Raises: TypeError or ValueError for another most.
     Source: Salimans & Ho 2022, section 4, for the velocity.
     """
+    check_limit("most", most)
     return (1 / alpha_bar).clamp(max=most)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
+import importlib.metadata
 import json
+import keyword
 import os
 import re
 import shutil
@@ -16,17 +18,18 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import nbformat
+from tqdm import tqdm
 
 from marking.commands import graded_here
 from marking.course import Course
 from marking.engine import NOT_WRITTEN
 from marking.exercise import Exercise, function_of, lesson_of
 from marking.grades import Row
+from marking.intake import code_cells
 from minddpm import checks, network, noising, schedule
 from minddpm_course import answers
 from minddpm_course.bank import BANK
-from minddpm_course.compare import Departure
+from minddpm_course.compare import Departure, check_package
 from minddpm_course.extraction import Missing, bound_by, module_of, needed
 from minddpm_course.joins import JOINS, ROOMS
 from minddpm_course.placement import LIBRARY
@@ -76,7 +79,8 @@ def parts_in(course: Course, folder: Path) -> list[Part]:
     notebooks = course.notebooks_in(folder)
     if not notebooks:
         raise FileNotFoundError(f"expected a folder with notebooks of exercises, got {folder}")
-    return parts_from((path, row) for path in notebooks for row in graded_here(course, path).rows)
+    checked = tqdm(notebooks, "notebooks", disable=None)  # None: shown in a terminal alone
+    return parts_from((path, row) for path in checked for row in graded_here(course, path).rows)
 
 
 def parts_from(rows: Iterable[tuple[Path, Row]]) -> list[Part]:
@@ -111,7 +115,7 @@ def rooms(parts: Sequence[Part]) -> str:
 def next_command(parts: Sequence[Part], package: Path = Path("mine")) -> str:
     """The command that comes next: assemble what is new, draw with it, train with it."""
     if not any(part.yours for part in parts):
-        return "make lab  (solve an exercise first)"
+        return "jupyter lab  (solve an exercise first)"
     now = {part.question: part.yours for part in parts}
     try:
         assembled = json.loads((package / MANIFEST).read_text(encoding="utf-8"))["passed"]
@@ -176,8 +180,13 @@ def assemble_package(parts: Sequence[Part], out: Path) -> list[Part]:
 
 def check_place(out: Path) -> None:
     """Raise unless a package can be written here without losing anything."""
-    if not out.name.isidentifier() or out.name in sys.stdlib_module_names or out.name == "minddpm":
+    importable = out.name.isidentifier() and not keyword.iskeyword(out.name)
+    if not importable or out.name in sys.stdlib_module_names or out.name == "minddpm":
         raise ValueError(f"--out must be a name that Python can import, such as mine, got {out}")
+    if out.name in importlib.metadata.packages_distributions():
+        raise ValueError(
+            f"--out must be a name that no installed package has, such as mine, got {out}"
+        )
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / MANIFEST).is_file():
@@ -203,8 +212,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def cells_of(notebook: Path) -> list[str]:
     """The code cells of a notebook."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    return [cell.source for cell in cells if cell.cell_type == "code"]
+    return [source for source, _ in code_cells([notebook.read_bytes()])]
 
 
 def with_code(part: Part) -> Part:
@@ -365,8 +373,10 @@ def in_table(part: Part) -> str:
 def followed(package: Path, *, steps: int | None = None) -> list[Departure]:
     """Follow a package in a process of its own, as `compare.departures` does.
 
-    Raises: RuntimeError where it breaks down, or takes too long.
+    Raises: FileNotFoundError where there is no package; RuntimeError where it breaks down, or takes
+        too long.
     """
+    check_package(package)
     command = [sys.executable, "-m", "minddpm_course.compare", str(package)]
     if steps is not None:
         command.append(str(steps))

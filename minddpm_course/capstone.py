@@ -24,7 +24,7 @@ from minddpm.metrics import digit_report
 from minddpm_course.assemble import assemble_package, parts_in, rooms
 from minddpm_course.compare import import_package
 from minddpm_course.course import load_course
-from minddpm_course.figures import COLOURS, GREY, image_grid, new_figure, show, show_live, to_html
+from minddpm_course.figures import COLOURS, GREY, bundle_of, image_grid, new_figure, show, show_live
 
 LESSON_STEPS = 150  # the training of lesson 07, for which the bands were measured
 BATCH = 64
@@ -131,8 +131,7 @@ def emergence(
         f"{how_many(count, 'digit')} from the noise of one seed, each in two rows: drawn by the"
         " library above, by your package below. Both rows should look alike."
     )
-    figure = emergence_figure(library, yours, times, count)
-    return {"text/html": to_html(figure, caption), "text/plain": caption}
+    return bundle_of(emergence_figure(library, yours, times, count), caption)
 
 
 def emergence_figure(

@@ -50,15 +50,21 @@ class Departure:
         return f"{self.where}, {function_of(self.question)}: {self.problem}"
 
 
+def check_package(path: Path) -> None:
+    """Raise FileNotFoundError unless there is a package in this folder."""
+    if not (path / "__init__.py").is_file():
+        raise FileNotFoundError(f"expected an assembled package, got {path}")
+
+
 def import_package(path: Path) -> ModuleType:
     """Import a package by its folder, afresh.
 
     Raises: FileNotFoundError where there is no package.
     """
+    check_package(path)
     path = path.resolve()
     spec = importlib.util.spec_from_file_location(path.name, path / "__init__.py")
-    if spec is None or spec.loader is None or not (path / "__init__.py").is_file():
-        raise FileNotFoundError(f"expected an assembled package, got {path}")
+    assert spec is not None and spec.loader is not None  # it is a file of Python
     for name in [name for name in sys.modules if f"{name}.".startswith(f"{path.name}.")]:
         del sys.modules[name]
     package = importlib.util.module_from_spec(spec)
@@ -204,6 +210,9 @@ def visit(
         other = package.Gaussian(posterior.mean + 0.1, 2 * posterior.variance)
         package.gaussian_kl(posterior, other)
     package.score_from_noise(predicted, t, schedule)
+    velocity = package.velocity_from_noise(x_t, t, predicted, schedule)
+    package.noise_from_velocity(x_t, t, velocity, schedule)
+    package.min_snr_weight(schedule.alpha_bar[t : t + 1])
     package.ddim_step(x_t, t, estimate, predicted, schedule)
     guided = package.guided(lambda x, _t, label: x if label is None else predicted, 3, scale=2.0)
     guided(x_t, torch.full((len(x_t),), t))

@@ -1,4 +1,4 @@
-"""The symptoms of docs/diagnosis.md: code with one mistake each, beside the right code.
+"""The symptoms of docs/diagnosis.md: code with one mistake each.
 
 tools/build_diagnosis.py draws what they lead to, and a test runs them against the page's lines.
 """
@@ -48,11 +48,6 @@ def counting_sampler(model: Model, schedule: Schedule, steps: int = 50) -> Tenso
 # Upsampling treats neighbouring pixels unequally
 
 
-def right_up(up: nn.Conv2d, h: Tensor) -> Tensor:
-    """Upsampling as in the course: each pixel four times."""
-    return F.interpolate(up(h), scale_factor=2.0)
-
-
 def transposed_up(up: nn.Conv2d, h: Tensor) -> Tensor:
     """The mistake: a transposed convolution of kernel 3 and stride 2, with the same weights spread
     over the kernel.
@@ -81,11 +76,6 @@ def transposed_network(model: UNet) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 # All samples start from the same noise
-
-
-def first_noise_each() -> Tensor:
-    """x_T, drawn for each image."""
-    return torch.randn(SHAPE, generator=Generator().manual_seed(SEED))
 
 
 def first_noise_once() -> Tensor:

@@ -20,6 +20,7 @@ ROOMS = {  # the room that each lesson builds
     "08": "score",
     "09": "ddim",
     "10": "guidance",
+    "11": "targets",
 }
 
 
@@ -259,10 +260,14 @@ JOINS = {
         "sampler",
         """\
     mean, _ = q_posterior(x_0, x_t, t, schedule)
-    spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
+    spread = variance_at(t, schedule).sqrt() * (time_index(t, schedule) > 1)
     return mean + per_image(spread, x_t) * noise
 """,
         """\
+    spread = variance_at(t, schedule).sqrt() * (time_index(t, schedule) > 1)
+    if (schedule.beta[time_index(t, schedule)] == 1).any():  # yours divides by 1 - beta
+        mean, _ = q_posterior(x_0, x_t, t, schedule)
+        return mean + per_image(spread, x_t) * noise
     # your step takes the noise that this x_0 implies, and its variance is beta
     predicted_noise = noise_from_x0(exact(x_t), t, exact(x_0), schedule)
     fresh = noise if variance is beta_variance else 0 * noise
@@ -275,7 +280,6 @@ JOINS = {
     x_prev = image_by_image(step, time_index(t, schedule), x_t, predicted_noise, fresh)
     if variance is beta_variance:
         return x_prev
-    spread = variance(t, schedule).sqrt() * (time_index(t, schedule) > 1)
     return x_prev + per_image(spread, x_t) * noise
 """,
     ),
@@ -404,7 +408,7 @@ JOINS = {
     # the share of the noise's variance that is drawn afresh, sigma^2 / (1 - alpha_bar_{t-1})
 """,
         """\
-    if eta == 0 and noise is None:
+    if eta == 0 and noise is None and (schedule.alpha_bar[t] > 0).all():  # yours divides by it
         # your step knows no clipping, so what was clipped off x_0 is taken off after it
         implied = x0_from_noise(exact(x_t), t, exact(predicted_noise), schedule)
         clipped = exact(x_0) - implied
@@ -427,6 +431,45 @@ JOINS = {
 """,
         """\
         return tensor_of(yours.guided_noise(unconditional, conditional, scale), x_t)
+""",
+    ),
+    "11.velocity_from_noise": Join(
+        "targets",
+        """\
+    x_0 = x0_from_noise(x_t, t, noise, schedule)
+    signal, spread = jump_at(t, schedule, x_t)
+    return signal * noise - spread * x_0
+""",
+        """\
+    t = time_index(t, schedule)
+    check_like("noise", noise, x_t)
+    check_signal(schedule.alpha_bar[t], t)
+    alpha_bar = levels(schedule.alpha_bar[t], x_t)
+    return tensor_of(yours.velocity_from_noise(flat(x_t), flat(noise), alpha_bar), x_t)
+""",
+    ),
+    "11.noise_from_velocity": Join(
+        "targets",
+        """\
+    signal, spread = jump_at(t, schedule, x_t, velocity=velocity)
+    return signal * velocity + spread * x_t
+""",
+        """\
+    check_like("velocity", velocity, x_t)
+    alpha_bar = levels(schedule.alpha_bar[time_index(t, schedule)], x_t)
+    return tensor_of(yours.noise_from_velocity(flat(x_t), flat(velocity), alpha_bar), x_t)
+""",
+    ),
+    "11.min_snr_weight": Join(
+        "weighting",
+        """\
+    return (gamma * (1 - alpha_bar) / alpha_bar).clamp(max=1)
+""",
+        """\
+    from minddpm.targets import yours  # here, where its name says nothing of another room
+
+    signal = alpha_bar.clamp(min=1e-12)  # where none is left the weight is 1, but 0 / 0 is nan
+    return tensor_of(yours.min_snr_weight(signal.reshape(-1), gamma), alpha_bar)
 """,
     ),
 }

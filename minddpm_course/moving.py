@@ -7,9 +7,7 @@ some of the frames side by side.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -19,16 +17,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from minddpm_course.figures import new_figure, page_width, styled, to_png
+from minddpm_course.figures import as_address, as_png, new_figure, page_width, styled, to_pixels
 
 PLAYER = Path(__file__).with_name("moving.js").read_text(encoding="utf-8")
 GAP = 2  # pixels between the images of a frame
 SCALE = 4  # pixels of a page for a pixel of an image
-
-
-def as_data(mime: str, content: bytes) -> str:
-    """A file as an address that holds all of it."""
-    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
 
 
 def tiled(images: Tensor) -> Image.Image:
@@ -53,7 +46,8 @@ def drawn_frame(frame: Figure | Tensor) -> Image.Image:
     """A frame as pixels."""
     if isinstance(frame, Figure):
         # less sharp than other figures, so that all frames together stay below 1 MB
-        return Image.open(io.BytesIO(to_png(frame, 1.25))).convert("RGB")
+        pixels: Image.Image = to_pixels(frame, 1.25)
+        return pixels
     return tiled(frame)
 
 
@@ -75,30 +69,30 @@ def some_of(pictures: Sequence[Image.Image], labels: Sequence[str]) -> Figure:
 
 
 def moving_html(
-    pictures: Sequence[Image.Image], labels: Sequence[str], caption: str, width: int, still: bytes
+    pictures: Sequence[Image.Image],
+    labels: Sequence[str],
+    caption: str,
+    width: int,
+    still: Image.Image,
 ) -> str:
     """A figure as HTML that plays its frames, so many pixels wide, where scripts run.
 
-    Elsewhere it is the still picture, a PNG file, and a sentence that says how to see it move.
+    Elsewhere it is the still picture, and a sentence that says how to see it move.
     """
-    frames = []
-    for picture in pictures:
-        webp = io.BytesIO()
-        picture.save(webp, "WEBP", lossless=True)
-        frames.append(as_data("image/webp", webp.getvalue()))
+    frames = [as_address(picture) for picture in pictures]
     pixelated = pictures[0].width < width  # images, whose pixels are to be seen
     film = {"frames": frames, "labels": list(labels), "width": width, "pixelated": pixelated}
     data = json.dumps(film).replace("<", r"\u003c")  # so that no label ends the script
     text = html.escape(caption, quote=True)
     return (
         f'<figure style="margin:0"><img alt="{text}" width="770" style="max-width:100%"'
-        f' src="{as_data("image/png", still)}"/><figcaption>{text}'
+        f' src="{as_address(still)}"/><figcaption>{text}'
         " <small>(Run this cell to see it move.)</small></figcaption>"
         f'<script type="application/json">{data}</script><script>{PLAYER}</script></figure>'
     )
 
 
-def bundle_of(
+def moving_bundle(
     frames: Sequence[Figure | Tensor], labels: Sequence[str], caption: str
 ) -> dict[str, str]:
     """What `show_moving` displays, by MIME type: the player, the still picture, the caption."""
@@ -115,10 +109,10 @@ def bundle_of(
         width = page_width(frames[0])
     else:
         width = SCALE * pictures[0].width
-    still = to_png(some_of(pictures, labels), 1)
+    still = to_pixels(some_of(pictures, labels), 1)  # as sharp as 1 MB allows
     return {
         "text/html": moving_html(pictures, labels, caption, width, still),
-        "image/png": base64.b64encode(still).decode(),
+        "image/png": as_png(still),
         "text/plain": caption,
     }
 
@@ -138,4 +132,4 @@ def show_moving(frames: Sequence[Figure | Tensor], labels: Sequence[str], captio
     """
     from IPython.display import display
 
-    display(bundle_of(frames, labels, caption), raw=True)
+    display(moving_bundle(frames, labels, caption), raw=True)

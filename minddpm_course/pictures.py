@@ -154,7 +154,7 @@ def overlaid(
     for values, line in zip((own, right), LINES):
         draw_line(axis, how, values, line)
     axis.set(ylabel=how.y)
-    label_ends(axis, how, (own, right), titles)
+    label_ends(axis, (own, right), titles)
     if own.size != right.size:
         axis.plot(*unpaired(how, own, right), "o", color=COLOURS["noise"], fillstyle="none")
         longer = f"{name} goes on too far" if own.size > right.size else f"{name} is missing"
@@ -196,7 +196,7 @@ def unpaired(how: Curve, own: Array, right: Array) -> tuple[Array, Array]:
     return how.places(longer.size)[shorter.size :], longer[shorter.size :]
 
 
-def label_ends(axis: Axes, how: Curve, pair: tuple[Array, Array], titles: tuple[str, str]) -> None:
+def label_ends(axis: Axes, pair: tuple[Array, Array], titles: tuple[str, str]) -> None:
     """Name the lines at their ends, on the right of the axis, one above the other."""
     ends = []
     for values, name, line in zip(pair, titles, LINES):

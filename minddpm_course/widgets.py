@@ -1,4 +1,4 @@
-"""Sliders: a function that draws a figure is called again at each move."""
+"""Sliders and the like: a function that draws a figure, and controls that its picture follows."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import ipywidgets
 from matplotlib.figure import Figure
 
-from minddpm_course.figures import to_html
+from minddpm_course.playing import Playing
 
 
 def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
-    """Display controls above a figure that follows them.
+    """Display controls above a figure that follows them while they are moved.
 
+    Each frame is drawn once. Of the moves that come while one is drawn, the latest counts; when the
+    hand rests, frames nearby are drawn ahead. Where draw fails, its error takes the figure's place.
     Where no notebook is running, only the first figure is shown.
 
     Args:
-        draw: takes the controls' values by name, returns the figure and its caption.
-        controls: ipywidgets controls (IntSlider, Dropdown, ...) by the name of draw's argument.
+        draw: takes the controls' values by name, returns the figure and its caption. It must draw
+            the same whenever it is called with the same values.
+        controls: ipywidgets controls (IntSlider, FloatSlider, SelectionSlider, Dropdown, Checkbox)
+            or a Sketchpad, by the name of draw's argument.
 
     Raises: ValueError without controls; TypeError for a control that has no value, or controls that
         do not fit draw's arguments.
     """
-    import ipywidgets
     from IPython.display import display
 
     if not controls:
@@ -39,25 +43,7 @@ def play(draw: Callable[..., tuple[Figure, str]], **controls: Any) -> None:
         wanted = f"the arguments {signature} of draw"
         names = ", ".join(controls)
         raise TypeError(f"controls must fit {wanted}, got {names}: {error}") from None
-
-    def picture() -> tuple[Figure, str]:
-        return draw(**{name: control.value for name, control in controls.items()})
-
-    def update(_change: Any) -> None:
-        panel.value = to_html(*picture())
-
-    figure, caption = picture()
-    panel = ipywidgets.HTML(to_html(figure, caption))
-    for name, control in controls.items():
-        control.description = control.description or name
-        control.continuous_update = False
-        control.observe(update, names="value")
-    box = ipywidgets.VBox([*controls.values(), panel])
-    view = {"version_major": 2, "version_minor": 0, "model_id": box.model_id}
-    words = f"{caption} (In a running notebook, move: {', '.join(controls)}.)"
-    bundle = {
-        "application/vnd.jupyter.widget-view+json": view,
-        "text/html": panel.value,
-        "text/plain": words,
-    }
+    playing = Playing(draw, controls)
+    bundle = playing.bundle()
+    playing.connect()
     display(bundle, raw=True)

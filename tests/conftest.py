@@ -7,6 +7,7 @@ import signal
 import hypothesis
 import pytest
 import torch
+from built_book import axe, book, node_modules  # noqa: F401
 from jaxtyping import install_import_hook
 
 # before the first import of the package: afterwards the hook would change nothing, and

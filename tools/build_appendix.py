@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 
+from benchmarks._report import put_between_marks
 from minddpm import Gaussian, beta_variance, linear_schedule, posterior_variance
 from minddpm.data import ASSETS
 from minddpm.loss import discretised_log_likelihood
@@ -24,7 +25,6 @@ from minddpm_course.figures import COLOURS, INK, STYLE, bell, darken_words, new_
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "appendix_bound.md"
-MARKS = ("<!-- variances -->", "<!-- /variances -->")
 SCHEDULE = linear_schedule()
 TIMES = torch.arange(2, SCHEDULE.T + 1)
 SHOWN = 699  # of these times, t = 2..700
@@ -96,10 +96,7 @@ def main() -> None:
         darken_words(figure)
         path = DOCS / "appendix_bound" / f"{name}.png"
         figure.savefig(path, dpi=165, metadata={"Software": None})
-    before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    page = f"{before}{MARKS[0]}\n\n{table(stored)}\n\n{MARKS[1]}{after}"
-    PAGE.write_text(page, encoding="utf-8")
+    put_between_marks(PAGE, "variances", table(stored))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python tools/build_exercises.py 03         # those whose names begin with 03
 python tools/build_exercises.py --only-exercises
 """
 
-import sys
+import argparse
 
 import nbformat
 from run_notebooks import ROOT, build, execute
@@ -15,14 +15,19 @@ from minddpm_course.exercises import exercise_text, mark_cells
 SOLUTIONS, EXERCISES = ROOT / "solutions", ROOT / "exercises"
 
 
-def main(arguments: list[str]) -> None:
-    starts = [argument for argument in arguments if not argument.startswith("--")]
+def main() -> None:
+    """Build the notebooks that are named."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("names", nargs="*", help="how the names of twins begin; all if none")
+    parser.add_argument("--only-exercises", action="store_true", help="from stored solutions")
+    options = parser.parse_args()
+    names = tuple(options.names) or ("",)
     EXERCISES.mkdir(exist_ok=True)
     for twin in sorted((SOLUTIONS / "py").glob("*.py")):
-        if starts and not any(twin.name.startswith(start) for start in starts):
+        if not twin.name.startswith(names):
             continue
         solution = SOLUTIONS / f"{twin.stem}.ipynb"
-        if "--only-exercises" not in arguments:
+        if not options.only_exercises:
             notebook = mark_cells(build(twin))
             seconds = execute(notebook, SOLUTIONS)
             nbformat.write(notebook, solution)
@@ -31,4 +36,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

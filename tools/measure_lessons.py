@@ -19,9 +19,10 @@ from pathlib import Path
 
 import jupytext
 
+from benchmarks._report import put_between_marks
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "CONTRIBUTING.md"
-MARKS = ("<!-- lessons -->", "<!-- /lessons -->")
 WORDS_A_MINUTE, SECONDS_A_LINE, WIDTH = 200, 5, 100
 FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]*\$", re.DOTALL)
 DRAWS = re.compile(
@@ -113,10 +114,7 @@ def main() -> None:
     text = table()
     print(text)
     if options.publish:
-        before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
-        after = rest.split(MARKS[1])[1]
-        page = f"{before}{MARKS[0]}\n\n{text}\n\n{MARKS[1]}{after}"
-        PAGE.write_text(page, encoding="utf-8")
+        put_between_marks(PAGE, "lessons", text)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 python tools/measure_results.py {samplers,bound,trainings,schedules,guidance} [...]
 
 Samples and small networks are kept in runs/results, so that an interrupted run continues. Each part
-takes between a quarter of an hour and an hour on one core, but for samplers, which take two to
-three. Every number of the file comes from here; seeds are fixed.
+takes between a quarter of an hour and an hour on one core, but for samplers, which take two. Every
+number of the file comes from here; seeds are fixed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ from minddpm.schedule import per_image
 RUNS = Path("runs/results")
 RESULTS = ASSETS / "results.json"
 BATCH = 250  # digits drawn, and compared, at once: distances depend on how many there are
-BATCHES = 3  # of each way to draw, so that medians are over equally many
+BATCHES = 3  # of each way to draw in up to MANY steps, and one in more, so that columns are equal
+MANY = 100
 VARIANCES = {"beta": beta_variance, "beta tilde": posterior_variance}
 
 
@@ -85,7 +86,8 @@ def measure_samplers() -> dict[str, object]:
     model, schedule, _ = load_pretrained()
     shape = (BATCH, 1, 28, 28)
     table: dict[str, dict[str, list[float]]] = {}
-    for steps in (50, 20, 10, 5, 100, 1000):
+    for steps in (50, 20, 10, 5, 100, 250, 1000):
+        count = BATCH * (BATCHES if steps <= MANY else 1)
         few, shorter = respaced(model, schedule, steps)
         ways = {
             name: partial(sample, few, shape, shorter, variance=variance)
@@ -98,9 +100,9 @@ def measure_samplers() -> dict[str, object]:
             if name == "beta" and steps == 1000:
                 # kept by `python -m minddpm evaluate --samples runs/samples.npz`
                 images = torch.from_numpy(np.load(RUNS.parent / "samples.npz")["images"])
-                images = images[: BATCHES * BATCH]
+                images = images[:count]
             else:
-                images = drawn_once(f"{name.replace(' ', '_')}_{steps}", BATCHES * BATCH, way)
+                images = drawn_once(f"{name.replace(' ', '_')}_{steps}", count, way)
             table.setdefault(name, {})[str(steps)] = distances(images)
     real = load_mnist("train")[0]
     orders = [
@@ -131,7 +133,6 @@ def measure_bound(count: int = 32) -> dict[str, object]:
                 "denoising": bound.denoising.sum(1).mean().item() / nats,
                 "reconstruction": bound.reconstruction.mean().item() / nats,
                 "total": bound.total_bits_per_dim.mean().item(),
-                "total_std": bound.total_bits_per_dim.std().item(),
             }
             table.setdefault(name, {})[str(steps)] = {
                 key: round(value, 5) for key, value in row.items()
@@ -146,14 +147,7 @@ def measure_bound(count: int = 32) -> dict[str, object]:
 SMALL = UNetConfig(channels=(8, 24, 48))
 STEPS = 1500
 IMAGES = 64  # a step
-TRAININGS = {
-    "linear, T = 1000": linear_schedule(1000),
-    "cosine, T = 1000": cosine_schedule(1000),
-    # ten times the betas, so that as little signal is left at the end
-    "linear, T = 100": linear_schedule(100, 1e-3, 0.2),
-    "cosine, T = 100": cosine_schedule(100),
-}
-MARKS = (500, 1000, 1500)
+SCHEDULES = {"linear": linear_schedule(), "cosine": cosine_schedule()}
 
 
 def true_weight(schedule: Schedule) -> Tensor:
@@ -168,12 +162,13 @@ def true_weight(schedule: Schedule) -> Tensor:
     return weight / weight.mean()
 
 
-def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
+def fit(name: str, schedule: Schedule, weight: Tensor) -> UNet:
     """Train a small network with a weight for each t.
 
-    Returns: the network ("raw") and its running average ("average") at each mark.
+    Returns: the running average of its weights.
     """
     path = RUNS / f"{name.replace(' ', '_').replace(',', '').replace('=_', '')}.pt"
+    averaged = UNet(SMALL).eval()
     if not path.exists():
         torch.manual_seed(0)
         model = UNet(SMALL)
@@ -181,7 +176,6 @@ def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
         generator = torch.Generator().manual_seed(0)
         average = EMA(model, 0.995)
         optimizer = torch.optim.Adam(model.parameters(), lr=2.5e-3)
-        marks = {}
         order = torch.empty(0, dtype=torch.int64)
         for step in range(STEPS):
             if len(order) < IMAGES:
@@ -190,42 +184,31 @@ def fit(name: str, schedule: Schedule, weight: Tensor) -> dict[str, UNet]:
             t = schedule.sample_t(IMAGES, generator=generator)
             x_t, noise = forward_diffusion(images[chosen], t, schedule, generator=generator)
             loss = (per_image(weight[t - 1], noise) * (model(x_t, t) - noise) ** 2).mean()
-            # the rate does not fall, so that the average has something to do
             optimizer.param_groups[0]["lr"] = 2.5e-3 * min(1, (step + 1) / 150)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             average.update(model)
-            if step + 1 in MARKS:
-                for kind, network in (("raw", model), ("average", average.model)):
-                    marks[f"{kind} {step + 1}"] = {
-                        key: value.clone() for key, value in network.state_dict().items()
-                    }
+            if (step + 1) % 500 == 0:
                 print(name, step + 1, f"{loss.item():.4f}", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(marks, path)
-    networks = {}
-    for kind, weights in torch.load(path).items():
-        networks[kind] = UNet(SMALL).eval()
-        networks[kind].load_state_dict(weights)
-    return networks
+        torch.save(average.model.state_dict(), path)
+    averaged.load_state_dict(torch.load(path))
+    return averaged
 
 
 def measure_trainings() -> dict[str, object]:
-    """Small networks that differ in one thing: the schedule, the weight of the loss, or the average
-    of the weights.
-    """
+    """Small networks that differ in one thing: the schedule, or the weight of the loss."""
     rows: dict[str, dict[str, object]] = {}
     shape, held_out = (BATCH, 1, 28, 28), load_mnist("test")[0][:32]
     runs = {
-        name: (schedule, torch.ones(schedule.T, dtype=torch.float64))
-        for name, schedule in TRAININGS.items()
+        f"{kind}, T = 1000": (schedule, torch.ones(schedule.T, dtype=torch.float64))
+        for kind, schedule in SCHEDULES.items()
     }
-    first = linear_schedule(1000)
+    first = SCHEDULES["linear"]
     runs["linear, T = 1000, weight of the bound"] = first, true_weight(first)
     for name, (schedule, weight) in runs.items():
-        networks = fit(name, schedule, weight)
-        last = networks[f"average {STEPS}"]
+        last = fit(name, schedule, weight)
         images = sample(last, shape, schedule, generator=torch.Generator().manual_seed(1000))
         bound = variational_bound(
             last, held_out, schedule, generator=torch.Generator().manual_seed(0)
@@ -233,20 +216,13 @@ def measure_trainings() -> dict[str, object]:
         rows[name] = {
             "frechet": distances(images)[0],
             "bits_per_dim": round(bound.total_bits_per_dim.mean().item(), 4),
-            "alpha_bar_T": float(f"{schedule.alpha_bar[-1].item():.3g}"),
         }
         print(name, rows[name], flush=True)
-    averages: dict[str, dict[str, float]] = {"raw": {}, "average": {}}
-    for kind, network in fit("linear, T = 1000", *runs["linear, T = 1000"]).items():
-        which, step = kind.split()
-        images = ddim_sample(network, shape, first, generator=torch.Generator().manual_seed(1000))
-        averages[which][step] = distances(images)[0]
-        print(kind, averages[which][step], flush=True)
     settings = {
         "parameters": sum(p.numel() for p in UNet(SMALL).parameters()),
         "images_seen": STEPS * IMAGES,
     }
-    return settings | {"digits": BATCH, "runs": rows, "ema": averages}
+    return settings | {"digits": BATCH, "runs": rows}
 
 
 def bounded(model: Model, schedule: Schedule) -> Model:
@@ -265,11 +241,9 @@ def measure_schedules() -> dict[str, object]:
     """
     held_out = load_mnist("test")[0][:32]
     rows: dict[str, dict[str, float]] = {}
-    for kind in ("linear", "cosine"):
-        name = f"{kind}, T = 1000"
-        schedule = TRAININGS[name]
+    for kind, schedule in SCHEDULES.items():
         ones = torch.ones(schedule.T, dtype=torch.float64)
-        last = fit(name, schedule, ones)[f"average {STEPS}"]
+        last = fit(f"{kind}, T = 1000", schedule, ones)
         bound, clipped = (
             variational_bound(model, held_out, schedule, generator=torch.Generator().manual_seed(0))
             for model in (last, bounded(last, schedule))

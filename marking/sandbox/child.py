@@ -158,7 +158,7 @@ class Workspace:
         if not most or (self.telling and not in_thread) or self.final is not None:
             return  # an answer that checks while it is judged, or a thread that does not end
         answer = (answer, *more) if more else answer
-        student = str(student) or str(self.namespace.get("STUDENT", ""))
+        student = as_name(student) or as_name(self.namespace.get("STUDENT"))
         why_old = self.definitions.why_old(answer)
         one = HandedIn(answer, student, dict(self.namespace), why_old)
         with self.lock:
@@ -335,7 +335,7 @@ class Workspace:
         definitions = self.definitions
         missing = answer is None
         why_old = definitions.why_missing(variable) if missing else definitions.why_old(answer)
-        return HandedIn(answer, str(final.get("STUDENT", "")), scope, why_old)
+        return HandedIn(answer, as_name(final.get("STUDENT")), scope, why_old)
 
     def enter(self, name: str, place: int, one: HandedIn) -> None:
         """Once all cells have run, give an answer back the helpers and constants it had; what came
@@ -427,6 +427,11 @@ class Line:
             return self.receive()
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+
+
+def as_name(student: Any) -> str:
+    """A student's name, whatever was given for it: None is no name."""
+    return "" if student is None else str(student)
 
 
 def why_uncallable(request: dict[str, Any], one: HandedIn) -> dict[str, Any]:

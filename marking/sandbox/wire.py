@@ -359,8 +359,8 @@ def check_sizes(args: Sequence[Any]) -> None:
     sizes = [max(math.prod(shape), 1) for shape in dict.fromkeys(shapes)]
     together = max(math.prod(sizes), max(sizes, default=1) * math.prod(whole))
     broadcast = 1
-    with contextlib.suppress(RuntimeError):  # they need not fit
-        broadcast = math.prod(torch.broadcast_shapes(*shapes))
+    with contextlib.suppress(ValueError):  # they need not fit
+        broadcast = math.prod(np.broadcast_shapes(*shapes))  # torch's own imports sympy
     if together > MOST_TOGETHER or broadcast > MOST_SENT:
         given = " and ".join(map(str, dict.fromkeys(shapes)))
         raise ValueError(

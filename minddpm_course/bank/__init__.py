@@ -14,6 +14,7 @@ from minddpm_course.bank import (
     lesson_08_score,
     lesson_09_ddim,
     lesson_10_guidance,
+    lesson_11_targets,
 )
 
 MODULES = (
@@ -27,6 +28,7 @@ MODULES = (
     lesson_08_score,
     lesson_09_ddim,
     lesson_10_guidance,
+    lesson_11_targets,
 )
 BANK: dict[str, Question] = {
     question.name: question for module in MODULES for question in module.QUESTIONS

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
+from textwrap import fill
 from types import SimpleNamespace
 from typing import Any
+
+WIDTH = 100  # characters of a line that a notebook need not break
 
 
 class Rebuilt(SimpleNamespace):
@@ -29,4 +32,5 @@ def same_as_package(lesson: str, names: Mapping[str, Any]) -> None:
     if lesson not in modules:
         raise ValueError(f"lesson must be one of {', '.join(sorted(modules))}, got {lesson!r}")
     equal_parts = import_module(f"{__name__}.{modules[lesson]}").equal_parts
-    print(f"equal to the package: {', '.join(equal_parts(Rebuilt(**names)))}")
+    parts = ", ".join(equal_parts(Rebuilt(**names)))
+    print(fill(f"equal to the package: {parts}", WIDTH, subsequent_indent="  "))

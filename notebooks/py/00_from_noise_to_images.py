@@ -8,7 +8,15 @@
 #
 # **You need** Python, a little PyTorch, and to have met the Gaussian (the normal distribution) before.
 #
-# **It takes** 18 minutes to read and 15 seconds to run. Run a cell with Shift+Enter, from top to bottom.
+# **It takes** 18 minutes to read and 10 seconds to run. Run a cell with Shift+Enter, from top to bottom.
+
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
 
 # %% jupyter={"source_hidden": true}
 import math
@@ -87,7 +95,7 @@ for t in kept:
         assert abs(together) < 4 / math.sqrt(cat.numel())
 
 # %% [markdown]
-# This is the **forward process**. It needs no learning, because it only destroys.
+# Dissolving an image in noise, step by step, is the **forward process**. It needs no learning, because it only destroys.
 #
 # Now the question of the course: **can the process be run backwards?** Nobody remembers the noise that was added. But a neural network can look at a noisy image and guess which part of it is noise.
 # If it guesses well enough to take one small step back, we can take 1,000 of them. We start from pure noise, where no image has been, and arrive at an image that never existed. That is a Denoising Diffusion Probabilistic Model, or **DDPM** (Ho, Jain & Abbeel 2020).
@@ -123,7 +131,7 @@ show(
 #
 # $${\color{#B3528C}{x}} = \mu + \sigma\,{\color{#C05500}{\epsilon}} \qquad\text{is a draw from}\qquad \mathcal{N}(\mu, \sigma^2).$$
 #
-# Shifting moves the mean. Stretching by $\sigma$ multiplies the standard deviation by $\sigma$, and the variance by $\sigma^2$. (Libraries call this the *reparameterisation trick*.)
+# Shifting moves the mean. Stretching by $\sigma$ multiplies the standard deviation by $\sigma$, and the variance by $\sigma^2$.
 
 # %%
 noise = torch.randn(100_000, generator=torch.Generator().manual_seed(3))  # (100000,)
@@ -202,7 +210,7 @@ assert f"{191 / 127.5 - 1:.3f}" == "0.498" and cat.min() >= -1 and cat.max() <= 
 #
 # The claim: **whatever you start from, 1,000 steps leave the standard Gaussian.** Test it on the cat, on a black image and on a white one.
 #
-# With $n$ pixels, the mean of the result may miss 0 by a few standard errors of $1/\sqrt{n}$, and the standard deviation may miss 1 by a few of $1/\sqrt{2n}$. We allow four. We also allow for the trace that is left of the start: the product of all the factors $\sqrt{1-\beta}$.
+# With $n$ pixels, the mean of the result may miss 0 by a few times $1/\sqrt{n}$, and the standard deviation may miss 1 by a few times $1/\sqrt{2n}$ (these are their *standard errors*: the standard deviations of such estimates). We allow four. We also allow for the trace that is left of the start: the product of all the factors $\sqrt{1-\beta}$.
 
 # %%
 trace = math.prod(math.sqrt(1 - beta) for beta in betas)
@@ -244,20 +252,27 @@ assert torch.allclose(mine, theirs, rtol=0, atol=1e-4)
 #
 # **At which $t$ do you lose the cat?** Start at 1,000 and go down until you see it. Then start at 0 and go up until you lose it. Do you get the same number?
 
-
 # %%
+generator = torch.Generator().manual_seed(0)
+noisy_cats = {0: cat}  # each (1, 1, 128, 128)
+for t in range(10, 1001, 10):
+    noisy_cats[t] = add_noise(noisy_cats[t - 10], betas[t - 10 : t], generator)
+
+
+# %% jupyter={"source_hidden": true}
 def draw(t):
-    x_t = add_noise(cat, betas[:t], torch.Generator().manual_seed(0))  # (1, 1, 128, 128)
+    x_t = noisy_cats[t]
     colour = COLOURS["noisy" if t else "clean"]
     figure, axes = new_figure(1, 2, height=2.8, width_ratios=[1, 1.5])
     draw_image(axes[0, 0], x_t, f"$x_t$ at $t={t}$", colour)
-    axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=colour)
+    axes[0, 1].hist(x_t.flatten().numpy(), bins=80, range=(-4, 4), density=True, color=colour, histtype="stepfilled")
     axes[0, 1].plot(values.numpy(), density(values).numpy(), color=INK, linewidth=1.2)
     axes[0, 1].text(1.7, 0.22, r"$\mathcal{N}(0, 1)$")
     axes[0, 1].set(xlabel="pixel value", ylabel="density", ylim=(0, 2), xlim=(-4, 4))
     return figure, f"At t = {t} the pixels have a standard deviation of {x_t.std():.2f}; the standard Gaussian has 1."
 
 
+# %%
 play(draw, t=ipywidgets.IntSlider(value=300, min=0, max=1000, step=10))
 
 # %% [markdown]
@@ -346,6 +361,8 @@ print(f"3. restored to within 0.01 of the cat: {bool((x - cat).abs().max() < 0.0
 assert (x - cat).abs().max() < 0.01
 
 # %% [markdown]
+# **Look it up:** [questions about the idea](../docs/questions.md#the-idea), each with its answer, and the [glossary](../docs/glossary.md) of names.
+#
 # ## The map, and the symbols
 #
 # **The map.** From 01 on, each lesson builds one module. The equations are those of the paper.
@@ -363,8 +380,10 @@ assert (x - cat).abs().max() < 0.01
 # | [08 · The score](08_score.ipynb) | what the network has learned | section 3.2 | `score_from_noise`, `langevin` |
 # | [09 · Fewer steps](09_ddim.ipynb) | images in 50 steps | Song, Meng & Ermon 2021 | `ddim_step`, `ddim_sample` |
 # | [10 · Guidance](10_guidance.ipynb) | the digit that you ask for | Ho & Salimans 2022 | `guided` |
+# | [11 · Other targets](11_targets.ipynb) | other things to predict than the noise | Salimans & Ho 2022 | `velocity_from_noise` |
+# | [12 · Play](12_play.ipynb) | images from scrawls, filled in, turned over | Lugmayr et al. 2022 | `inpaint` |
 #
-# Each numbered lesson has the same ten parts. You write a function yourself before the package's version may be imported.
+# The numbered lessons have the same parts in the same order. You write a function yourself before the package's version may be imported.
 # Change a number, run the cell again, and see what happens. The `assert` lines are the lesson's own checks: a wrong formula stops the notebook.
 #
 # The symbols are for looking up, so there is no need to learn them now.

@@ -8,9 +8,17 @@
 #
 # **You need** Python, a little PyTorch (a training loop is enough), and the noise of [00 · From noise to images](00_from_noise_to_images.ipynb).
 #
-# **It takes** 18 minutes to read and 30 seconds to run.
+# **It takes** 18 minutes to read and 20 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 
 import ipywidgets
@@ -51,7 +59,11 @@ show(
 #
 # The **schedule** says how much noise is added when. There are $T = 1000$ steps (the *timesteps*), as in lesson 00. Step $t$ adds noise of variance $\beta_t$.
 #
-# Lesson 00 took the steps one after the other. There is a shortcut. After $t$ steps, the share $\bar\alpha_t = (1 - \beta_1) \cdots (1 - \beta_t)$ of the data's variance is left, and noise has taken the place of the rest:
+# Lesson 00 took the steps one after the other. There is a shortcut. After $t$ steps, this share of the data's variance is left:
+#
+# $$\bar\alpha_t = (1 - \beta_1) \cdots (1 - \beta_t) .$$
+#
+# Noise has taken the place of the rest:
 #
 # $${\color{#B3528C}{\mathbf{x}_t}} = \sqrt{\bar\alpha_t}\,{\color{#0072B2}{\mathbf{x}_0}} + \sqrt{1 - \bar\alpha_t}\,{\color{#C05500}{\boldsymbol\epsilon}} .$$
 #
@@ -211,7 +223,7 @@ for name, cloud in [("fresh", fresh), ("generated", path[0]), ("noise", path[T])
 #
 # ## Play
 #
-# **How many steps back do you need?** The network was trained for 1,000 times, but the way back may leave some out. Then a step goes from $t$ to an earlier time $s$, and what happened between them is $\bar\alpha_t / \bar\alpha_s$. Before you move the slider, guess: are 100 steps enough? And 10?
+# **How many steps back do you need?** The network was trained for 1,000 times, but the way back may leave some out. Then a step goes from $t$ to an earlier time $s$, and the share of the variance that survives between them is $\bar\alpha_t / \bar\alpha_s$, in place of $1 - \beta_t$. Before you move the slider, guess: are 100 steps enough? And 10?
 
 # %%
 @torch.no_grad()
@@ -228,15 +240,20 @@ def sample_in(steps, n=2000):
     return x_t
 
 
-# %%
+chosen = [2, 5, 10, 20, 50, 100, 200]
+clouds = {steps: sample_in(steps) for steps in chosen}  # each (2000, 2)
+
+
+# %% jupyter={"source_hidden": true}
 def draw(steps):
-    cloud = sample_in(steps)
+    cloud = clouds[steps]
     figure = point_clouds([cloud], colours=[COLOURS["network"]], beneath=data[:1000])
     nearest, energy = distances(cloud, real)
     return figure, f"In {steps} steps: nearest {nearest:.2f}, energy distance {energy:.2f}."
 
 
-play(draw, steps=ipywidgets.SelectionSlider(options=[2, 5, 10, 20, 50, 100, 200], value=10))
+# %%
+play(draw, steps=ipywidgets.SelectionSlider(options=chosen, value=10))
 
 # %% [markdown]
 # With two steps, nearly all points land in the middle. The first step aims at the *average* of everything that the noise may have been, and the average point of a spiral lies between its arms. With small steps, a point is drawn to one arm little by little.
@@ -245,7 +262,7 @@ play(draw, steps=ipywidgets.SelectionSlider(options=[2, 5, 10, 20, 50, 100, 200]
 #
 # ## Mistakes people make
 #
-# Here are three broken ways back with the same trained network. Only the fresh noise differs, or the time that the network is told.
+# Here are three broken ways back with the same trained network. Two have another amount of fresh noise, and the third tells the network another time. (Noise after the last step as well would make no visible difference, so the code leaves out that case.)
 
 # %%
 @torch.no_grad()
@@ -302,6 +319,8 @@ for name, cloud in wrong.items():
 # | what the network has learned | What does it know about the data? | [08 · The score](08_score.ipynb) |
 # | `sample_in` | How do few steps give good images? | [09 · Fewer steps](09_ddim.ipynb) |
 # | any point of the spiral | How do you ask for a certain digit? | [10 · Guidance](10_guidance.ipynb) |
+# | the guess of the noise | Must it be the noise that is guessed? | [11 · Other targets](11_targets.ipynb) |
+# | the start of `sample` | What if you start from an image, and not from noise? | [12 · Play](12_play.ipynb) |
 #
 # ## Check yourself
 #
@@ -329,4 +348,6 @@ print(f"2. the loss of a network that answers 0: {noise.square().mean():.2f}")
 assert abs(noise.square().mean() - 1) < 0.02
 
 # %% [markdown]
+# **Look it up:** [questions about the idea](../docs/questions.md#the-idea), each with its answer, and the [glossary](../docs/glossary.md) of names.
+#
 # **Next:** [01 · Schedule](01_schedule.ipynb) asks how much noise each step should add.

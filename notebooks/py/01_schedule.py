@@ -8,9 +8,17 @@
 #
 # **You need** the noising loop of [00 · From noise to images](00_from_noise_to_images.ipynb).
 #
-# **It takes** 25 minutes to read and 5 seconds to run.
+# **It takes** 20 minutes to read and 5 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 
 import ipywidgets
@@ -22,6 +30,8 @@ from minddpm_course.figures import COLOURS, GREY, INK, STYLE, draw_image, new_fi
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 digit = load_mnist("test")[0][20:21]  # (1, 1, 28, 28) a 3 that no network has seen, in [-1, 1]
 
 # %% [markdown]
@@ -83,7 +93,7 @@ show(
 # $$v_t = (1-\beta_t)\,v_{t-1} + \beta_t \qquad\Longrightarrow\qquad v_t - 1 = (1-\beta_t)\,(v_{t-1} - 1).$$
 #
 # If $v_{t-1} = 1$, then $v_t = 1$. If it is not 1, its distance from 1 is multiplied by $1-\beta_t$. So the images approach variance 1, the variance of the noise that generation starts from.
-# They get there only if the product of all these factors is small, which the plan called *too slow* fails to reach.
+# They get there only if the product of all these factors is small. With the plan called *too slow* it is not.
 # No other positive factor than $\sqrt{1-\beta_t}$ keeps a variance of 1 at 1.
 #
 # **What is left after $t$ steps.** The paper writes
@@ -432,6 +442,8 @@ assert set(steps(1000)) - set(wrong.tolist()) == {1000} and 0 in wrong
 # <details><summary>Answer</summary>
 # Its index 499 is the paper's t = 500, so it is the value printed above under By hand: about 0.08.
 # </details>
+#
+# **Look it up:** [questions about the noise schedule](../docs/questions.md#the-noise-schedule), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [01 · Schedule](../exercises/01_schedule.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #

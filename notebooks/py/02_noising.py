@@ -8,9 +8,17 @@
 #
 # **You need** $\beta_t$ and $\bar\alpha_t$ from [01 · Schedule](01_schedule.ipynb), and the Gaussian of [00 · From noise to images](00_from_noise_to_images.ipynb).
 #
-# **It takes** 25 minutes to read and 6 seconds to run.
+# **It takes** 20 minutes to read and 6 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 
 import ipywidgets
@@ -32,6 +40,8 @@ from minddpm_course.figures import (
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 images = load_mnist("test")[0]  # (500, 1, 28, 28) held-out digits in [-1, 1]
 digit = images[20:21]  # (1, 1, 28, 28)
 schedule = linear_schedule()
@@ -365,7 +375,7 @@ for name, kind in kinds.items():
     print(f"{name:20s} the same in two images: {str(alike):5s}   std in an image: {spread:.1f}")
 
 # %% jupyter={"source_hidden": true}
-noisy = [forward_diffusion(batch, 259, schedule, kind) for kind in (own, shared, single)]  # (4, 1, 28, 28) each
+noisy = [forward_diffusion(batch, 259, schedule, kind) for kind in kinds.values()]  # (4, 1, 28, 28)
 show(
     image_grid(torch.cat(noisy), columns=4),
     "Above, each digit has its own noise; in the middle all four share one pattern; below, each "
@@ -404,6 +414,8 @@ except ValueError as error:
 # <details><summary>Answer</summary>
 # The noise has standard deviation 1, and the formulas give no error. Against pixels that reach 255 this noise is faint for most of the way, so the digit can be read where it should long be hidden. The package refuses integer images. It cannot know what a floating-point image is meant to be: that check is yours.
 # </details>
+#
+# **Look it up:** [questions about the idea](../docs/questions.md#the-idea), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [02 · Noising](../exercises/02_noising.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: at their end, your jump noises a digit of the test set.
 #

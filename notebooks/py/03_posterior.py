@@ -9,9 +9,17 @@
 # **You need** [01 · Schedule](01_schedule.ipynb) for $\beta_t$, $\alpha_t$ and $\bar\alpha_t$,
 # and [02 · Noising](02_noising.ipynb) for one forward step and the jump.
 #
-# **It takes** 30 minutes to read and about 10 seconds to run.
+# **It takes** 25 minutes to read and about 10 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 
 import ipywidgets
@@ -348,9 +356,9 @@ show(
 )
 
 # %% [markdown]
-# Read the columns from left to right. At $t = 900$ many digits fit, so that the average is a blur; the network's is grainy as well, because there a tiny error in the noise is a large one in the image. As $t$ falls fewer digits fit, and both answers sharpen.
+# Read the columns from left to right. At $t = 900$ many digits fit, so that the average is a blur; the network's estimate is grainy, because there a tiny error in the noise is a large one in the image. As $t$ falls fewer digits fit, and both answers sharpen.
 #
-# At the right the two part. The exact denoiser of a finite set always ends at one of its images, so that a sampler with this denoiser could only copy: it would **memorise**. The network cannot store 4,500 digits exactly. It learns what strokes look like instead, and repairs a digit that it has never seen. All that is new in a generated image comes from this failure to be exact.
+# At the right the two part. The exact denoiser of a finite set always ends at one of its images, so that a sampler with this denoiser could only copy: it would **memorise**. Ours has 1 million weights and saw 3.5 million pixels, too many to keep exactly. It learns what strokes look like instead, and repairs a digit that it has never seen. All that is new in a generated image comes from this failure to be exact.
 #
 # The learned reverse step is then a Gaussian around $\tilde{\boldsymbol\mu}_t$ of the network's estimate:
 #
@@ -364,13 +372,14 @@ show(
 # An example with $\alpha_t = 0.99$, $\bar\alpha_t = 0.5$, $\bar\alpha_{t-1} = 0.505$, $\beta_t = 0.01$, a clean pixel $x_0 = 0.8$ and a noisy one $x_t = 0.6$.
 # Do it with a pocket calculator first.
 
-# %% tags=["worked-example"]
+# %%
 alpha, alpha_bar, alpha_bar_prev, beta = 0.99, 0.5, 0.505, 0.01
 coef_x0 = math.sqrt(alpha_bar_prev) * beta / (1 - alpha_bar)
 coef_xt = math.sqrt(alpha) * (1 - alpha_bar_prev) / (1 - alpha_bar)
 mean = coef_x0 * 0.8 + coef_xt * 0.6
 variance = (1 - alpha_bar_prev) / (1 - alpha_bar) * beta
 
+# %% tags=["worked-example"]
 print(
     f"sqrt(alpha_bar_prev) = {math.sqrt(alpha_bar_prev):.3f}, times beta {math.sqrt(alpha_bar_prev) * beta:.5f}"
 )
@@ -440,13 +449,11 @@ assert abs(mean - coef_x0 * average - coef_xt * x_t) < 1e-9
 
 # %%
 for t in (2, 10, 100):
-    point = moments(fine, bayes_on_grid(fine, prior_density(fine, 0.3, t, linear), 0.3, t, linear))[
-        1
-    ]
-    normal_data = moments(fine, bayes_on_grid(fine, normal(fine, 0, 1), 0.3, t, linear))[1]
-    print(
-        f"t = {t:<4} one image: {point:.6f}   N(0, 1): {normal_data:.6f}   ratio {point / normal_data:.3f}"
-    )
+    one_image = bayes_on_grid(fine, prior_density(fine, 0.3, t, linear), 0.3, t, linear)
+    noise_data = bayes_on_grid(fine, normal(fine, 0, 1), 0.3, t, linear)
+    (_, point), (_, normal_data) = moments(fine, one_image), moments(fine, noise_data)
+    ratio = point / normal_data
+    print(f"t = {t:<4} one image: {point:.6f}   N(0, 1): {normal_data:.6f}   ratio {ratio:.3f}")
     assert abs(point - posterior_variance(t, linear)) < 1e-9
     assert abs(normal_data - linear.beta[t]) < 1e-9
 
@@ -555,6 +562,8 @@ index = torch.arange(1001).clamp(min=1)  # one entry for each index 0..T; the fi
 a, b = posterior_coefficients(index, linear)  # (T+1,) the weights of x_0 and x_t
 tilde = posterior_variance(index, linear)  # (T+1,)
 beta, alpha, alpha_bar = linear.beta[index], linear.alpha[index], linear.alpha_bar[index]
+
+# %%
 walks = {
     "right": walk_back(a, b, tilde),
     "swapped weights": walk_back(b, a, tilde),
@@ -592,7 +601,7 @@ show(
 )
 
 # %% [markdown]
-# Look at the off-by-one. Over a late step it hardly moves the mean, so that a test at one late $t$ would miss it. Near the clean end it does not hide: at $t = 1$ the weight of $x_t$ is $\sqrt{\alpha_1}$ instead of 0. So test at $t = 1$, and test the whole walk.
+# Look at the off-by-one. At large $t$ it hardly moves the mean, so that a test at one large $t$ would miss it. Near the clean end it does not hide: at $t = 1$ the weight of $x_t$ is $\sqrt{\alpha_1}$ instead of 0. So test at $t = 1$, and test the whole walk.
 
 # %% [markdown]
 # ## Check yourself
@@ -614,6 +623,8 @@ show(
 # <details><summary>Answer</summary>
 # Training digits. The smallest possible loss belongs to the exact denoiser of the training set, and that one ends at a training image. This is overfitting, and the loss on held-out digits shows it.
 # </details>
+#
+# **Look it up:** [questions about the idea](../docs/questions.md#the-idea), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [03 · Posterior](../exercises/03_posterior.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #

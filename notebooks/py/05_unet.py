@@ -8,9 +8,17 @@
 #
 # **You need** [02 · Noising](02_noising.ipynb) for the jump to $\mathbf{x}_t$, and [04 · Loss](04_loss.ipynb) for the loss.
 #
-# **It takes** 30 minutes to read and about 20 seconds to run.
+# **It takes** 30 minutes to read and about 15 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 
 import ipywidgets
@@ -21,7 +29,17 @@ from torch import nn
 
 from minddpm import forward_diffusion, load_mnist, load_pretrained, simple_loss, x0_from_noise
 from minddpm_course.diagrams import unet_diagram
-from minddpm_course.figures import COLOURS, GREY, INK, STYLE, canvas, draw_image, new_figure, show
+from minddpm_course.figures import (
+    COLOURS,
+    GREY,
+    INK,
+    STYLE,
+    canvas,
+    draw_image,
+    in_a_row,
+    new_figure,
+    show,
+)
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
@@ -522,15 +540,12 @@ def draw_given(given):
         predicted = network(x_t, torch.full((8,), given))
     estimate = x0_from_noise(x_t, 200, predicted, schedule)
     loss = F.mse_loss(predicted, noise).item()
-    figure, axes = new_figure(2, 4, height=3.0, width_ratios=[1, 1, 1, 2.2])
-    for column in range(3):
-        title = "$x_t$, $t = 200$" if column == 0 else ""
-        draw_image(axes[0, column], x_t[column], title, COLOURS["noisy"])
-        title = r"$\hat x_0$" if column == 0 else ""
-        draw_image(axes[1, column], estimate[column], title, COLOURS["network"])
-    axes[1, 3].remove()
-    curve = axes[0, 3]
-    curve.set_subplotspec(curve.get_gridspec()[:, 3])
+    figure, axes = new_figure(2, 2, height=3.0, width_ratios=[3, 2.2])
+    draw_image(axes[0, 0], in_a_row(x_t[:3]), "$x_t$, $t = 200$", COLOURS["noisy"])
+    draw_image(axes[1, 0], in_a_row(estimate[:3]), r"$\hat x_0$", COLOURS["network"])
+    axes[1, 1].remove()
+    curve = axes[0, 1]
+    curve.set_subplotspec(curve.get_gridspec()[:, 1])
     curve.plot(given_grid, given_error, color=COLOURS["network"])
     curve.plot([given], [loss], "o", color=INK)
     curve.set(xlabel="time given to the network", ylabel="squared error per pixel", ylim=(0, None))
@@ -538,6 +553,7 @@ def draw_given(given):
     return figure, caption
 
 
+# %%
 play(draw_given, given=ipywidgets.IntSlider(200, 1, 1000, description="given t"))
 
 # %% [markdown]
@@ -637,6 +653,8 @@ show(
 #
 # At t = 1000 an image is almost nothing but noise, so the right answer there is nearly the image itself. The network gives that answer, and ink and noise are taken away in the same proportion.
 # </details>
+#
+# **Look it up:** [questions about the network](../docs/questions.md#the-network), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [05 · U-Net](../exercises/05_unet.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #

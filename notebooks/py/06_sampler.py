@@ -11,7 +11,15 @@
 #
 # **It takes** 25 minutes to read and about half a minute to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 from typing import NamedTuple
 
@@ -32,6 +40,7 @@ from minddpm_course.figures import (
     STYLE,
     draw_image,
     image_grid,
+    in_a_row,
     new_figure,
     progressive_denoising,
     show,
@@ -40,6 +49,8 @@ from minddpm_course.figures import (
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 network, schedule, _ = load_pretrained("mnist")
 held_out, _ = load_mnist("test")  # (500, 1, 28, 28)
 
@@ -395,16 +406,13 @@ distance = {t: (step.x_0 - finished).square().mean().sqrt().item() for t, step i
 
 def draw_moment(t=400):
     step = moments[t]
-    figure, axes = new_figure(2, 5, height=2.7, width_ratios=[1, 1, 1, 1, 2.2])
+    figure, axes = new_figure(2, 2, height=2.7, width_ratios=[4, 2.2])
     limits = (-2, 2) if t > 200 else (-1, 1)
-    for column in range(4):
-        draw_image(axes[0, column], step.x_t[column], limits=limits)
-        draw_image(axes[1, column], step.x_0[column])
-    axes[0, 0].set_title("$x_t$", color=COLOURS["noisy"])
-    axes[1, 0].set_title(r"$\hat x_0$", color=COLOURS["network"])
-    axes[1, 4].remove()
-    curve = axes[0, 4]
-    curve.set_subplotspec(curve.get_gridspec()[:, 4])
+    draw_image(axes[0, 0], in_a_row(step.x_t[:4]), "$x_t$", COLOURS["noisy"], limits=limits)
+    draw_image(axes[1, 0], in_a_row(step.x_0[:4]), r"$\hat x_0$", COLOURS["network"])
+    axes[1, 1].remove()
+    curve = axes[0, 1]
+    curve.set_subplotspec(curve.get_gridspec()[:, 1])
     curve.plot(list(distance), list(distance.values()), color=COLOURS["network"])
     curve.plot([t], [distance[t]], "o", color=COLOURS["noisy"])
     curve.set(xlabel="time $t$", ylabel="distance to the finished digit", xlim=(1000, -20), ylim=(0, None))
@@ -421,7 +429,7 @@ play(draw_moment, t=ipywidgets.IntSlider(400, 0, 1000))
 # ## Mistakes people make
 #
 # 1. **Noise at the last step**: nothing removes it.
-# 2. **$\sigma^2$ for $\sigma$**: the noise is multiplied by the variance, 0.01, instead of its root, 0.1.
+# 2. **$\sigma^2$ for $\sigma$**: the noise is multiplied by the variance instead of its root: at $t = 500$ by 0.01 instead of 0.1.
 # 3. **$t$ off by one**: the network sees a time that is too small by 1.
 # 4. **Clipping $\mathbf{x}_t$** instead of $\hat{\mathbf{x}}_0$: a noisy image may well lie outside $[-1, 1]$.
 #
@@ -521,7 +529,7 @@ show(
 assert max(reach.values()) > 3 and finished.abs().max() <= 1
 
 # %% [markdown]
-# At large $t$ the estimate has little weight, so that this network gets away without clipping. But no pixel is 3. Clipping costs nothing, uses what
+# At large $t$ the estimate has little weight, so that this network gets away without clipping. But no pixel of an image has the value 3. In this sampler clipping costs nothing (lesson 09 meets one where it does), uses what
 # you know, and returns images that lie in the range of images.
 #
 # Your own samples look wrong, and none of these is the cause? The page [Is it a bug?](../docs/diagnosis.md) shows more symptoms, each with the test that finds its cause.
@@ -547,6 +555,8 @@ assert max(reach.values()) > 3 and finished.abs().max() <= 1
 # At t = 1000 the noise holds no digit yet. The best estimate there is the mean of all digits, a blur. The steps choose a digit, little by little.
 # The estimate at small t is a digit, because by then x_t holds one.
 # </details>
+#
+# **Look it up:** [questions about sampling](../docs/questions.md#sampling), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [06 · Sampler](../exercises/06_sampler.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: at their end, your sampler draws digits with the network that we ship.
 #

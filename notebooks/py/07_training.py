@@ -10,7 +10,15 @@
 #
 # **It takes** 30 minutes to read and about four minutes to run on two cores.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import copy
 import math
 import time
@@ -28,6 +36,8 @@ from minddpm_course.figures import STYLE, image_grid, show, show_live
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 images, labels = load_mnist("train")  # (4500, 1, 28, 28) in [-1, 1], and (4500,) in 0..9
 held_out, _ = load_mnist("test")  # (500, 1, 28, 28), not trained on
 shipped, shipped_schedule, _ = load_pretrained("mnist")
@@ -40,7 +50,7 @@ shipped, shipped_schedule, _ = load_pretrained("mnist")
 
 # %% jupyter={"source_hidden": true}
 from minddpm import x0_from_noise
-from minddpm_course.figures import COLOURS, GREY, draw_image, new_figure
+from minddpm_course.figures import COLOURS, GREY, draw_image, in_a_row, new_figure
 
 torch.manual_seed(0)
 fresh = UNet().eval()
@@ -88,7 +98,7 @@ show(
 #
 # ### The learning rate
 #
-# The **learning rate** is the size of the steps. The first gradients are wild, so it rises from near 0 to its peak. This is the **warm-up**. Then it falls to 0 like half a cosine, so that the weights come to rest.
+# The **learning rate** is the size of the steps. The first gradients are large and erratic, so it rises from near 0 to its peak. This is the **warm-up**. Then it falls to 0 like half a cosine, so that the weights come to rest.
 #
 # ### The running average
 #
@@ -556,16 +566,14 @@ def digits_at(t):
     with torch.inference_mode():
         predicted_noise = shipped(x_t, torch.full((3,), t))
     estimate = x0_from_noise(x_t, t, predicted_noise, shipped_schedule).clamp(-1, 1)
-    figure, axes = new_figure(3, 4, height=3.4, width_ratios=[1, 1, 1, 2.8])
-    for column in range(3):
-        titles = ("clean", "$x_t$", r"$\hat x_0$") if column == 0 else ("", "", "")
-        draw_image(axes[0, column], held_out[column], titles[0], COLOURS["clean"])
-        draw_image(axes[1, column], x_t[column], titles[1], COLOURS["noisy"], limits=(-2, 2))
-        draw_image(axes[2, column], estimate[column], titles[2], COLOURS["network"])
+    figure, axes = new_figure(3, 2, height=3.4, width_ratios=[3, 2.8])
+    draw_image(axes[0, 0], in_a_row(held_out[:3]), "clean", COLOURS["clean"])
+    draw_image(axes[1, 0], in_a_row(x_t), "$x_t$", COLOURS["noisy"], limits=(-2, 2))
+    draw_image(axes[2, 0], in_a_row(estimate), r"$\hat x_0$", COLOURS["network"])
     for row in (1, 2):
-        axes[row, 3].remove()
-    axis = axes[0, 3]
-    axis.set_subplotspec(axis.get_gridspec()[:, 3])
+        axes[row, 1].remove()
+    axis = axes[0, 1]
+    axis.set_subplotspec(axis.get_gridspec()[:, 1])
     axis.plot(grid, list(noise_error.values()), color=COLOURS["noise"])
     axis.plot(grid, list(image_error.values()), color=COLOURS["network"])
     axis.text(30, 1.3 * noise_error[50], "of the noise", color=COLOURS["noise"])
@@ -659,6 +667,8 @@ assert abs(first - 1 / 3) < 0.01 and abs(x_0.mean() - m) > 0.1
 #
 # It is right on average, but it scatters more: the loss of such a batch tells you mostly which time it drew.
 # </details>
+#
+# **Look it up:** [questions about training](../docs/questions.md#training), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [07 · Training](../exercises/07_training.ipynb). What you write is checked on fresh numbers, and a known mistake is named. Milestone: your loop and your step train a U-Net on digits.
 #

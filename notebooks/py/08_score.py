@@ -9,9 +9,17 @@
 # **You need** the jump to $\mathbf{x}_t$ ([02 · Noising](02_noising.ipynb)), the simple loss ([04 · Loss](04_loss.ipynb)) and the reverse
 # step ([06 · Sampler](06_sampler.ipynb)).
 #
-# **It takes** 27 minutes to read and about 30 seconds to run.
+# **It takes** 27 minutes to read and about 20 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import math
 from functools import partial
 
@@ -30,6 +38,8 @@ from minddpm_course.figures import COLOURS, INK, STYLE, new_figure, show
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 schedule = linear_schedule()
 
 # %% [markdown]
@@ -236,7 +246,7 @@ show(
 #
 # The second group is the walk of step 6. The first group has no noise. It moves points so that their density becomes that of the next level.
 #
-# **In continuous time.** Let the number of steps grow. The forward process becomes a **stochastic differential equation** (SDE): a slope plus random
+# **In continuous time.** Let the number of steps grow. The forward process becomes a **stochastic differential equation** (SDE): a steady part (the *drift*) plus random
 # shaking. [Anderson (1982)](https://doi.org/10.1016/0304-4149%2882%2990051-5) showed that such an equation can be run backwards if you know the score.
 # [Song et al. (2021)](https://arxiv.org/abs/2011.13456) use this **reverse-time SDE** to generate images (their eq. 6). The formula above is one step of it, by
 # the simplest method, named after Euler and Maruyama. DDPM's forward process is their *variance-preserving* SDE (eq. 11). The first group alone is the
@@ -686,6 +696,8 @@ assert abs(measured["sqrt(h)"][1] - 0.2 / math.sqrt(2)) < 0.02
 #
 # No. Half of the step's pull is meant to follow the density to t = 299. Repeated at one level it makes the points too narrow. A Langevin step with the same noise has half of the pull and no stretching.
 # </details>
+#
+# **Look it up:** [questions about likelihood, scores and other models](../docs/questions.md#likelihood-scores-and-other-models), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [08 · The score](../exercises/08_score.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #

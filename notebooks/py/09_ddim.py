@@ -9,9 +9,17 @@
 # **You need** the jump to $\mathbf{x}_t$ ([02 · Noising](02_noising.ipynb)), the posterior ([03 · Posterior](03_posterior.ipynb)), the sampler
 # ([06 · Sampler](06_sampler.ipynb)) and, for one remark, the probability flow ([08 · The score](08_score.ipynb)).
 #
-# **It takes** 30 minutes to read and about a minute to run.
+# **It takes** 30 minutes to read and about 40 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
 import json
 import math
 from statistics import median
@@ -24,10 +32,20 @@ from torch.distributions import Normal
 from minddpm import Schedule, forward_diffusion, posterior_variance, sample, x0_from_noise
 from minddpm.checkpoints import load_pretrained
 from minddpm.data import ASSETS, load_mnist
-from minddpm_course.figures import COLOURS, STYLE, draw_image, image_grid, new_figure, show
+from minddpm_course.figures import (
+    COLOURS,
+    STYLE,
+    draw_image,
+    image_grid,
+    in_a_row,
+    new_figure,
+    show,
+)
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 network, schedule, _ = load_pretrained("mnist")
 held_out, _ = load_mnist("test")
 
@@ -470,18 +488,19 @@ show(
 # ## How good, by how many steps
 #
 # The network takes nearly all of the time, so count its calls (papers say *NFE*, number of function evaluations). `python tools/measure_results.py samplers` drew batches of 250 digits in four ways, and compared each batch with the training digits by the Fréchet distance of lesson 07. Smaller is better.
-# The distance depends on how many digits are compared, so every batch has as many. The table has the median over equally many batches of each way.
+# The distance depends on how many digits are compared, so every batch has as many. The table has medians, in each column over equally many batches of all ways.
 
 # %%
 results = json.loads((ASSETS / "results.json").read_text())["samplers"]
 table, counts = results["frechet"], (5, 10, 20, 50, 100, 1000)
-batches = min(len(table[way][str(n)]) for way in table for n in counts)
-distance = {way: {n: median(table[way][str(n)][:batches]) for n in counts} for way in table}
+batches = {n: min(len(table[way][str(n)]) for way in table) for n in counts}
+distance = {way: {n: median(table[way][str(n)][: batches[n]]) for n in counts} for way in table}
 print("steps           " + "".join(f"{n:>7,}" for n in counts))
 for way, row in distance.items():
     print(f"{way:<16}" + "".join(f"{row[n]:>7.1f}" for n in counts))
 real = ", ".join(f"{value:.1f}" for value in results["held_out"])
-print(f"batches of each way: {batches}; two of held-out digits: {real}")
+print("batches         " + "".join(f"{batches[n]:>7}" for n in counts))
+print(f"two batches of held-out digits: {real}")
 
 # %% jupyter={"source_hidden": true}
 figure, axes = new_figure(height=3.0)
@@ -491,7 +510,8 @@ for way, role in colours.items():
     style = "--" if way == "ddim" else "-"
     axis.plot(counts, list(distance[way].values()), style, color=COLOURS[role], marker="o", markersize=4)
     for n in counts:
-        axis.plot([n] * batches, table[way][str(n)][:batches], "_", color=COLOURS[role], markersize=8)
+        found = table[way][str(n)][: batches[n]]
+        axis.plot([n] * len(found), found, "_", color=COLOURS[role], markersize=8)
 axis.axhspan(min(results["held_out"]), max(results["held_out"]), color=COLOURS["clean"], alpha=0.2, linewidth=0)
 axis.text(5, min(results["held_out"]) * 0.95, "real digits, held out", color=COLOURS["clean"], va="top")
 axis.text(5.5, distance["beta"][5], r"lesson 06, $\beta$", color=COLOURS["noise"], va="bottom")
@@ -512,14 +532,14 @@ show(
 
 # %% [markdown]
 # Read four things from it.
-# - **With few steps, the variance matters.** *beta* is the sampler of lesson 06 (*fixed_large*). In a long step it draws more noise than it gave up.
+# - **With few steps, the variance matters.** *beta* is the sampler of lesson 06 (*fixed_large*). In a long step it adds more fresh noise than it took out of the old.
 # - **Leaving out times saves the work, not $\eta = 0$.** *beta tilde* is $\eta = 1$, and in 20 steps it comes within a factor of two of its 1,000.
-# - **Here $\eta = 0$ is further off than $\eta = 1$**, from 20 steps on. What $\eta = 0$ gives you is the fixed path: the same digit from the same noise, and a way back.
+# - **Here $\eta = 0$ is further off than $\eta = 1$**, from 10 steps on. What $\eta = 0$ gives you is the fixed path: the same digit from the same noise, and a way back.
 # - **With $\eta = 0$ and many steps, do not clip.** Where clipping moves the estimate by $d$, the step still puts all of the predicted noise back. So $\mathbf{x}_s$ moves by $\sqrt{\bar{\alpha}_s}\, d$, however short the step is, and a thousand such moves add up. Lesson 10 meets this again.
 #
 # Small differences mean little, because a few odd digits can move a distance. [How good by how many steps](../docs/appendix_steps.md) says how it was measured, and works out what clipping does.
 #
-# A solver of second order also uses how the slope changes, so that it follows the same flow more closely in as few steps. `minddpm.solvers` has one that ten steps suit, DPM-Solver++ ([Lu et al. 2022](https://arxiv.org/abs/2211.01095)).
+# A solver of second order also uses how the slope changes, so that it follows the same flow more closely in as few steps. `minddpm.solvers` has one, DPM-Solver++ ([Lu et al. 2022](https://arxiv.org/abs/2211.01095)), for which ten steps are enough.
 
 # %% [markdown]
 # ## Same as the package
@@ -546,12 +566,15 @@ drawn = {
 }
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def draw_few(steps=8, eta=0.0):
-    figure = image_grid(torch.cat([six, drawn[steps, eta]]), columns=6)
+    figure, ((above,), (below,)) = new_figure(2, 1, height=2.4)
+    draw_image(above, in_a_row(six, 8), "$x_T$", COLOURS["noise"])
+    draw_image(below, in_a_row(drawn[steps, eta], 8), "digits", COLOURS["network"])
     return figure, f"Six noises x_T, and the digits that {steps} steps with eta = {eta} lead to."
 
 
+# %%
 play(
     draw_few,
     steps=ipywidgets.SelectionSlider(options=numbers, value=8),
@@ -563,7 +586,7 @@ play(
 #
 # 1. **Times that do not start at $T$, or do not end at 0.** If you count up from 1 in steps of $T/S$ (*leading* spacing), the first call is far below $T$. There the network expects some signal, and $\mathbf{x}_T$ has none. Or the loop stops at the last $t > 0$, and returns a digit with noise.
 # 2. **$\sqrt{1 - \bar{\alpha}_s}$ with $\eta > 0$.** The fresh noise then comes on top of all of the old.
-# 3. **$\beta$ instead of $\tilde{\beta}$** over long steps. More noise is drawn than was given up.
+# 3. **$\beta$ instead of $\tilde{\beta}$** over long steps. More fresh noise is added than was taken out of the old.
 #
 # Put mistakes 2 and 3 into a step, and walk down in 20 steps with the network that knows the pixel. How much noise is left at $t = 50$, against what there should be?
 
@@ -647,6 +670,8 @@ show(
 #
 # The one with the noise that is kept. Its factor must be the root of 1 - alpha_bar_s - sigma^2, so that old and fresh noise together have the variance 1 - alpha_bar_s. Then look at sigma: over a long step beta is much more than beta tilde.
 # </details>
+#
+# **Look it up:** [questions about fewer steps](../docs/questions.md#fewer-steps), each with its answer, and the [glossary](../docs/glossary.md) of names.
 #
 # **Exercises:** [09 · Fewer steps](../exercises/09_ddim.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
 #

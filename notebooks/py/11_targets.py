@@ -6,11 +6,21 @@
 # - find out what the choice changes: which times count in the loss, and what is left to learn where there is only noise;
 # - take weights that were trained to predict noise along the straight paths of flow matching, and train a small network on such paths.
 #
-# **You need** the jump ([02 Noising](02_noising.ipynb)), the simple loss ([04 Loss](04_loss.ipynb)), the score ([08 The score](08_score.ipynb)) and DDIM ([09 Fewer steps](09_ddim.ipynb)).
+# **You need** the jump ([02 · Noising](02_noising.ipynb)), the simple loss ([04 · Loss](04_loss.ipynb)), the score ([08 · The score](08_score.ipynb)) and DDIM ([09 · Fewer steps](09_ddim.ipynb)).
 #
 # **It takes** 30 minutes to read and about 30 seconds to run.
 
-# %%
+# %% jupyter={"source_hidden": true}
+import sys
+
+from IPython import get_ipython
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
+# %% jupyter={"source_hidden": true}
+from textwrap import fill
+
 import ipywidgets
 import matplotlib
 import torch
@@ -27,13 +37,15 @@ from minddpm_course.figures import COLOURS, STYLE, draw_image, new_figure, show
 from minddpm_course.widgets import play
 
 matplotlib.rcParams.update(STYLE)
+
+# %%
 network, schedule, _ = load_pretrained("mnist")
 held_out, held_out_labels = load_mnist("test")
 
 # %% [markdown]
 # ## The idea in a picture
 #
-# Noise a digit to four times, and ask the network once for each. It names the noise. Everything else follows from its answer and $\mathbf{x}_t$, without asking again: the clean image of lesson 02, and the velocity and the flow, which this lesson explains.
+# Noise a digit up to four times $t$, and call the network once for each. It predicts the noise. Everything else follows from its answer and $\mathbf{x}_t$, without another call: the clean image of lesson 02, and the velocity and the flow, which this lesson explains.
 
 # %%
 times = torch.tensor([50, 250, 450, 700])  # (4,)
@@ -67,13 +79,13 @@ show(
 # %% [markdown]
 # ## The derivation
 #
-# **1. A circle.** Write $a = \sqrt{\bar\alpha_t}$ and $b = \sqrt{1 - \bar\alpha_t}$. Then $a^2 + b^2 = 1$, so that $a$ and $b$ are the cosine and the sine of an angle $\phi$. The jump (Ho et al. 2020, eq. 4) goes along a quarter of a circle, from the image at $\phi = 0$ to the noise at $90°$:
+# **1. A circle.** Write $a = \sqrt{\bar\alpha_t}$ and $b = \sqrt{1 - \bar\alpha_t}$. Then $a^2 + b^2 = 1$, so that $a$ and $b$ are the cosine and the sine of an angle $\phi$. The jump ([Ho et al. 2020](https://arxiv.org/abs/2006.11239), eq. 4) goes along a quarter of a circle, from the image at $\phi = 0$ to the noise at $90°$:
 #
 # $$
 # \mathbf{x}_t = a\, {\color{#0072B2}{\mathbf{x}_0}} + b\, {\color{#C05500}{\boldsymbol\epsilon}} = \cos\phi\; {\color{#0072B2}{\mathbf{x}_0}} + \sin\phi\; {\color{#C05500}{\boldsymbol\epsilon}} .
 # $$
 #
-# The **velocity** is the direction in which $\mathbf{x}_t$ moves when the angle grows. Differentiate (Salimans & Ho 2022, appendix D):
+# The **velocity** is the direction in which $\mathbf{x}_t$ moves when the angle grows. Differentiate ([Salimans & Ho 2022](https://arxiv.org/abs/2202.00512), appendix D):
 #
 # $$
 # {\color{#9C6C00}{\mathbf{v}}} = \frac{d \mathbf{x}_t}{d\phi} = a\, {\color{#C05500}{\boldsymbol\epsilon}} - b\, {\color{#0072B2}{\mathbf{x}_0}} .
@@ -97,12 +109,24 @@ show(
 #
 # So a new target is two choices. What the network *returns* is a change of coordinates. What the loss *measures* is $L_\text{simple}$ with a weight for each $t$. You may combine them freely.
 #
-# **4. Min-SNR.** Hang et al. (2023) measure the error of $\mathbf{x}_0$ with the weight $\min(\text{SNR}, \gamma)$, so that the easy early times count no more than $\gamma$. In units of the noise this is $\min(\text{SNR}, \gamma) / \text{SNR} = \min(1, \gamma / \text{SNR})$. They take $\gamma = 5$.
+# **4. Min-SNR.** [Hang et al. (2023)](https://arxiv.org/abs/2303.09556) measure the error of $\mathbf{x}_0$ with the weight $\min(\text{SNR}, \gamma)$, so that an early time, which is easy, counts at most $\gamma$. In units of the noise this is $\min(\text{SNR}, \gamma) / \text{SNR} = \min(1, \gamma / \text{SNR})$. They take $\gamma = 5$.
 
 # %% [markdown]
 # ## Rebuild it
 #
-# Four conversions beside those of lesson 02, then the weights.
+# Four conversions beside those of lesson 02, and a weight. Try two of them first, if you like: fill in the next cell, then compare with the ones below it.
+
+
+# %%
+def velocity_from_noise(x_t, t, noise, schedule):
+    """Step 1: the velocity, from x_t and the noise in it."""
+    # your lines
+
+
+def noise_from_velocity(x_t, t, velocity, schedule):
+    """Step 2: back to the noise."""
+    # your lines
+
 
 # %%
 def jump(t, schedule, x):
@@ -131,17 +155,14 @@ def x0_from_velocity(x_t, t, velocity, schedule):
     return a * x_t - b * velocity  # (b, *dims)
 
 
-weights = {  # of the squared error of the noise, by alpha_bar_t
-    "L_simple": lambda alpha_bar: torch.ones_like(alpha_bar),
-    "x_0": lambda alpha_bar: (1 - alpha_bar) / alpha_bar,
-    "velocity": lambda alpha_bar: 1 / alpha_bar,
-    "Min-SNR": lambda alpha_bar: (5 * (1 - alpha_bar) / alpha_bar).clamp(max=1),
-}
+def min_snr_weight(alpha_bar, gamma=5.0):
+    return (gamma * (1 - alpha_bar) / alpha_bar).clamp(max=1)  # (n,)
+
 
 # %% [markdown]
 # ## By hand
 #
-# The pixel of lesson 02: $x_0 = 0.8$, noise $0.3$, $\bar\alpha_t = 0.5$, and so $x_t = 0.778$. Here $\phi = 45°$.
+# An example, the pixel of lesson 02: $x_0 = 0.8$, noise $0.3$, $\bar\alpha_t = 0.5$, and so $x_t = 0.778$. Here $\phi = 45°$.
 
 # %% tags=["worked-example"]
 half = Schedule.from_betas([0.5])
@@ -171,7 +192,6 @@ on_circle = torch.cos(angle) * x_0 + torch.sin(angle) * noise  # (1000,)
 slope = torch.autograd.grad(on_circle.sum(), angle)[0]  # (1000,)
 error = (velocity_from_noise(on_circle.detach(), t, noise, schedule) - slope).abs().max()
 print("largest difference from the derivative below 1e-9:", bool(error < 1e-9))
-assert error < 1e-9
 
 # %%
 draws, p, t = 200_000, 0.4, 300
@@ -187,37 +207,6 @@ for name, convert in (("x_0", x0_from_noise), ("velocity", velocity_from_noise))
 
 # %% [markdown]
 # The agreement is exact, because every conversion is linear. That is why a trained network need not be trained again.
-#
-# ## Same as the package
-#
-# From here on we may import `minddpm.targets`. `converted` turns a network that predicts something else into one that predicts the noise. Then everything of lessons 06 to 10 takes it. To test it, make the shipped network predict the velocity, and convert it back.
-
-# %%
-from minddpm import targets as package
-from minddpm.weighting import min_snr_weight, velocity_weight
-
-generator = torch.Generator().manual_seed(14)
-ours = (velocity_from_noise, velocity_from_x0, noise_from_velocity, x0_from_velocity)
-for dtype, limit in ((torch.float32, 1e-5), (torch.float64, 1e-12)):
-    for t in (1, 500, 1000, schedule.sample_t(6, generator=generator)):
-        x, given = torch.randn(2, 6, 1, 8, 8, dtype=dtype, generator=generator)
-        for mine in ours:
-            theirs = getattr(package, mine.__name__)(x, t, given, schedule)
-            assert torch.allclose(mine(x, t, given, schedule), theirs, rtol=limit, atol=limit), mine
-levels = schedule.alpha_bar[1:]
-assert torch.allclose(weights["Min-SNR"](levels), min_snr_weight(levels))
-assert torch.allclose(weights["velocity"](levels).clamp(max=25), velocity_weight(levels))
-
-# %%
-def predicts_velocity(x_t, t):
-    return velocity_from_noise(x_t, t, network(x_t, t), schedule)
-
-
-back = package.converted(predicts_velocity, package.noise_from_velocity, schedule)
-x_T = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(15))
-drawn = [ddim_sample(model, x_T.shape, schedule, steps=10, start=(x_T, 1000)) for model in (network, back)]
-assert torch.allclose(*drawn, atol=1e-2)
-print("conversions, weights, and digits of a network in another coordinate: equal")
 
 # %% [markdown]
 # ## What the choice changes: which times count
@@ -226,15 +215,15 @@ print("conversions, weights, and digits of a network in another coordinate: equa
 
 # %% jupyter={"source_hidden": true}
 figure, axes = new_figure(1, 1, height=3.0)
-axis, t = axes[0, 0], torch.arange(1, 1001)
-curves = {
-    "x_0": ("clean", "-", (70, 4e-3), r"error of $x_0$: $1\,/\,\mathrm{SNR}$"),
-    "velocity": ("posterior", "--", (250, 9), r"error of $v$: $1\,/\,\bar\alpha_t$"),
-    "Min-SNR": ("network", "-", (560, 0.25), r"Min-SNR-5: $\min(1,\ 5\,/\,\mathrm{SNR})$"),
-    "L_simple": ("noise", "--", (820, 2.2), r"$L_\mathrm{simple}$: 1"),
-}
-for name, (role, line_style, place, words) in curves.items():
-    axis.plot(t, weights[name](schedule.alpha_bar[1:]), color=COLOURS[role], linestyle=line_style)
+axis, t, alpha_bar = axes[0, 0], torch.arange(1, 1001), schedule.alpha_bar[1:]
+curves = (
+    ("clean", "-", (70, 4e-3), r"error of $x_0$: $1\,/\,\mathrm{SNR}$", (1 - alpha_bar) / alpha_bar),
+    ("posterior", "--", (250, 9), r"error of $v$: $1\,/\,\bar\alpha_t$", 1 / alpha_bar),
+    ("network", "-", (560, 0.25), r"Min-SNR-5: $\min(1,\ 5\,/\,\mathrm{SNR})$", min_snr_weight(alpha_bar)),
+    ("noise", "--", (820, 2.2), r"$L_\mathrm{simple}$: 1", torch.ones(1000)),
+)
+for role, line_style, place, words, weights in curves:
+    axis.plot(t, weights, color=COLOURS[role], linestyle=line_style)
     axis.text(*place, words, color=COLOURS[role])
 axis.set(yscale="log", xlabel="time t", ylabel="weight of the noise's error", xlim=(1, 1000))
 show(
@@ -245,12 +234,12 @@ show(
 )
 
 # %% [markdown]
-# Late times decide the shape of an image, early ones its grain. The error of $\mathbf{x}_0$ spends nearly everything on times where there is next to nothing to see. `weighted_loss`, with which `minddpm train` works, takes the velocity's weight and stops it at 25.
+# Late times decide the shape of an image, early ones its grain. A loss of the error of $\mathbf{x}_0$ spends nearly everything on times at which there is next to nothing to see. The package's `weighted_loss`, which `minddpm train` uses, takes the velocity's weight and limits it to 25.
 
 # %% [markdown]
 # ## Where only noise is left
 #
-# On our schedule $\sqrt{\bar\alpha_T}$ is small, but not zero. Sampling starts from noise alone, which training never showed. Does it matter? One number of an image shows through noise: its mean. Averaged over $n$ pixels, the noise has a standard deviation of only $1/\sqrt{n}$.
+# On our schedule $\sqrt{\bar\alpha_T}$ is small, but not zero. Sampling starts from noise alone, which the network never saw in training. Does it matter? One number of an image shows through noise: its mean. Averaged over $n$ pixels, the noise has a standard deviation of only $1/\sqrt{n}$.
 
 # %%
 betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
@@ -262,23 +251,22 @@ for name, course, side in (
 ):
     left = course.alpha_bar[-1].sqrt().item()
     print(
-        f"{name}: sqrt(alpha_bar_T) = {left:.3f}; with {side} x {side} a mean of 0.5 "
-        f"stands out by {0.5 * left * side:.1f} standard deviations"
+        f"{name}: sqrt(alpha_bar_T) = {left:.3f}; at {side} x {side} "
+        f"a mean of 0.5 is {0.5 * left * side:.1f} standard deviations"
     )
 
 # %% [markdown]
-# With digits it hardly matters. With larger images the network learns at $T$ to read the brightness off the mean, and pure noise always says "medium". Lin et al. (2024, algorithm 1) found that such models draw no very dark and no very bright images. Their remedy is **zero terminal SNR**: shift $\sqrt{\bar\alpha_t}$ down until it ends at 0, then stretch it so that $t = 1$ stays as it was.
+# With digits it hardly matters. With larger images the network learns at $T$ to read the brightness off the mean, and pure noise always says "medium". [Lin et al. (2024)](https://arxiv.org/abs/2305.08891) found that such models draw no very dark and no very bright images. Their remedy (algorithm 1) is **zero terminal SNR**: shift $\sqrt{\bar\alpha_t}$ down until it ends at 0, then stretch it so that $t = 1$ stays as it was.
 
 # %%
-def rebuilt_zero_terminal_snr(schedule):
+def zero_terminal_snr(schedule):
     root = schedule.alpha_bar[1:].sqrt()  # (T,)
     root = (root - root[-1]) * root[0] / (root[0] - root[-1])  # (T,): first as before, last 0
     alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), root**2])  # (T + 1,)
     return Schedule.from_betas(1 - alpha_bar[1:] / alpha_bar[:-1])
 
 
-rescaled = rebuilt_zero_terminal_snr(schedule)
-assert torch.allclose(rescaled.beta, package.zero_terminal_snr(schedule).beta, rtol=0, atol=1e-12)
+rescaled = zero_terminal_snr(schedule)
 x_0 = held_out[:4].double()
 x_T, noise = forward_diffusion(x_0, 1000, rescaled, generator=torch.Generator().manual_seed(16))
 print("x_T is the noise:", torch.equal(x_T, noise))
@@ -286,15 +274,15 @@ print("its velocity is -x_0:", torch.equal(velocity_from_x0(x_T, 1000, x_0, resc
 try:
     x0_from_noise(x_T, 1000, noise, rescaled)
 except ValueError as error:
-    print(f"ValueError: {error}")
+    print(fill(f"ValueError: {error}", 100))
 
 # %% [markdown]
 # Now $\mathbf{x}_T$ *is* the noise. A network that predicts the noise need only copy its input, and its answer says nothing about the image: $\mathbf{x}_0 = (\mathbf{x}_T - \boldsymbol\epsilon)/a$ is $0/0$. The samplers of lessons 06 to 10 need that estimate, so they refuse to start at $T$.
 #
-# The velocity survives, because its way back divides by nothing. At $T$ it is $-\mathbf{x}_0$, and the best prediction is minus the mean of all images. Try it with a network that we can write down: the perfect one for a data set of 500 digits. It takes each digit by how likely it is behind $\mathbf{x}_t$.
+# The velocity survives, because nothing is divided on its way back. At $T$ it is $-\mathbf{x}_0$, and the best prediction is minus the mean of all images. Try it with a network that we can write down: the perfect one for a data set of 500 digits. It averages the digits, each weighted by how likely it is to lie behind $\mathbf{x}_t$.
 
 # %%
-twenty = package.zero_terminal_snr(linear_schedule(20, 0.005, 0.4))
+twenty = zero_terminal_snr(linear_schedule(20, 0.005, 0.4))
 digits = held_out.flatten(1)  # (500, 784)
 
 
@@ -321,13 +309,13 @@ for row, (k, t) in zip(axes, ((0, 20), (6, 14), (11, 9), (19, 1))):
     row[0].text(-4, 14, f"$t = {t}$", ha="right", va="center")
 show(
     figure,
-    "What the perfect velocity takes for the clean image: from noise alone the mean of all "
-    "digits, then a choice, then one digit of the data each.",
+    "The clean image that the perfect velocity implies: from noise alone the mean of all digits, "
+    "later a mixture of a few, at last one digit of the data each.",
 )
 assert torch.allclose(seen[0], held_out.mean(0), atol=1e-4)
 
 # %% [markdown]
-# To train a network on its velocity, use `weighted_loss` with `target=velocity_from_x0` and `weight=torch.ones_like`. This works at $T$, too.
+# To train a network on the velocity, use `weighted_loss` with `target=velocity_from_x0` and `weight=torch.ones_like`. This works at $T$, too.
 #
 # ## Straight paths: flow matching
 #
@@ -337,7 +325,7 @@ assert torch.allclose(seen[0], held_out.mean(0), atol=1e-4)
 # \mathbf{x}_s = (1 - s)\, {\color{#0072B2}{\mathbf{x}_0}} + s\, {\color{#C05500}{\boldsymbol\epsilon}}, \qquad {\color{#9C6C00}{\mathbf{u}}} = \frac{d \mathbf{x}_s}{d s} = {\color{#C05500}{\boldsymbol\epsilon}} - {\color{#0072B2}{\mathbf{x}_0}} .
 # $$
 #
-# A network learns $\mathbf{u}$ from $\mathbf{x}_s$ and $s$ by squared error. That is **flow matching** (Lipman et al. 2023) and **rectified flow** (Liu et al. 2023). To draw, start with noise at $s = 1$ and follow $-\mathbf{u}$ down to $s = 0$. Lipman et al. count the other way: noise at 0, data at 1, and their velocity is $\mathbf{x}_0 - \boldsymbol\epsilon$.
+# A network learns $\mathbf{u}$ from $\mathbf{x}_s$ and $s$ by squared error. That is **flow matching** ([Lipman et al. 2023](https://arxiv.org/abs/2210.02747)) and **rectified flow** ([Liu et al. 2023](https://arxiv.org/abs/2209.03003)). To draw, start with noise at $s = 1$ and follow $-\mathbf{u}$ down to $s = 0$. Lipman et al. count the other way: noise at 0, data at 1, and their velocity is $\mathbf{x}_0 - \boldsymbol\epsilon$.
 #
 # **It is the same family.** Both mix the same two things, and only the ratio of the shares matters. Divide $\mathbf{x}_t = a\, \mathbf{x}_0 + b\, \boldsymbol\epsilon$ by $a + b$. The shares now add up to 1, and that is the straight path:
 #
@@ -349,7 +337,7 @@ assert torch.allclose(seen[0], held_out.mean(0), atol=1e-4)
 #
 # **Euler's method on it is DDIM.** A step from $s$ to $s'$ with the predictions held fixed gives $\mathbf{x}_s + (s' - s)(\boldsymbol\epsilon - \hat{\mathbf{x}}_0) = (1 - s')\, \hat{\mathbf{x}}_0 + s'\, \boldsymbol\epsilon$. Multiply by $a' + b'$: it is $a'\, \hat{\mathbf{x}}_0 + b'\, \boldsymbol\epsilon$, the step of lesson 09 with $\eta = 0$.
 #
-# **Heun's method** takes the step, asks again at its end, and repeats it with the mean of both velocities. Its error falls with the square of the step.
+# **Heun's method** takes the step, calls the network again at its end, and repeats it with the mean of both velocities. Only the last step, which ends on the clean image, is taken once. Its error falls with the square of the step.
 
 # %%
 def euler(velocity, x, times):
@@ -368,40 +356,38 @@ def heun(velocity, x, times):
 
 
 # %% [markdown]
-# Now the shipped weights on the straight path. The network wants $\mathbf{x}_t$ and $t$, so that is what it gets.
+# Now the shipped weights on the straight path. The network expects $\mathbf{x}_t$ and $t$, so $\mathbf{x}_s$ and $s$ are turned back into those.
 
 # %%
-a, b = schedule.alpha_bar.sqrt(), (1 - schedule.alpha_bar).sqrt()  # (1001,) each
-straight = b / (a + b)  # (1001,): the s of each t
+def straight_time(t, schedule):
+    a, b = schedule.alpha_bar[t].sqrt(), (1 - schedule.alpha_bar[t]).sqrt()
+    return b / (a + b)  # () or (b,): the s of t
+
+
+straight = straight_time(torch.arange(1001), schedule)  # (1001,)
+scale = schedule.alpha_bar.sqrt() + (1 - schedule.alpha_bar).sqrt()  # (1001,): a + b
 
 
 @torch.inference_mode()
 def shipped(x_s, s):
     t = int(torch.searchsorted(straight, s))  # the t with straight[t] = s
-    x_t = x_s * (a[t] + b[t])  # (b, 1, 28, 28)
+    x_t = x_s * scale[t]  # (b, 1, 28, 28)
     noise = network(x_t, torch.full((len(x_t),), t))  # (b, 1, 28, 28)
     return noise - x0_from_noise(x_t, t, noise, schedule)  # (b, 1, 28, 28)
 
 
 def along(method, steps):
     times = straight[torch.arange(1000, -1, -1000 // steps)]  # (steps + 1,), from T to 0
-    return method(shipped, x_T / (a[-1] + b[-1]), times)  # (4, 1, 28, 28)
+    return method(shipped, x_T / scale[-1], times)  # (4, 1, 28, 28)
 
 
 # %%
-from minddpm.solvers import flow_sample, straight_heun
-
 x_T = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(15))
-options = {"steps": 10, "clip": False, "start": (x_T, 1000)}
-ddim = ddim_sample(network, x_T.shape, schedule, **options)
-theirs = flow_sample(network, x_T.shape, schedule, solver=straight_heun, **options)
+ddim = ddim_sample(network, x_T.shape, schedule, steps=10, clip=False, start=(x_T, 1000))
 print("Euler on the straight path is DDIM:", torch.allclose(along(euler, 10), ddim, atol=1e-3))
-print("Heun is the package's straight_heun:", torch.allclose(along(heun, 10), theirs, atol=1e-3))
-assert torch.allclose(along(euler, 10), ddim, atol=1e-3) and torch.allclose(along(heun, 10), theirs, atol=1e-3)
-assert torch.equal(straight, package.straight_time(torch.arange(1001), schedule))
 
 # %% [markdown]
-# ## A network trained straight
+# ## A network trained on straight paths
 #
 # Points in the plane are enough to see it. The data is the ink of one digit: draw a pixel, bright ones more often, and put a point somewhere in it.
 
@@ -415,6 +401,7 @@ def ink_points(n, generator):
     return (corner + torch.rand(n, 2, generator=generator) - 14) / 5  # (n, 2), about 1 wide
 
 
+# %%
 class Field(nn.Module):
     def __init__(self, width=64):
         super().__init__()
@@ -429,20 +416,20 @@ class Field(nn.Module):
 
 
 # %% [markdown]
-# The whole of training, with no schedule, no $\bar\alpha_t$ and no weights:
+# This is the whole training, with no schedule, no $\bar\alpha_t$ and no weights:
 
 # %%
 generator = torch.Generator().manual_seed(18)
 torch.manual_seed(18)
-field, points = Field(), ink_points(4000, generator)
-optimizer = torch.optim.Adam(field.parameters(), lr=3e-3)
+points = ink_points(4000, generator)  # (4000, 2)
+field = Field()
+optimizer = torch.optim.Adam(field.parameters(), lr=2e-3)
 for step in range(1500):
     x_0 = points[torch.randint(4000, (256,), generator=generator)]  # (256, 2)
     noise = torch.randn(256, 2, generator=generator)  # (256, 2)
     s = torch.rand(256, 1, generator=generator)  # (256, 1)
     x_s = (1 - s) * x_0 + s * noise  # (256, 2)
     loss = (field(x_s, s) - (noise - x_0)).square().mean()
-    optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 1500)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -458,10 +445,11 @@ def on_ink(x):
     return (ink[27 - cell[:, 1], cell[:, 0]] > 0).double().mean().item()
 
 
+# %%
 start = torch.randn(2000, 2, generator=torch.Generator().manual_seed(19))
 end = follow(heun, 200, start)
 print("more than 80% end on the ink:", on_ink(end) > 0.8)
-bounds = (0.02, 0.08, 0.15, 0.3, 0.7)
+bounds = (0.02, 0.08, 0.15, 0.4, 0.8)
 for steps in (2, 5, 10, 20):
     apart = [(follow(method, steps, start) - end).square().mean().sqrt() for method in (euler, heun)]
     below = [min(bound for bound in bounds if distance < bound) for distance in apart]
@@ -496,11 +484,11 @@ show(
 )
 
 # %% [markdown]
-# The straight lines of training join one image with one noise. Where many lines cross, the network can only name their mean direction. So its ways bend. If they were straight, one step would do.
+# Each straight line of training joins one image with one noise. Where many lines cross, the network can only learn their mean direction, so the ways that it takes bend. If they were straight, one step would be enough.
 #
 # ## Ten steps beside a thousand
 #
-# Back to the digits. DDIM with 1,000 steps stands for the end of the flow. How near do ten steps come?
+# Back to the digits. Take 1,000 steps of DDIM for the end of the flow. How near do ten steps come?
 
 # %%
 thousand = ddim_sample(network, x_T.shape, schedule, steps=1000, clip=False, start=(x_T, 1000))
@@ -527,11 +515,11 @@ for row, (name, images) in zip(corners, (*few_steps.items(), ("DDIM, 1,000 steps
 show(figure, "Four starts, drawn in four ways: look for strokes that differ from those of 1,000 steps.")
 
 # %% [markdown]
-# For a solver of second order the path matters. The package's `heun` walks on the path of Karras et al. (2022), $\mathbf{x}_t / a$, whose slope is the noise. There Euler's step is DDIM's as well. But the mean of two slopes depends on what you call a slope, so `heun` and `straight_heun` end apart.
+# For a solver of second order the path matters. The package's `heun` follows the path of [Karras et al. (2022)](https://arxiv.org/abs/2206.00364), $\mathbf{x}_t / a$, whose slope is the noise. There Euler's step is DDIM's as well. But the mean of two slopes depends on the path whose slopes they are, so `heun` and `straight_heun` arrive at different images.
 #
 # ## In a latent space
 #
-# Large images cost too much pixel by pixel. **Latent diffusion** (Rombach et al. 2022) first trains an autoencoder: an encoder that turns an image into a small code, and a decoder that turns it back. Then everything in this course runs on the codes. Stable Diffusion's codes hold $64 \times 64 \times 4$ numbers in place of $512 \times 512 \times 3$.
+# Large images cost too much pixel by pixel. **Latent diffusion** ([Rombach et al. 2022](https://arxiv.org/abs/2112.10752)) first trains an autoencoder: an encoder that turns an image into a small code, and a decoder that turns it back. Then everything in this course runs on the codes. Stable Diffusion's codes hold $64 \times 64 \times 4$ numbers in place of $512 \times 512 \times 3$.
 #
 # The simplest autoencoder is linear: principal component analysis (PCA). The code of a digit is its coordinates along the $k$ directions in which digits vary most. A trained encoder keeps more in as few numbers, but three things can be seen here. First, what a code loses:
 
@@ -550,28 +538,53 @@ for k in (8, 32, 128):
     print(f"{k:>3} of 784 numbers: pixels off by {error:.2f}, {right:.0%} read as the right digit")
 
 # %% [markdown]
-# Second, **the scale**. The jump adds noise of variance 1, which suits pixels in $[-1, 1]$. Codes have whatever size the encoder gives them. Divide by their standard deviation, or the schedule means something else. (Stable Diffusion multiplies by 0.18215, which is 1 over the standard deviation of its codes.) Third, **no clipping**: images end at $\pm 1$, codes do not.
+# Second, **the scale**. The jump adds noise of variance 1, which suits pixels in $[-1, 1]$. Codes have whatever size the encoder gives them. Divide by their standard deviation, or the schedule adds far too little noise, or too much. (Stable Diffusion multiplies by 0.18215, which is 1 over the standard deviation of its codes.) Third, **no clipping**: images end at $\pm 1$, codes do not.
 
 # %%
 codes = (flat - mean) @ directions[:, -32:]  # (4500, 32)
-scale = 1 / codes.std()
-for name, some in (("as they are", codes), ("scaled", codes * scale)):
+scaled = codes / codes.std()  # (4500, 32)
+for name, some in (("as they are", codes), ("scaled", scaled)):
     noisier = schedule.alpha_bar * some.var() < 1 - schedule.alpha_bar  # (1001,)
     print(f"{name:<11} std {some.std():.1f}; half signal, half noise at t = {int(noisier.int().argmax())}")
-outside = ((codes * scale).abs() > 1).double().mean()
-clipped = (codes * scale).clamp(-1, 1) / scale @ directions[:, -32:].T + mean  # (4500, 784)
+outside = (scaled.abs() > 1).double().mean()
+clipped = (scaled.clamp(-1, 1) * codes.std()) @ directions[:, -32:].T + mean  # (4500, 784)
 kept = codes @ directions[:, -32:].T + mean  # (4500, 784)
 print(f"{outside:.0%} of the scaled codes lie outside [-1, 1]")
 off = [(pixels - flat).square().mean().sqrt() for pixels in (kept, clipped)]
 print(f"pixels off by {off[0]:.2f}, with clipped codes by {off[1]:.2f}")
-assert abs((codes * scale).std() - 1) < 1e-9 and outside > 0.1
+assert abs(scaled.std() - 1) < 1e-9 and outside > 0.1
 
 # %% [markdown]
-# All samplers here take `clip=False`, so that a network of codes needs nothing else.
+# All samplers of the package take `clip=False`, so a network for codes needs nothing else.
 #
+# ## Same as the package
+#
+# `minddpm.targets` holds these conversions with checks of their input, and `straight_heun` is Heun's method for its samplers. One line compares yours with them.
+
+# %%
+from minddpm_course.comparisons import same_as_package
+
+same_as_package("11", globals())
+
+# %% [markdown]
+# Its `converted` turns a network that predicts something else into one that predicts the noise, so that everything of lessons 06 to 10 takes it. Let the shipped network predict the velocity, and convert it back: it draws the same digits.
+
+# %%
+from minddpm.targets import converted
+
+
+def predicts_velocity(x_t, t):
+    return velocity_from_noise(x_t, t, network(x_t, t), schedule)
+
+
+back = converted(predicts_velocity, noise_from_velocity, schedule)
+again = ddim_sample(back, x_T.shape, schedule, steps=10, clip=False, start=(x_T, 1000))
+print("converted there and back, the network draws the same:", torch.allclose(again, ddim, atol=1e-2))
+
+# %% [markdown]
 # ## Play
 #
-# The flow of the ink again. **With how many calls of the network can you read the digit: by Euler's method, and by Heun's, which calls twice a step?**
+# The flow of the ink again. **How many calls of the network does it take until you can read the digit: by Euler's method, and by Heun's, which calls it twice a step?**
 
 # %% jupyter={"source_hidden": true}
 def draw(method, steps):
@@ -585,18 +598,22 @@ def draw(method, steps):
     return figure, f"{method}, {steps} steps, {calls_made} calls: where 2,000 points of noise end."
 
 
-play(draw, method=ipywidgets.Dropdown(options=["Euler", "Heun"], value="Heun"), steps=ipywidgets.IntSlider(3, 1, 20))
+# %%
+play(
+    draw,
+    method=ipywidgets.Dropdown(options=["Euler", "Heun"], value="Heun"),
+    steps=ipywidgets.IntSlider(3, 1, 20),
+)
 
 # %% [markdown]
 # ## Mistakes people make
 #
-# 1. **The other direction.** A network that was trained with noise at 0 and data at 1 is followed with our times, or the sign of $\mathbf{u}$ is turned. The points fly away.
-# 2. **The velocity taken for the noise.** At small $t$ they are nearly the same, so that all looks right there. At large $t$ the velocity is nearly $-\mathbf{x}_0$.
+# 1. **The other direction.** You train with noise at 0 and data at 1, as Lipman et al. do, and sample with our times or with the opposite sign of $\mathbf{u}$. The points fly away.
+# 2. **The velocity taken for the noise.** At small $t$ they are nearly the same, so everything looks right there. At large $t$ the velocity is nearly $-\mathbf{x}_0$.
 
 # %%
 turned = euler(lambda x, s: -field(x, s).detach(), start, torch.linspace(1, 0, 21))
 print("1. with the sign turned, fewer end on the ink than there were at the start:", on_ink(turned) < on_ink(start))
-assert on_ink(turned) < on_ink(start)
 for t in (10, 900):
     x_t, noise = forward_diffusion(held_out[:100], t, schedule, generator=torch.Generator().manual_seed(20))
     v = velocity_from_noise(x_t, t, noise, schedule)
@@ -608,17 +625,21 @@ for t in (10, 900):
 #
 # <details><summary>You trained a network to predict x_0, and your sampler wants the noise. Must you train again?</summary>
 #
-# No. noise_from_x0 turns each answer into the noise, and converted does it for a whole network. Only at very small t be careful: there an error of x_0 is divided by the small b.
+# No. noise_from_x0 turns each answer into the noise, and converted does it for the whole network. Be careful at very small t, where an error of x_0 is divided by the small b.
 # </details>
 #
-# <details><summary>Why can a network that predicts noise not start at zero terminal SNR, though it names the noise there without any error?</summary>
+# <details><summary>At zero terminal SNR a network can predict the noise without any error. Why can no sampler start with it there?</summary>
 #
-# Because x_T is the noise. Copying the input is a perfect answer, and it says nothing about the image. The velocity at T is -x_0, so that it must say what images look like on average.
+# Because x_T is the noise. Copying the input is a perfect answer, and it says nothing about the image. The velocity at T is -x_0, so a network that predicts it must know what images look like on average.
 # </details>
 #
 # <details><summary>A friend says that flow matching needs fewer steps because its paths are straight. What do you answer?</summary>
 #
-# The paths of training are straight, those that are learnt are not. And Euler's method at the same noise levels takes the very steps of DDIM. What can differ is which times are visited, which times count in the loss, and the order of the solver.
+# The paths of training are straight, and those that the network learns are not. At the same noise levels Euler's method takes exactly the steps of DDIM. What can differ is which times are visited, which times count in the loss, and the order of the solver.
 # </details>
 #
-# **Next:** all lessons so far gave you functions. [13 · Your DDPM](../exercises/13_your_ddpm.ipynb) makes a package of those that you wrote, and trains it.
+# **Look it up:** [questions about likelihood, scores and other models](../docs/questions.md#likelihood-scores-and-other-models), each with its answer, and the [glossary](../docs/glossary.md) of names.
+#
+# **Exercises:** [11 · Other targets](../exercises/11_targets.ipynb). What you write is checked on fresh numbers, and a known mistake is named.
+#
+# **Next:** [12 · Play](12_play.ipynb) turns your scrawls into digits, fills in what you paint away, and makes digits that read differently upside down.

@@ -10,6 +10,14 @@
 #
 # One thing differs from the lesson. There the index of an array is $t$. Here an array has $T$ entries, as in most libraries: index 0 belongs to $t = 1$.
 
+# %% jupyter={"source_hidden": true}
+import sys
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    from IPython import get_ipython
+
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
 # %%
 import torch
 

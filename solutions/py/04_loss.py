@@ -8,6 +8,14 @@
 # new inputs each time, so a number copied from its message does not help.
 # If you are stuck, run `hint("04.simple_loss")` in a cell of its own, with the name that stands in the check: each run gives a clearer hint, three in all, and hints cost no points.
 
+# %% jupyter={"source_hidden": true}
+import sys
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    from IPython import get_ipython
+
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
 # %%
 import math
 

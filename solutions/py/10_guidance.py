@@ -7,6 +7,14 @@
 # new inputs each time, so a number copied from its message does not help.
 # If you are stuck, run `hint("10.guided_noise")` in a cell of its own, with the name that stands in the check: each run gives a clearer hint, three in all, and hints cost no points.
 
+# %% jupyter={"source_hidden": true}
+import sys
+
+if "google.colab" in sys.modules:  # there the course is not installed yet
+    from IPython import get_ipython
+
+    get_ipython().run_line_magic("pip", "install --quiet 'minddpm[course]'")
+
 # %%
 import torch
 
@@ -177,4 +185,4 @@ beside("10.stretch", sharpened)
 # %% [markdown]
 # The picture has the halves and the scale of exercise 2. Compare its peak with the mean that your samples had there. They differ: the noised versions of this density do not have the guided score, and the sampler follows the guided score.
 #
-# These are the last functions of the course. In [13 · Your DDPM](13_your_ddpm.ipynb) you put them together into a package and train it from zero. [10 · Guidance](../notebooks/10_guidance.ipynb) ends with questions that you can answer without a computer.
+# **Next:** [the exercises of lesson 11](11_targets.ipynb), after [11 · Other targets](../notebooks/11_targets.ipynb).

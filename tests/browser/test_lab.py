@@ -2,21 +2,12 @@
 then rightly.
 """
 
+from lab import CELLS, NOTEBOOK, run_all
+from minddpm_course.lessons import FIRST_LESSON
+
 STUB = "pass  # your answer"
 WRONG = "return beta_t"
 RIGHT = "return (1 - alpha_bar_prev) / (1 - alpha_bar_t) * beta_t"
-NOTEBOOK = "window.jupyterapp.shell.currentWidget"
-CELLS = f"{NOTEBOOK}.content.model.sharedModel.cells"
-DONE = f"""() => {NOTEBOOK}.context.sessionContext.session.kernel.status === 'idle' &&
-    {CELLS}.filter(c => c.cell_type === 'code' && c.source.trim()).every(c => c.execution_count)"""
-
-
-def run_all(page):
-    """Run every cell, errors or not, and wait for the last."""
-    page.evaluate(
-        f"() => {{ for (const c of {CELLS}) if (c.cell_type === 'code') c.execution_count = null }}"
-    )
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
 
 
 def run_cell(page, text):
@@ -77,18 +68,34 @@ def test_an_exercise_is_answered_wrongly_and_then_rightly(open_notebook):
 def test_a_lesson_runs_from_top_to_bottom_and_its_slider_redraws(open_notebook):
     page = open_notebook("notebooks/01_schedule.ipynb")
     run_all(page)
-    page.wait_for_function(DONE)
     outputs = page.evaluate(f"() => {CELLS}.flatMap(c => c.outputs ?? []).map(o => o.output_type)")
     assert "error" not in outputs
-    slider = page.locator(".widget-slider .noUi-handle").first
-    picture = page.locator(".widget-html img").first
+    slider = page.locator("figure[data-play] input[type=range]").first
+    picture = page.locator("figure[data-play] img").first
     before = picture.get_attribute("src"), picture.get_attribute("alt")
     slider.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "src => document.querySelector('.widget-html img').src !== src", arg=before[0]
+        "src => document.querySelector('figure[data-play] img').src !== src", arg=before[0]
     )
     assert picture.get_attribute("alt") != before[1]  # the sentence follows the picture
+
+
+def test_a_figure_is_shown_with_its_words_and_not_as_the_file_for_paper(open_notebook):
+    page = open_notebook("notebooks/01_schedule.ipynb")
+    figure = page.locator(".jp-OutputArea-output figure").first
+    figure.wait_for()
+    for again in (False, True):  # as it is stored, and as it is drawn
+        if again:
+            run_all(page)
+        width = figure.locator("img").evaluate(
+            "image => image.decode().then(() => image.naturalWidth)"
+        )
+        assert width == 1155
+        assert figure.locator("figcaption").text_content() == figure.locator("img").get_attribute(
+            "alt"
+        )
+        assert page.locator(".jp-RenderedImage").count() == 0
 
 
 def test_a_lesson_leads_to_its_exercises_and_to_the_pages_of_docs(open_notebook):
@@ -123,3 +130,10 @@ def test_an_answer_of_the_questions_leads_to_the_section_that_it_names(open_note
             return place && place.top >= 0 && place.bottom <= window.innerHeight;
         }}"""
     )
+
+
+def test_nothing_covers_the_first_lesson(open_notebook):
+    page = open_notebook(FIRST_LESSON)
+    page.wait_for_timeout(3000)  # the question about news comes late
+    assert page.locator(".Toastify__toast").count() == 0
+    assert page.locator(".jp-Dialog").count() == 0

@@ -15,7 +15,11 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-SOLUTIONS = sorted((ROOT / "solutions").glob("0*.ipynb")) + [ROOT / "solutions/10_guidance.ipynb"]
+SOLUTIONS = [
+    path
+    for path in sorted((ROOT / "solutions").glob("*.ipynb"))
+    if not path.stem.startswith("13")  # which is what is tested
+]
 MARKS = {"### BEGIN SOLUTION", "### END SOLUTION"}
 NOTEBOOK = "window.jupyterapp.shell.currentWidget"
 CELLS = f"{NOTEBOOK}.content.model.sharedModel.cells"

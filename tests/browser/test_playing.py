@@ -5,7 +5,7 @@ cell is run.
 import nbformat
 import pytest
 
-from minddpm_course.moving import bundle_of
+from minddpm_course.moving import moving_bundle
 
 FRAMES = 21
 CAPTION = "A grey square turns white."
@@ -23,7 +23,7 @@ def bundle():
     """What the cell displays."""
     torch = pytest.importorskip("torch")
     frames = [torch.full((4, 1, 8, 8), k / 10 - 1) for k in range(FRAMES)]
-    return bundle_of(frames, [f"t = {FRAMES - 1 - k}" for k in range(FRAMES)], CAPTION)
+    return moving_bundle(frames, [f"t = {FRAMES - 1 - k}" for k in range(FRAMES)], CAPTION)
 
 
 @pytest.fixture

@@ -204,3 +204,22 @@ def ddim_step(x_t, predicted_noise, alpha_bar_t, alpha_bar_prev):
 
 def guided_noise(unconditional, conditional, scale):
     return scale * conditional.numpy() - (scale - 1) * unconditional.numpy()
+
+
+def velocity_from_noise(x_t, noise, alpha_bar_t):
+    angle = torch.acos(alpha_bar_t.double().sqrt()).reshape(-1, 1, 1, 1)
+    return (noise - torch.sin(angle) * x_t) / torch.cos(angle)
+
+
+def noise_from_velocity(x_t, velocity, alpha_bar_t):
+    both = [v * a**0.5 + x * (1 - a) ** 0.5 for x, v, a in zip(x_t, velocity, alpha_bar_t)]
+    return np.stack([one.numpy() for one in both])
+
+
+def min_snr_weight(alpha_bar, gamma):
+    return [min(1.0, gamma * (1 - level) / level) for level in alpha_bar.tolist()]
+
+
+def straight_path(x_0, noise, s):
+    flow = noise - x_0
+    return x_0 + torch.einsum("b,bchw->bchw", s, flow), flow

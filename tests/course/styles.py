@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from right import __dict__ as RIGHT
 
 LEVELS = "alpha_bar_t[:, None, None, None]"
-PAIRS = {"posterior_coefficients", "product_of_gaussians", "training_pair"}
+PAIRS = {"posterior_coefficients", "product_of_gaussians", "straight_path", "training_pair"}
 NUMBERS = {"first_step_below", "simple_loss"}
 INTEGERS = {"first_step_below", "steps"}
 
@@ -118,6 +118,22 @@ FORMULAS = {
     "10.guided_noise": (
         "unconditional: torch.Tensor, conditional: torch.Tensor, scale: float",
         "unconditional + scale * (conditional - unconditional)",
+    ),
+    "11.velocity_from_noise": (
+        "x_t: torch.Tensor, noise: torch.Tensor, alpha_bar_t: torch.Tensor",
+        f"(noise - (1 - {LEVELS}).sqrt() * x_t) / {LEVELS}.sqrt()",
+    ),
+    "11.noise_from_velocity": (
+        "x_t: torch.Tensor, velocity: torch.Tensor, alpha_bar_t: torch.Tensor",
+        f"{LEVELS}.sqrt() * velocity + (1 - {LEVELS}).sqrt() * x_t",
+    ),
+    "11.min_snr_weight": (
+        "alpha_bar: torch.Tensor, gamma: float",
+        "torch.clamp(gamma * (1 - alpha_bar) / alpha_bar, max=1.0)",
+    ),
+    "11.straight_path": (
+        "x_0: torch.Tensor, noise: torch.Tensor, s: torch.Tensor",
+        "((1 - s[:, None, None, None]) * x_0 + s[:, None, None, None] * noise, noise - x_0)",
     ),
 }
 

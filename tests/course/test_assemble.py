@@ -1,6 +1,7 @@
 """A package of the student's own: what is hers in it, what is borrowed, and where it goes wrong."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import minddpm
+from minddpm.__main__ import main
 from minddpm_course.assemble import (
     FUNCTIONS,
     LIBRARY,
@@ -42,6 +44,8 @@ NAMED_AT = {  # what is not called at each t
     "08.langevin_step": "in training",
 }
 NOT_CALLED = set(FUNCTIONS) - set(JOINS)
+POSTERIOR = "03.posterior_coefficients"
+SLOW = runpy.run_path(str(ROOT / "conftest.py"))["SLOW"]
 
 
 def notebook(folder: Path, lesson: str, *cells: str) -> Path:
@@ -132,7 +136,9 @@ def test_the_tests_of_the_room_pass(mine, room, tmp_path):
         (tmp_path / path.name).write_text(text)
     shutil.copytree(mine, tmp_path / "mine")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    slow = [name for name in SLOW if name.startswith(f"tests/library/test_{room}.py::")]
+    left_out = [f"--deselect={name.removeprefix('tests/library/')}" for name in slow]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".", *left_out]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
 
@@ -151,9 +157,11 @@ def test_a_wrong_function_is_named_with_the_time_at_which_it_goes_wrong(mine, na
         assert name in NAMED_AT or found[0].where.startswith("at t = ")
 
 
-def test_the_first_time_is_named(mine):
-    package = import_package(mine)
-    yours = sys.modules["mine.posterior.yours"]
+def test_the_first_time_is_named(tmp_path):
+    out = tmp_path / "posterior_alone"
+    assemble_package([part for part in PASSED if part.question == POSTERIOR], out)
+    package = import_package(out)
+    yours = sys.modules["posterior_alone.posterior.yours"]
     right = yours.posterior_coefficients
 
     def wrong_below(beta, alpha_bar, before):
@@ -180,7 +188,7 @@ def test_what_is_not_hers_is_borrowed(tmp_path):
     parts = {part.question: part for part in parts_in(load_course(), exercises)}
     assert not any(part.yours for part in parts.values())
     assert parts["01.snr"].why == "taken from the library"
-    assert parts["03.posterior_coefficients"].why == "taken from the library"
+    assert parts[POSTERIOR].why == "taken from the library"
     assert parts["02.forward_step"].why == "not written yet"
 
 
@@ -211,10 +219,26 @@ def test_a_package_is_only_replaced_where_nothing_is_lost(tmp_path):
     (other / "thesis.txt").write_text("years of work")
     with pytest.raises(FileExistsError, match="other holds other files"):
         assemble_package(borrowed, other)
-    for name in ("my-package", "json", "minddpm", "1st"):
+    for name in ("my-package", "json", "minddpm", "1st", "class", "None"):
         with pytest.raises(ValueError, match="must be a name that Python can import"):
             assemble_package(borrowed, tmp_path / name)
+    for name in ("torch", "matplotlib"):
+        with pytest.raises(ValueError, match="must be a name that no installed package has"):
+            assemble_package(borrowed, tmp_path / name)
     assert (other / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_place_is_looked_at_before_any_notebook(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("minddpm_course.assemble.parts_in", lambda *_: pytest.fail("too late"))
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["assemble", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path} holds other files: name a new folder" in capsys.readouterr().err
+
+
+def test_there_may_be_no_package_to_compare(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "nothere"]) == 2
+    assert capsys.readouterr().err == "error: expected an assembled package, got nothere\n"
 
 
 def test_a_package_of_another_name(tmp_path):

@@ -241,7 +241,7 @@ def test_a_picture_shows_the_target_and_every_mistake_that_gives_numbers(questio
 
 
 def test_every_lesson_has_its_questions():
-    for lesson in ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10"):
+    for lesson in ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11"):
         names = [name.partition(".")[2] for name in BANK if name.startswith(lesson)]
         assert {"by_hand", "predict"} <= set(names)
         assert len(names) >= 4

@@ -14,12 +14,15 @@ from minddpm import (
     Schedule,
     UNet,
     ddim_step,
+    flow_from_x0,
     forward_diffusion,
     forward_step,
     gaussian_kl,
     guided,
     langevin,
     linear_schedule,
+    min_snr_weight,
+    noise_from_velocity,
     noise_from_x0,
     posterior_coefficients,
     posterior_variance,
@@ -28,9 +31,12 @@ from minddpm import (
     sample,
     score_from_noise,
     simple_loss,
+    straight_time,
     timestep_embedding,
+    to_straight_path,
     train,
     train_step,
+    velocity_from_noise,
     x0_from_noise,
 )
 from minddpm_course.bank import BANK
@@ -455,6 +461,38 @@ def _(draw):
 
     t = torch.ones(len(x_t), dtype=torch.int64)
     return (unconditional, conditional, scale), guided(model, 3, scale)(x_t, t)
+
+
+@tie("11.velocity_from_noise")
+def _(draw):
+    schedule = draw_schedule(draw)
+    x_t, noise = draw_images(draw, 2)
+    t = draw_times(draw, schedule)
+    return (x_t, noise, schedule.alpha_bar[t]), velocity_from_noise(x_t, t, noise, schedule)
+
+
+@tie("11.noise_from_velocity")
+def _(draw):
+    schedule = draw_schedule(draw)
+    x_t, velocity = draw_images(draw, 2)
+    t = draw_times(draw, schedule)
+    return (x_t, velocity, schedule.alpha_bar[t]), noise_from_velocity(x_t, t, velocity, schedule)
+
+
+@tie("11.min_snr_weight")
+def _(draw):
+    alpha_bar, gamma = draw.uniform(0.05, 0.99, 20).double(), draw.decimal(1.0, 8.0)
+    return (alpha_bar, gamma), min_snr_weight(alpha_bar, gamma)
+
+
+@tie("11.straight_path")
+def _(draw):
+    schedule = draw_schedule(draw)
+    x_0, noise = draw_images(draw, 2)
+    t = draw_times(draw, schedule)
+    x_t, _ = forward_diffusion(x_0, t, schedule, noise)
+    point = to_straight_path(x_t, t, schedule)
+    return (x_0, noise, straight_time(t, schedule)), (point, flow_from_x0(x_t, t, x_0, schedule))
 
 
 def test_every_formula_is_tied_or_named_with_the_reason():

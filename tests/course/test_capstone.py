@@ -115,6 +115,7 @@ def test_digits_that_are_still_to_come_are_white():
     noise = [torch.full((2, 1, 28, 28), -1.0)]
     html = capstone.emergence(noise, noise, (9, 5, 0), 2)
     assert html["text/plain"].startswith("2 digits from the noise of one seed")
+    assert html["image/png"]
     figure = capstone.emergence_figure(noise, noise, (9, 5, 0), 2)
     for axis in figure.axes:
         shown.append({float(value) for value in axis.images[0].get_array().flat})

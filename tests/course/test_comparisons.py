@@ -111,6 +111,13 @@ WRONG = {  # lesson: the name of a function, and how its right answer is made wr
         "guided_noise": lambda right, without, told, scale: right(told, without, scale),
         "guided": lambda right, model, label, scale: right(model, label, scale + 1),
     },
+    "12": {
+        "inpaint": lambda right, model, images, mask, *rest, **more: right(
+            model, images, ~mask, *rest, **more
+        ),
+        "turned_over": lambda right, upright, turned: right(turned, upright),
+        "between": lambda right, first, last, share: right(last, first, share),
+    },
 }
 
 

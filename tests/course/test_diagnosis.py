@@ -8,6 +8,7 @@ import pytest
 import torch
 from oracles import RecordingNetwork
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from minddpm.checkpoints import load
 from minddpm.data import load_mnist
@@ -18,13 +19,11 @@ from minddpm.unet import UNet, UNetConfig
 from minddpm_course.diagnosis import (
     SHAPE,
     counting_sampler,
-    first_noise_each,
     first_noise_once,
     nan_sampler,
     noisy_sampler,
     noisy_step,
     right_sampler,
-    right_up,
     to_nothing,
     transposed_network,
     transposed_up,
@@ -52,6 +51,16 @@ def upsampling(up):
     torch.manual_seed(0)
     layer = UNet(UNetConfig(channels=(8, 16))).requires_grad_(False).ups[0]
     return {"up": partial(up, layer), "h": torch.ones(1, layer.in_channels, 8, 8)}
+
+
+def right_up(up, h):
+    """Upsampling as in the course: each pixel four times."""
+    return interpolate(up(h), scale_factor=2.0)
+
+
+def first_noise_each():
+    """x_T, drawn for each image."""
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(7))
 
 
 def stepping(step):

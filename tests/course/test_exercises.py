@@ -4,7 +4,9 @@ solutions everything.
 
 import os
 import re
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import jupytext
 import nbformat
@@ -23,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 CAPSTONE = "13_your_ddpm"  # the one notebook that belongs to no lesson, and asks no questions
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 OF_LESSONS = [path for path in SOLUTIONS if path.stem != CAPSTONE]
+OPENED = [ROOT / folder / path.name for path in OF_LESSONS for folder in ("notebooks", "exercises")]
 ANSWERED = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
 
 
@@ -53,6 +56,19 @@ def test_each_lesson_that_has_questions_has_a_solution_an_exercise_and_a_twin():
     lessons = [path.stem for path in OF_LESSONS]
     assert [stem[:2] for stem in lessons] == sorted({name[:2] for name in BANK})
     assert set(lessons) <= {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+
+
+@pytest.mark.parametrize("path", OPENED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_first_cell_installs_the_course_in_colab_and_nothing_elsewhere(path, monkeypatch):
+    installed = []
+    shell = SimpleNamespace(run_line_magic=lambda *words: installed.append(words))
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    first = sources(nbformat.read(path, as_version=4))[0]
+    exec(first, {})
+    assert installed == []
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    exec(first, {})
+    assert installed == [("pip", "install --quiet 'minddpm[course]'")]
 
 
 def test_a_solution_equals_its_twin(path, solution):

@@ -131,10 +131,17 @@ COUNTS = (5, 10, 20, 50, 100, 1000)
 
 @pytest.fixture
 def distance():
-    """The median of equally many batches, by the way to draw and the number of steps."""
-    table = RESULTS["frechet"]
-    batches = min(len(table[way][str(n)]) for way in table for n in COUNTS)
-    return {way: {n: median(table[way][str(n)][:batches]) for n in COUNTS} for way in table}
+    """The median of the batches, by the way to draw and the number of steps."""
+    return {
+        way: {n: median(found[str(n)]) for n in COUNTS} for way, found in RESULTS["frechet"].items()
+    }
+
+
+@pytest.mark.parametrize("steps", COUNTS)
+def test_all_ways_have_equally_many_batches(steps):
+    assert {len(found[str(steps)]) for found in RESULTS["frechet"].values()} == {
+        3 if steps <= 100 else 1
+    }
 
 
 def test_with_few_steps_the_variance_beta_is_the_worst(distance):

@@ -1,5 +1,6 @@
 """The figures of the course: what each shows follows its data, and all of it can be read."""
 
+import base64
 import html
 import io
 import re
@@ -33,8 +34,10 @@ from minddpm_course.figures import (
     INK,
     TEXT,
     digit_to_noise,
+    draw_image,
     forward_and_reverse,
     image_grid,
+    in_a_row,
     new_figure,
     point_clouds,
     progressive_denoising,
@@ -425,6 +428,17 @@ def test_a_grid_holds_every_image_once(drawn):
     assert "number 3" in said(drawn[9])
 
 
+def test_images_in_a_row_are_apart_in_white_and_in_their_order():
+    images = torch.rand(3, 1, 4, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    row = in_a_row(images, gap=2)
+    assert row.shape == (1, 4, 3 * 5 + 2 * 2)
+    for place, image in enumerate(images):
+        assert torch.equal(row[..., 7 * place : 7 * place + 5], image)
+    figure, ((axis,),) = new_figure(layout="none", height=2)
+    draw_image(axis, row, limits=(-2, 2))
+    assert axis.images[0].get_array().mask.sum() == 2 * 2 * 4  # what is not drawn is white
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 def test_denoising_shows_both_rows_of_every_image(batch):
     figure = denoising(batch=batch)
@@ -456,8 +470,10 @@ def test_show_says_one_sentence_thrice(monkeypatch, drawn):
     show(drawn[9], caption)
     ((bundle, raw),) = bundles
     assert raw
-    assert set(bundle) == {"text/html", "text/plain"}
+    assert set(bundle) == {"text/html", "image/png", "text/plain"}
     assert bundle["text/plain"] == caption
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.width == 1155  # 7 inches at 165 dpi
     assert html.unescape(re.search('alt="([^"]*)"', bundle["text/html"])[1]) == caption
     assert (
         html.unescape(re.search("<figcaption>(.*)</figcaption>", bundle["text/html"])[1]) == caption
@@ -469,6 +485,7 @@ def test_a_figure_that_is_shown_live_takes_the_place_of_the_one_before(monkeypat
 
     class View:
         def update(self, bundle, raw):
+            assert bundle["image/png"]
             updated.append((bundle["text/plain"], raw))
 
     def display(bundle, raw, display_id):

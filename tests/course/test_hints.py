@@ -304,6 +304,13 @@ def test_a_hint_is_had_from_the_course_and_in_a_terminal(capsys):
     assert "error: expected the name of an exercise, such as 09.ddim_step" in (
         capsys.readouterr().err
     )
+    assert main(["hint", "nothere"]) == 2
+    said = capsys.readouterr().err
+    assert sum(f" {name}," in said for name in BANK) == 3
+    assert main(["hint", "03"]) == 2
+    names = ", ".join(name for name in BANK if name.startswith("03."))
+    expected = f"error: expected the name of an exercise, such as {names}, got '03'\n"
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("lesson", ROOMS)

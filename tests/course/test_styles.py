@@ -138,6 +138,24 @@ def verdict_on(name, answer):
     return judge(BANK[name], lambda args: call_here(answer, args), 0)
 
 
+def step_with_a_constant(x_prev, beta_t, noise):
+    weights = torch.tensor([(1 - beta_t) ** 0.5, beta_t**0.5])  # float32
+    return torch.einsum("k,kbchw->bchw", weights, torch.stack([x_prev, noise]))
+
+
+def step_with_beta_for_its_root(x_prev, beta_t, noise):
+    weights = torch.tensor([(1 - beta_t) ** 0.5, beta_t])
+    return torch.einsum("k,kbchw->bchw", weights, torch.stack([x_prev, noise]))
+
+
+def test_float32_constants_cost_nothing():
+    x = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+    with pytest.raises(RuntimeError, match="expected scalar type Float"):
+        step_with_a_constant(x, 0.1, x)
+    assert verdict_on("02.forward_step", step_with_a_constant).passed
+    assert not verdict_on("02.forward_step", step_with_beta_for_its_root).passed
+
+
 HALF = {
     "float16": torch.Tensor.half,
     "bfloat16": torch.Tensor.bfloat16,

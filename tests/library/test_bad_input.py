@@ -45,6 +45,7 @@ from minddpm import (
 )
 from minddpm.ddim import ddim_sample, ddim_step, ddim_steps, invert
 from minddpm.guidance import drop_labels, guided
+from minddpm.inpainting import inpaint
 from minddpm.mixture import GaussianMixture
 from minddpm.noising import moved
 from minddpm.respacing import respaced
@@ -65,12 +66,13 @@ from minddpm.targets import (
     x0_from_velocity,
     zero_terminal_snr,
 )
-from minddpm.weighting import min_snr_weight
+from minddpm.weighting import min_snr_weight, velocity_weight
 
 SCHEDULE = linear_schedule(10)
 X = torch.zeros(3, 1, 4, 4)
 SMALL = UNetConfig(channels=(8, 16, 24), groups=4)
 LABELLED = UNetConfig(channels=(8,), groups=4, classes=3)
+RIGHT = torch.tensor([False, False, True, True])
 MIXTURE = GaussianMixture(torch.zeros(2, 2), 1.0, torch.ones(2))
 
 
@@ -119,6 +121,7 @@ ROOMS = [
     "sampler",
     "ddim",
     "solvers",
+    "inpainting",
     "score",
     "guidance",
     "targets",
@@ -193,6 +196,8 @@ FROM_0 = {
 BAD_T = {
     "above T": (11, ValueError, "t must lie in", "..10", "got 11"),
     "below": (-1, ValueError, "t must lie in", "..10", "got -1"),
+    "above every int64": (10**30, ValueError, "t must lie in", "..10", f"got {10**30}"),
+    "below every int64": (-(10**30), ValueError, "t must lie in", "..10", f"got {-(10**30)}"),
     "one of the tensor above T": (
         torch.tensor([1, 11, 2]),
         ValueError,
@@ -305,6 +310,7 @@ TAKE_PREDICTION = {
     "ddim_sample": lambda model: ddim_sample(model, X.shape, SCHEDULE, steps=2),
     "flow_sample": lambda model: flow_sample(model, X.shape, SCHEDULE, steps=2),
     "flow_sample, heun": lambda model: flow_sample(model, X.shape, SCHEDULE, solver=heun, steps=2),
+    "inpaint": lambda model: inpaint(model, X, RIGHT, SCHEDULE),
     "converted": lambda model: converted(model, noise_from_x0, SCHEDULE)(X, torch.tensor([1] * 3)),
     "guided": lambda model: guided(lambda x_t, t, label: model(x_t, t), 0, 2)(X, torch.ones(3)),
 }
@@ -331,6 +337,7 @@ TAKE_IMAGES = {
     "forward_step, noise drawn": lambda x: forward_step(x, 1, SCHEDULE),
     "forward_diffusion, noise drawn": lambda x: forward_diffusion(x, 1, SCHEDULE),
     "invert": lambda x: invert(UNet(SMALL), x, SCHEDULE, steps=2),
+    "inpaint": lambda x: inpaint(UNet(SMALL), x, RIGHT, SCHEDULE),
     "langevin": lambda x: langevin(lambda x: x, x, step_size=0.1, steps=2),
     "train": lambda x: next(train(UNet(SMALL), x, SCHEDULE, steps=1)),
 }
@@ -422,6 +429,28 @@ def test_a_variance_that_is_not_positive(variance, of):
         "variances must be positive",
         f"got {variance:g} in {of}",
     )
+
+
+def test_what_is_no_gaussian():
+    good = Gaussian(torch.zeros(2), torch.ones(2))
+    for bad, said in (
+        (Gaussian(good.mean, 1.0), "the variance of {} must be a tensor, got a float"),
+        (Gaussian(0.0, good.variance), "the mean of {} must be a tensor, got a float"),
+        (tuple(good), "{} must be a Gaussian, got a tuple: use Gaussian(mean, variance)"),
+        (good.mean, "{} must be a Gaussian, got a torch.float32 tensor"),
+    ):
+        refuses(TypeError, lambda: gaussian_kl(bad, good), said.format("p"))  # noqa: B023
+        refuses(TypeError, lambda: gaussian_kl(good, bad), said.format("q"))  # noqa: B023
+
+
+@pytest.mark.parametrize(("answer", "got"), [(0.5, "0.5"), (torch.tensor(1), "torch.int64")])
+def test_a_variance_function_that_returns_no_variance(answer, got):
+    message = f"variance must return a floating-point tensor, got {got}"
+    for call in (
+        lambda variance: reverse_step(X, 2, X, SCHEDULE, variance=variance),
+        lambda variance: variational_bound(zeros, X, SCHEDULE, variance=variance),
+    ):
+        refuses(TypeError, lambda: call(lambda t, schedule: answer), message)  # noqa: B023
 
 
 # schedules
@@ -538,6 +567,42 @@ def test_batch_size():
 )
 def test_image_shape(function, shape, error, fragments):
     refuses(error, lambda: function(zeros, shape, SCHEDULE), *fragments)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        (
+            {"mask": torch.ones(1, 1, 4, 4)},
+            TypeError,
+            "mask must be a bool tensor, True where images are to be filled in, got a"
+            " torch.float32 tensor: use mask > 0.5",
+        ),
+        ({"mask": [[True]]}, TypeError, "True where images are to be filled in, got a list"),
+        ({"mask": None}, TypeError, "True where images are to be filled in, got None"),
+        (
+            {"mask": RIGHT[:3]},
+            ValueError,
+            "mask must have the images' shape (3, 1, 4, 4), or one that broadcasts to it, got (3,)",
+        ),
+        (
+            {"mask": RIGHT.expand(2, 3, 1, 4, 4)},
+            ValueError,
+            "or one that broadcasts to it, got (2, 3, 1, 4, 4)",
+        ),
+        ({"images": X.double()}, TypeError, "images must have the network's dtype torch.float32"),
+        ({"images": X[:0]}, ValueError, "images must have shape (b, *dims) with b at least 1"),
+        ({"resamplings": 0}, ValueError, "resamplings must be at least 1, got 0"),
+        ({"resamplings": 2.5}, TypeError, "resamplings must be an integer, got 2.5"),
+        ({"variance": "small"}, TypeError, "variance must be a function such as beta_variance"),
+        ({"generator": 3}, TypeError, "generator must be a torch.Generator, got 3"),
+        ({"device": "nowhere"}, ValueError, "device must be a torch.device or a name"),
+        ({"schedule": 3}, TypeError, "schedule must be"),
+    ],
+)
+def test_filling_in(changed, error, message):
+    good = {"images": X, "mask": RIGHT, "schedule": SCHEDULE}
+    refuses(error, lambda: inpaint(UNet(SMALL), **(good | changed)), message)
 
 
 BAD_STEPS = {
@@ -765,6 +830,22 @@ def test_scale(scale):
     refuses(ValueError, lambda: guided(UNet(LABELLED), 0, scale), message)
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes", "error", "message"),
+    [
+        ([0, 1], 3, TypeError, "got a list: use torch.as_tensor(labels).long()"),
+        (torch.tensor([0.0, 1.0]), 3, TypeError, "must be an int64 tensor, got torch.float32"),
+        (torch.tensor([[0, 1]]), 3, ValueError, "labels must have shape (1,), one for each image"),
+        (torch.tensor([0, 3]), 3, ValueError, "labels must lie in 0..2, got 3"),
+        (torch.tensor([0, -1]), 3, ValueError, "labels must lie in 0..2, got -1"),
+        (torch.tensor([0, 1]), 0, ValueError, "classes must be at least 1, got 0"),
+        (torch.tensor([0, 1]), 2.0, TypeError, "classes must be an integer, got 2.0"),
+    ],
+)
+def test_labels_that_cannot_be_dropped(labels, classes, error, message):
+    refuses(error, lambda: drop_labels(labels, classes, 0.5), message)
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
 def test_share_of_dropped_labels(share):
     message, labels = f"share must lie in [0, 1], got {share}", torch.tensor([0, 1, 2])
@@ -960,6 +1041,7 @@ TAKE_NUMBERS = {
         lambda value: ddim_sample(zeros, X.shape, SCHEDULE, eta=value),
     ],
     "scale": [lambda value: guided(UNet(LABELLED), 0, value)],
+    "most": [lambda value: velocity_weight(SCHEDULE.alpha_bar, value)],
     "share": [lambda value: drop_labels(torch.tensor([0]), 3, value)],
     "step_size": [lambda value: langevin(lambda x: -x, X, step_size=value, steps=1)],
     "variance": [lambda value: GaussianMixture(torch.zeros(2, 2), value, torch.ones(2))],
@@ -976,6 +1058,14 @@ TAKE_NUMBERS = {
 
 def a_run(model=None, images=X, **settings):
     return train(model or UNet(SMALL), images, SCHEDULE, **{"steps": 1} | settings)
+
+
+def test_a_run_wants_a_schedule_whatever_its_loss():
+    def size_of_the_answer(model, x_0, schedule, *, generator):
+        return model(x_0, torch.ones(len(x_0), dtype=torch.int64)).square().mean()
+
+    run = train(UNet(SMALL), X, SCHEDULE.T, steps=1, loss=size_of_the_answer)
+    refuses(TypeError, lambda: next(run), "schedule must be a Schedule, got an int")
 
 
 @pytest.mark.parametrize("name", TAKE_NUMBERS)
@@ -1168,6 +1258,23 @@ def test_targets_of_another_kind(target, error, message):
     refuses(error, lambda: weighted_loss(zeros, X, SCHEDULE, target=target), message)
 
 
+@pytest.mark.parametrize(
+    ("adapted", "limits"),
+    [
+        (converted(zeros, noise_from_velocity, SCHEDULE), "1..10"),
+        (respaced(zeros, SCHEDULE, 4)[0], "0..4"),
+    ],
+)
+def test_times_at_which_an_adapted_network_is_called(adapted, limits):
+    first, last = map(int, limits.split(".."))
+    for t in (first - 1, last + 1, -last):
+        times = torch.tensor([first, t, last])
+        refuses(ValueError, lambda: adapted(X, times), f"t must lie in {limits}, got {t}")  # noqa: B023
+    assert adapted(X, torch.tensor([first, last, last])).shape == X.shape
+    message = "t must be an int or an int64 tensor, got a tensor of torch.float32"
+    refuses(TypeError, lambda: adapted(X, torch.ones(3)), message)
+
+
 def test_what_cannot_be_converted():
     message = "to_noise must be a function such as noise_from_velocity, got 'velocity'"
     refuses(TypeError, lambda: converted(zeros, "velocity", SCHEDULE), message)
@@ -1182,6 +1289,12 @@ def test_a_gamma_that_is_not_positive():
     for gamma in (0, -1.0, math.nan):
         message = f"gamma must be positive, got {gamma}"
         refuses(ValueError, lambda: min_snr_weight(SCHEDULE.alpha_bar[1:], gamma), message)  # noqa: B023
+
+
+def test_a_most_that_is_not_positive():
+    for most in (0, -1, math.nan):
+        message = f"most must be positive, got {most}"
+        refuses(ValueError, lambda: velocity_weight(SCHEDULE.alpha_bar[1:], most), message)  # noqa: B023
 
 
 def test_a_schedule_that_cannot_be_rescaled():

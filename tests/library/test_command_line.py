@@ -2,6 +2,7 @@
 costs.
 """
 
+import ast
 import csv
 import io
 import json
@@ -23,7 +24,15 @@ from safetensors.torch import load_file, save_file
 
 import minddpm.__main__ as command_line
 from minddpm import checkpoints, interrupts, runs, training
-from minddpm.checkpoints import ASSETS, load, load_pretrained, load_training, save, training_file
+from minddpm.checkpoints import (
+    ASSETS,
+    load,
+    load_pretrained,
+    load_training,
+    save,
+    tensor_digest,
+    training_file,
+)
 from minddpm.data import data_digest, load_mnist
 from minddpm.ddim import ddim_sample
 from minddpm.guidance import guided
@@ -192,13 +201,12 @@ def test_train_writes_a_checkpoint_and_a_log(tmp_path, small, run, more, expecte
     assert all(math.isfinite(float(value)) for row in rows[1:] for value in row)
 
 
-@pytest.mark.parametrize(("name", "labels"), [("mnist", False), ("mnist_labels", True)])
-def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name, labels):
+def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights():
     readme = (ASSETS / "README.md").read_text(encoding="utf-8")
     commands = re.findall(r"^python -m minddpm (train .+)$", readme, re.MULTILINE)
-    *_, last = (command for command in commands if ("--labels" in command) == labels)
+    *_, last = (command for command in commands if "--labels" not in command)
     options = vars(command_line.build_parser().parse_args(last.split()))
-    model, _, metadata = load_pretrained(name)
+    model, _, metadata = load_pretrained("mnist")
     settings = {name: metadata[name] for name in ("seed", "steps", "learning_rate")}
     assert {name: options[name] for name in settings} == settings
     parsed = command_line.build_parser().parse_args(last.split())
@@ -206,8 +214,36 @@ def test_the_commands_of_the_readme_are_those_that_made_the_shipped_weights(name
     assert command_line.augment_of(parsed) == metadata["augment"]
     assert parsed.batch_size is None
     assert metadata["batch_size"] == 64
-    assert model.config.classes == 10 * labels
+    assert not model.config.classes
+    for command in commands:
+        parsed = command_line.build_parser().parse_args(command.split())
+        assert parsed.recipe == "paper"
     assert metadata["data_sha256"] == data_digest(load_mnist("train")[0])
+
+
+def test_the_code_of_the_readme_is_what_made_the_weights_with_labels():
+    readme = (ASSETS / "README.md").read_text(encoding="utf-8")
+    (code,) = (
+        code for code in re.findall(r"```python\n(.+?)```", readme, re.DOTALL) if "train_to" in code
+    )
+    (call,) = (
+        node
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "train_to"
+    )
+    written = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    model, _, metadata = load_pretrained("mnist_labels")
+    same = ("seed", "steps", "batch_size", "learning_rate", "classes")
+    assert {name: written[name] for name in same} == {name: str(metadata[name]) for name in same}
+    assert f"lr={metadata['learning_rate']}" in written["optimizer"]
+    assert "Muon" in metadata["optimizer"]
+    assert metadata["step"] == metadata["steps"]
+    assert model.config.classes == 10
+    assert (metadata["source"], metadata["augment"]) == ("bundled", "none")
+    assert "augment" not in written
+    images, labels = load_mnist("train")
+    assert metadata["data_sha256"] == data_digest(images)
+    assert metadata["labels_sha256"] == tensor_digest(labels)
 
 
 @pytest.mark.parametrize("stop", [2, 3, 4, 5])
@@ -491,10 +527,11 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, small, run, monke
         ("--batch-size", "0", "must be an integer from 1 to"),
         ("--every", "none", "must be an integer from 1 to"),
         ("--seed", "-1", "must be an integer from 0 to"),
-        ("--learning-rate", "0", "must be a number above 0"),
-        ("--learning-rate", "nan", "must be a number above 0"),
-        ("--learning-rate", "inf", "must be a number above 0"),
-        ("--learning-rate", "fast", "must be a number above 0"),
+        ("--learning-rate", "0", "must be a finite number above 0"),
+        ("--learning-rate", "nan", "must be a finite number above 0"),
+        ("--learning-rate", "inf", "must be a finite number above 0"),
+        ("--minutes", "inf", "must be a finite number above 0"),
+        ("--learning-rate", "fast", "must be a finite number above 0"),
         ("--out", "", "must not be empty"),
         ("--start", " ", "must not be empty"),
         ("--data", "", "must not be empty"),
@@ -516,7 +553,15 @@ def without_space(text):
     return "".join(text.split())
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "evaluate"])
+@pytest.mark.parametrize("value", ["-1", "inf", "nan", "much"])
+def test_a_scale_out_of_range_is_refused(tmp_path, capsys, value):
+    with pytest.raises(SystemExit):
+        command_line.main(["sample", "--out", str(tmp_path / "x.png"), "--scale", value])
+    said = f"argument --scale: must be a finite number of at least 0, got {value!r}"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate", "export"])
 def test_help_explains_each_option_and_tells_its_default(capsys, command):
     with pytest.raises(SystemExit) as stop:
         command_line.main([command, "--help"])
@@ -717,7 +762,16 @@ def test_digits_that_are_no_numbers_are_not_written(tmp_path, run, more):
     code, _, message = run(
         "sample", "--out", tmp_path / "x.png", "--checkpoint", path, "--count", 2, *more
     )
-    assert code == 2 and "images must be finite, got NaN in 2 of 2" in message
+    assert (
+        code == 2 and "images must be finite, got NaN in 2 of 2: the weights are broken" in message
+    )
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_a_scale_at_which_digits_overflow_is_named(tmp_path, run):
+    options = ("--digit", 3, "--count", 2, "--ddim", 3, "--scale", "1e30")
+    code, _, message = run("sample", "--out", tmp_path / "x.png", *options)
+    assert code == 2 and "--scale 1e+30 is too large" in message
     assert not (tmp_path / "x.png").exists()
 
 
@@ -1030,6 +1084,118 @@ def test_a_file_that_holds_no_samples_is_refused(tmp_path, checkpoint, run, writ
     )
 
 
+# export
+
+
+@pytest.fixture
+def computed_by_onnx():
+    """Computes the noise that an exported file predicts, given its inputs by name."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    def compute(path, **inputs):
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        assert [one.name for one in session.get_inputs()] == list(inputs)
+        arrays = {name: values.numpy() for name, values in inputs.items()}
+        return torch.from_numpy(session.run(["noise"], arrays)[0])
+
+    return compute
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(("options", "name"), [((), "mnist"), (("--labels",), "mnist_labels")])
+def test_the_shipped_weights_are_exported(tmp_path, run, computed_by_onnx, options, name, count):
+    out = tmp_path / "unet.onnx"
+    code, said, _ = run("export", "--out", out, *options)
+    assert code == 0
+    size = out.stat().st_size
+    told = re.fullmatch(
+        rf"wrote {re.escape(str(out))}, (.+) MB: the noise it predicts differs from PyTorch's by at"
+        r" most (.+)\n",
+        said,
+    )
+    assert float(told[1]) == round(size / 1e6, 1)
+    assert 0 < float(told[2]) <= 1e-4
+    model, schedule, _ = load_pretrained(name)
+    inputs = {"x_t": torch.randn(count, 1, 28, 28), "t": torch.randint(1, schedule.T, (count,))}
+    if options:
+        inputs["label"] = torch.tensor([10, 3, 0])[:count]  # 10 stands for none
+    with torch.inference_mode():
+        expected = model(*inputs.values())
+    assert (computed_by_onnx(out, **inputs) - expected).abs().max() <= 1e-4
+
+
+def test_half_of_the_size_costs_little_precision(tmp_path, run, computed_by_onnx):
+    whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
+    run("export", "--out", whole, "--labels")
+    code, said, _ = run("export", "--out", half, "--labels", "--half")
+    assert code == 0
+    assert half.stat().st_size < 0.53 * whole.stat().st_size
+    inputs = {
+        "x_t": torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0)),
+        "t": torch.tensor([1, 10, 500, 1000]),
+        "label": torch.tensor([1, 10, 7, 4]),
+    }
+    ours, theirs = (computed_by_onnx(path, **inputs) for path in (half, whole))
+    assert 1e-5 < (ours - theirs).abs().max() <= 5e-3
+    assert 1e-5 < float(said.split()[-1]) <= 5e-3
+
+
+def test_own_weights_are_exported_in_the_shape_of_their_images(tmp_path, run, computed_by_onnx):
+    torch.manual_seed(0)
+    model = UNet(replace(SMALL, image_channels=3, classes=2)).eval()
+    torch.nn.init.normal_(model.out.weight)
+    about = {"image_shape": [3, 8, 12]}
+    own = save(tmp_path / "own", model, linear_schedule(5), metadata=about)
+    assert run("export", "--out", tmp_path / "own.onnx", "--checkpoint", own)[0] == 0
+    x_t, t, label = torch.randn(2, 3, 8, 12), torch.tensor([1, 5]), torch.tensor([0, 2])
+    with torch.inference_mode():
+        expected = model(x_t, t, label)
+    ours = computed_by_onnx(tmp_path / "own.onnx", x_t=x_t, t=t, label=label)
+    assert (ours - expected).abs().max() <= 1e-4
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "said"),
+    [
+        (math.nan, (), "the exported network must predict what PyTorch does, up to 0.001, got a"),
+        (1e6, ("--half",), "weights stored in float16 must be at most 65504, got 1e+06"),
+    ],
+)
+def test_broken_weights_are_not_exported(tmp_path, run, value, options, said):
+    pytest.importorskip("onnxruntime")
+    model = UNet(replace(SMALL, channels=(32, 32)))  # large enough for float16
+    torch.nn.init.constant_(model.middle_in.conv_in.weight, value)
+    torch.nn.init.normal_(model.middle_in.conv_out.weight)
+    torch.nn.init.normal_(model.out.weight)
+    own = save(tmp_path / "own", model, linear_schedule(5))
+    out = tmp_path / "own.onnx"
+    code, _, message = run("export", "--out", out, "--checkpoint", own, *options)
+    assert code == 2
+    assert message.startswith(f"error: {said}")
+    assert not out.exists()
+
+
+def test_what_cannot_be_exported_says_why(tmp_path, run, monkeypatch):
+    code, _, message = run("export", "--out", tmp_path)
+    assert (code, message) == (2, f"error: --out must be a file, got the folder {tmp_path}")
+    for name, said in (
+        ("new/unet.onnx", f"an existing folder to write unet.onnx in, got {tmp_path / 'new'}"),
+        (
+            "unet.txt",
+            f"a name with the ending .onnx, such as unet.onnx, got {tmp_path / 'unet.txt'}",
+        ),
+        ("unet", f"a name with the ending .onnx, such as unet.onnx, got {tmp_path / 'unet'}"),
+    ):
+        code, _, message = run("export", "--out", tmp_path / name)
+        assert (code, message) == (2, f"error: expected {said}")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    code, _, message = run("export", "--out", tmp_path / "unet.onnx")
+    assert code == 2
+    assert message == "error: ONNX Runtime is not installed: pip install 'minddpm[onnx]'"
+
+
 # errors
 
 
@@ -1291,8 +1457,8 @@ def test_the_version_and_where_the_lessons_are(capsys):
         assert stop.value.code == 0
         shown = capsys.readouterr().out
         assert shown.startswith(said)
-    assert "notebooks/" in shown
-    assert "make lab" in shown
+    assert "`minddpm lessons`" in shown
+    assert "`make lab`" in shown.replace("\n", " ")
 
 
 class Entry:

@@ -178,6 +178,14 @@ def assert_same_trajectory(theirs, schedule, model, steps, eta, clip, bound=2e-1
 # one step
 
 
+def test_a_step_draws_nothing_unless_it_is_told_to():
+    x_t, x_0, predicted = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(5))
+    expected = ddim_step(x_t, 3, x_0, predicted, linear_schedule(5), eta=0.0)
+    before = torch.get_rng_state()
+    assert torch.equal(ddim_step(x_t, 3, x_0, predicted, linear_schedule(5)), expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @given(
     st.sampled_from([(1,), (3, 2), (2, 1, 4, 4)]),
     st.sampled_from([linear_schedule(), cosine_schedule(), SCHEDULE]),

@@ -448,6 +448,39 @@ def test_integers_of_unknown_range_are_refused():
         as_images(np.zeros((2, 4, 4), np.int64))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.array([[[False, True], [True, False]]]),
+        np.array([[[0, 65535], [65535, 0]]], np.uint16),
+        np.array([[[0, 255], [255, 0]]], np.uint16),
+        np.array([[[0, 255], [255, 0]]], np.int64),
+    ],
+    ids=["bool", "sixteen bits", "eight of sixteen bits", "int64"],
+)
+def test_the_advice_on_other_integers_keeps_black_and_white(given):
+    with pytest.raises(TypeError, match="or floating point, got ") as caught:
+        as_images(given)
+    advice = str(caught.value).rpartition("use ")[2]
+    assert as_images(eval(advice, {"images": given, "np": np})).tolist() == [[[[-1, 1], [1, -1]]]]
+
+
+@pytest.mark.parametrize("kind", ["u2", ">u2", "i4", "i8"])
+def test_the_advice_on_16_bits_keeps_greys(kind):
+    greys = np.arange(32).reshape(2, 4, 4) * 2000
+    given = greys.astype(kind)
+    with pytest.raises(TypeError, match="or floating point, got ") as caught:
+        as_images(given)
+    advice = str(caught.value).rpartition("use ")[2]
+    ours = as_images(eval(advice, {"images": given, "np": np})).numpy()[:, 0]
+    assert np.abs(ours - (greys / 65535 * 2 - 1)).max() <= 1 / 127
+
+
+def test_bytes_of_0_and_1_are_doubted():
+    with pytest.warns(match="all pixels are 0 or 1 of 255, .* use 255 "):
+        as_images(np.array([[[0, 1], [1, 0]]], np.uint8))
+
+
 def test_images_in_0_to_1_are_doubted():
     with pytest.warns(match=r"all pixels lie in \[0, 1\], .* use 2 \* images - 1"):
         as_images(pixels(2, 4, 4) / 255)
@@ -552,6 +585,7 @@ IMAGES = torch.zeros(4, 1, 8, 8)
         (None, "got None$"),
         ("mine", "got a str$"),
         (IMAGES.byte(), r"floating point in \[-1, 1\], got torch.uint8: .* pixels / 127.5 - 1"),
+        (IMAGES > 0, r"floating point in \[-1, 1\], got torch.bool: use 2.0 \* images - 1"),
     ],
 )
 def test_what_is_no_tensor_is_told_how_to_become_one(unchecked, value, said):

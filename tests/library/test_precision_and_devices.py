@@ -38,8 +38,10 @@ from minddpm import (
     variational_bound,
     velocity_from_x0,
     weighted_loss,
+    zero_terminal_snr,
 )
 from minddpm.guidance import drop_labels
+from minddpm.noising import standard_noise
 
 SCHEDULE = linear_schedule(10)
 SHAPE = (2, 1, 8, 8)
@@ -112,6 +114,56 @@ def test_a_training_step_never_waits_for_the_device(labels, convert, loss):
     assert value.device.type == "meta" and value.shape == () and not value.requires_grad
 
 
+class Scaled(torch.nn.Module):
+    """Predicts x_t times a number for each label."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = torch.nn.Embedding(4, 1)
+
+    def forward(self, x_t, t, label):
+        return x_t * self.size(label)
+
+
+def training_there(steps):
+    """A training run on a device that has no values."""
+
+    def plain(model):  # Adam's fused form knows no meta
+        return torch.optim.SGD(model.parameters(), lr=0.1)
+
+    options = {"steps": steps, "batch_size": 2, "labels": LABELS, "optimizer": plain}
+    return train(Scaled().to("meta"), torch.zeros(8, 1), SCHEDULE, **options)
+
+
+def test_training_waits_for_the_device_at_the_hundredth_step_first():
+    run = training_there(101)
+    for taken in range(1, 100):
+        assert next(run).step == taken
+    with pytest.raises((NotImplementedError, RuntimeError), match="meta"):
+        next(run)
+
+
+def test_then_it_waits_at_every_hundredth(monkeypatch):
+    waits = []
+    monkeypatch.setattr("minddpm.training.check_finite", waits.append)
+    for state in training_there(300):
+        assert len(waits) == state.step // 100
+
+
+ADAPT = {"respaced": lambda model: respaced(model, SCHEDULE, 4)[0], "converted": in_velocity}
+
+
+@pytest.mark.parametrize("adapt", ADAPT)
+def test_an_adapted_network_can_be_exported_and_vectorised(adapt):
+    """Both call it with a t that has no values to look at."""
+    adapted, times = ADAPT[adapt](network()), torch.arange(len(IMAGES)) % 4 + 1
+    expected = adapted(IMAGES, times)
+    exported = torch.export.export(adapted, (IMAGES, times), strict=False).module()
+    assert torch.equal(exported(IMAGES, times), expected)
+    each = torch.vmap(lambda x_t, t: adapted(x_t[None], t[None])[0])(IMAGES, times)
+    assert (each - expected).abs().max() <= 1e-5
+
+
 def test_what_moves_a_model_moves_all_its_tensors():
     for adapted in (
         guided(network(classes=3), 1, 2.0),
@@ -121,6 +173,12 @@ def test_what_moves_a_model_moves_all_its_tensors():
         moved = adapted.to("meta")
         assert {tensor.device.type for tensor in moved.state_dict().values()} == {"meta"}
         assert {tensor.device.type for tensor in moved.buffers()} == {"meta"}
+
+
+def test_what_a_generator_draws_is_moved_to_the_images():
+    noise = standard_noise(torch.zeros(SHAPE, device="meta"), None, torch.Generator())
+    assert noise.device.type == "meta"
+    assert SCHEDULE.sample_t(3, generator=torch.Generator(), device="meta").device.type == "meta"
 
 
 @pytest.mark.parametrize("dtype", [*HALVES, torch.float64])
@@ -214,6 +272,11 @@ def all_that_is_computed():
         sample(lambda x_t, t: x_t / 2, SHAPE, SCHEDULE, generator=generator),
         ddim_sample(guided(MODEL, 1, 2.0), SHAPE, SCHEDULE, steps=3, generator=generator),
         flow_sample(guided(MODEL, 1, 2.0), SHAPE, SCHEDULE, steps=3, generator=generator),
+        sample(
+            converted(MODEL, noise_from_velocity, SCHEDULE), SHAPE, SCHEDULE, generator=generator
+        ),
+        invert(MODEL, IMAGES, SCHEDULE, steps=3),
+        zero_terminal_snr(SCHEDULE).alpha_bar,
         simple_loss(MODEL, IMAGES, SCHEDULE, generator=generator).detach(),
         drop_labels(LABELS, 3, 0.5, generator=generator),
         state.last_loss,

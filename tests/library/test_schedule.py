@@ -85,6 +85,16 @@ def test_a_schedule_cannot_be_changed():
         linear_schedule(3).beta = torch.zeros(4, dtype=torch.float64)
 
 
+def test_by_default_there_are_a_thousand_steps():
+    assert linear_schedule().T == cosine_schedule().T == 1000
+
+
+def test_a_schedule_equals_itself_alone_and_may_be_a_key():
+    schedule, other = linear_schedule(3), linear_schedule(3)
+    assert schedule != other
+    assert {schedule: 1, other: 2}[schedule] == 1
+
+
 @pytest.mark.parametrize("T", [1, 2, 7])
 def test_sampled_times_and_reverse_steps_visit_the_same_times(T, generator):
     schedule = linear_schedule(T)

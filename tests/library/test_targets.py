@@ -1,5 +1,12 @@
 """Targets against closed forms, autograd, diffusers and flow_matching: what a network may predict
 instead of the noise, where only noise is left, and the straight path of flow matching.
+
+The tests beside flow_matching are skipped where it is not installed. No extra brings it, because
+its licence (CC BY-NC) excludes commercial use. It imports torchdiffeq, and to leave the environment
+as it is:
+
+    pip install --no-deps --target runs/flow_matching flow_matching torchdiffeq
+    PYTHONPATH=runs/flow_matching pytest tests/library/test_targets.py -k flow_matching
 """
 
 import math
@@ -251,7 +258,7 @@ def test_straight_time_runs_from_the_image_to_the_noise(schedule):
     assert s.dtype == torch.float64
     assert s[0] == 0
     assert (s.diff() > 0).all()
-    assert (s[-1] == 1) == (schedule is NOISE_ALONE)
+    assert (s[-1] == 1) == (schedule.alpha_bar[-1] == 0)
     ratio = ((1 - s[1:]) / s[1:]) ** 2  # of signal and noise, as in x_t
     assert (ratio - schedule.snr[1:]).abs().max() <= 1e-9 * schedule.snr[1]
     for t in (0, 1, schedule.T):
@@ -469,6 +476,12 @@ def test_a_schedule_is_rescaled_as_by_diffusers(schedule):
     assert Schedule.from_betas(theirs).alpha_bar[-1] == 0
 
 
+def test_two_steps_are_enough_to_rescale():
+    before, after = linear_schedule(2), zero_terminal_snr(linear_schedule(2))
+    assert abs(after.alpha_bar[1] - before.alpha_bar[1]) <= 1e-15
+    assert after.alpha_bar[2] == 0
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_first_step_stays_and_the_second_time_nothing_changes(schedule):
     ours = zero_terminal_snr(schedule)
@@ -674,3 +687,14 @@ def test_min_snr_weighs_each_target_as_hang_et_al_say(gamma, generator):
         options = {"weight": lambda alpha_bar, weight=weight: weight, "target": targets[of]}
         theirs = weighted_loss(Returns(answer), x_0, SHORT, **options, **given)
         assert ours.item() == pytest.approx(theirs.item(), rel=1e-12), of
+
+
+def test_the_factors_of_a_conversion_do_not_depend_on_torchs_default_device():
+    network = IdealNetwork(SHORT, 0.5)
+    expected = converted(network, noise_from_velocity, SHORT)
+    torch.set_default_device("meta")
+    try:
+        model = converted(network, noise_from_velocity, SHORT)
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(model.factors, expected.factors)

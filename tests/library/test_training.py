@@ -257,6 +257,13 @@ def test_without_labels_classes_change_nothing(images):
     assert model.told == [None, None]
 
 
+def test_the_seed_is_0_unless_it_is_given(images):
+    options = {"steps": 2, "batch_size": 4}
+    runs = [train(network(), images, SCHEDULE, **options, **seed) for seed in ({}, {"seed": 0})]
+    ours, expected = [list(run)[-1].last_loss for run in runs]
+    assert torch.equal(ours, expected)
+
+
 def test_the_seed_decides_the_run(images):
     def weights(seed):
         *_, state = train(network(), images, SCHEDULE, steps=3, batch_size=4, seed=seed)
@@ -389,6 +396,17 @@ def test_a_run_minimises_the_loss_it_is_given():
     whole = train_step(model, images, optimizer, SCHEDULE, generator=seeds[0])
     half = train_step(model, images, optimizer, SCHEDULE, loss=halved, generator=seeds[1])
     assert half == whole / 2
+
+
+def test_a_model_is_trained_in_training_mode(images):
+    model, modes = network().eval(), []
+
+    def watching(predict, x_0, schedule, *, generator):
+        modes.append(model.training)
+        return simple_loss(predict, x_0, schedule, generator=generator)
+
+    list(train(model, images, SCHEDULE, steps=2, batch_size=4, loss=watching))
+    assert modes == [True, True]
 
 
 class OwnNetwork(torch.nn.Module):

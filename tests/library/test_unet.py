@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import silu
 
 from minddpm import (
     UNet,
@@ -125,6 +126,29 @@ def test_each_image_hears_its_own_time(images):
         alone = network(images[i : i + 1], TIMES[i : i + 1])
         assert (together[i : i + 1] - alone).abs().max() <= 1e-5 * together.abs().max()
     assert (network(images, TIMES.flip(0)) - together)[[0, 2]].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("widths", [(8, 8), (16, 8)])
+@torch.no_grad()
+def test_a_block_equals_its_definition(widths, generator):
+    torch.manual_seed(1)
+    block = ResidualBlock(*widths, SMALL)
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(2, widths[0], 4, 4, generator=generator)
+    time = torch.randn(2, 32, generator=generator)
+    h = block.conv_in(silu(block.norm_in(x))) + block.time(time).reshape(2, -1, 1, 1)
+    expected = block.shortcut(x) + block.conv_out(silu(block.norm_out(h)))
+    assert (block(x, time) - expected).abs().max() <= 1e-6
+
+
+@torch.no_grad()
+def test_the_last_layer_sees_the_last_norm_through_silu(images):
+    network, seen = awake(), {}
+    network.norm.register_forward_hook(lambda layer, given, answer: seen.update(norm=answer))
+    network.out.register_forward_hook(lambda layer, given, answer: seen.update(out=given[0]))
+    network(images, TIMES)
+    assert torch.equal(seen["out"], silu(seen["norm"]))
 
 
 def test_attention_works_at_the_lowest_resolution_only(images):
@@ -315,6 +339,15 @@ def test_a_fresh_residual_network_takes_what_it_sees_for_noise(images):
     assert torch.equal(network(images, TIMES), images)
     network(images, TIMES).sum().backward()
     assert network.out.weight.grad.abs().max() > 0  # and it can leave that
+
+
+def test_at_first_the_size_is_one_at_all_times(images):
+    """So a residual network begins as a plain one that is added to what it sees."""
+    network = UNet(dataclasses.replace(SMALL, residual=True))
+    nn.init.normal_(network.out.weight)
+    plain = UNet(SMALL)
+    plain.load_state_dict({name: network.state_dict()[name] for name in plain.state_dict()})
+    torch.testing.assert_close(network(images, TIMES), images + plain(images, TIMES))
 
 
 def test_a_residual_network_adds_what_a_plain_one_answers_times_a_size_for_each_time(images):

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from quadratics import COURSE, HEAD, solved
+from quadratics import HEAD, REHEARSED, solved
 
 from marking.grader import grade
 from marking.report import class_page, write_report
@@ -94,7 +94,7 @@ def test_trusted_submissions_are_graded_and_the_report_says_what_holds(hand_in, 
 
 def test_the_library_refuses_where_it_is_told_not_to_trust(hand_in, tmp_path, without_bubblewrap):
     with pytest.raises(NotContained, match="without bubblewrap a submission could read"):
-        grade(COURSE, [hand_in(ada=solved())], tmp_path / "out", progress=False, trust=False)
+        grade(REHEARSED, [hand_in(ada=solved())], tmp_path / "out", progress=False, trust=False)
     assert not (tmp_path / "out").exists()
 
 
@@ -102,8 +102,8 @@ def test_own_code_is_trusted(hand_in, without_bubblewrap):
     from marking.commands import graded_here
 
     path = hand_in(ada=solved()) / "ada" / "solve_quadratics.ipynb"
-    assert [row.points for row in graded_here(COURSE, path).rows] == [2, 3, 0]
-    with prepared_sandbox(COURSE, LIMITS) as sandbox:
+    assert [row.points for row in graded_here(REHEARSED, path).rows] == [2, 3, 0]
+    with prepared_sandbox(REHEARSED, LIMITS) as sandbox:
         assert sandbox.bare is None
 
 
@@ -143,7 +143,7 @@ def test_a_daemon_forges_no_result_and_does_not_outlive_grading(
     options = {"limits": LIMITS, "progress": False, "seed": 3}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*was changed by something else")  # if it could write
-        every = grade(COURSE, [folder], out, report=write_report, jobs=1, **options)
+        every = grade(REHEARSED, [folder], out, report=write_report, jobs=1, **options)
     assert {row.points for one in every for row in one.rows} == {0, 3}
     for path in out.glob("seen*"):
         with pytest.raises(ProcessLookupError):
@@ -151,7 +151,7 @@ def test_a_daemon_forges_no_result_and_does_not_outlive_grading(
     time.sleep(0.3)
     table = (out / "grades.csv").read_text(encoding="utf-8")
     assert table.startswith("student,")
-    again = grade(COURSE, [folder], out, report=write_report, resume=True, **options)
+    again = grade(REHEARSED, [folder], out, report=write_report, resume=True, **options)
     assert again == every
     assert (out / "grades.csv").read_text(encoding="utf-8") == table
 
@@ -175,7 +175,7 @@ raise ValueError(f"found {found}")
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
 def test_the_memory_of_the_grader_cannot_be_read(hand_in, tmp_path, without_bubblewrap):
     options = {"limits": LIMITS, "progress": False, "bare": Bare()}
-    (one,) = grade(COURSE, [hand_in(ada=[SPY])], tmp_path / "out", **options)
+    (one,) = grade(REHEARSED, [hand_in(ada=[SPY])], tmp_path / "out", **options)
     assert "found []" in one.remarks[0]
 
 
@@ -187,6 +187,8 @@ def test_processes_of_other_sessions_that_were_there_before_are_left_alone(tmp_p
             ours = subprocess.Popen(["sleep", "60"])  # of this session
             double = "(setsid sleep 60 > /dev/null & echo $!)"
             left = int(subprocess.run(["sh", "-c", double], stdout=-1).stdout)
+            while os.getsid(left) != left:  # it leaves our session in its own time
+                time.sleep(0.01)
         assert mine.poll() is None
         assert ours.poll() is None
         with pytest.raises(ProcessLookupError):
@@ -276,7 +278,7 @@ def test_a_wall_of_the_system_keeps_files_apart(hand_in, tmp_path, without_bubbl
         user=os.getuid(),
     )
     (one,) = grade(
-        COURSE, [hand_in(ada=[*solved(), spy])], out, limits=LIMITS, progress=False, bare=walls
+        REHEARSED, [hand_in(ada=[*solved(), spy])], out, limits=LIMITS, progress=False, bare=walls
     )
     assert [row.points for row in one.rows] == [2, 3, 0]
     expected = ["kill"] if kind == "landlock" else []

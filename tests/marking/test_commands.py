@@ -48,6 +48,29 @@ def test_check_judges_every_answer_of_a_notebook(hand_in, capsys):
     assert shown.endswith("2 of 3 solved\n")
 
 
+def test_a_lesson_is_told_from_its_exercises(hand_in, monkeypatch):
+    folder = hand_in(lessons=["print('a lesson')"], exercises=solved())
+    name = "solve_quadratics.ipynb"
+    for here, lesson, exercises in (
+        (folder, f"lessons/{name}", f"exercises/{name}"),
+        (folder / "lessons", name, f"../exercises/{name}"),
+    ):
+        monkeypatch.chdir(here)
+        said = f"^{Path(lesson)} is the lesson; its exercises are in {Path(exercises)}$"
+        with pytest.raises(ValueError, match=said):
+            run("check", lesson)
+
+
+@unix
+def test_exercises_of_which_only_the_text_is_left_are_no_lesson(hand_in, capsys):
+    cells = [{"cell_type": "markdown", "source": "Write `solve.roots`.", "metadata": {}}]
+    notebook = json.loads(as_notebook(["answer = 3"]))
+    notebook["cells"] += cells
+    folder = hand_in(exercises=json.dumps(notebook))
+    assert run("check", folder / "exercises" / "solve_quadratics.ipynb") == 1
+    assert capsys.readouterr().out.endswith("0 of 3 solved\n")
+
+
 @unix
 def test_progress_names_what_comes_next(hand_in, capsys):
     wrong = "def roots(a, b, c):\n    return (7 * a).sin(), b\n"
@@ -122,6 +145,10 @@ def test_a_picture_is_no_notebook(tmp_path):
         (("grade", "in", "--out", "out", "--jobs", "0"), "must be an integer from 1 to"),
         (("grade", "in", "--out", "out", "--memory", "many"), "from 256 to 4294967295, got 'many'"),
         (("grade", "in"), "--out"),
+        (("grade", "", "--out", "out"), "submissions: must not be empty, got ''"),
+        (("grade", "in", "--out", " "), "--out: must not be empty, got ' '"),
+        (("check", ""), "notebook: must not be empty, got ''"),
+        (("progress", ""), "folder: must not be empty, got ''"),
     ],
 )
 def test_options_out_of_range_are_refused(arguments, words, capsys):

@@ -181,7 +181,7 @@ def sandbox():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
-@pytest.mark.parametrize("path", ["03_posterior", "10_guidance"])
+@pytest.mark.parametrize("path", ["03_posterior", "10_guidance", "11_targets"])
 @pytest.mark.parametrize("name", SAMPLE)
 def test_no_mark_of_a_solution_changes(path, name, sandbox):
     content = json.loads((SOLUTIONS / f"{path}.ipynb").read_text(encoding="utf-8"))

@@ -78,6 +78,18 @@ def test_a_number_with_a_comma_is_asked_back_in_the_words_of_the_notebook(hand_i
         assert f"✗ did you mean {meant}? Write a " in page
 
 
+def test_none_is_nobodys_name(hand_in, tmp_path):
+    """As in the notebook, where it is refused."""
+    head, right = HEAD.replace("'Ada'", "None"), BANK["solve.by_hand"]
+    number = right.answer(**right.values_for("None"))
+    unchecked = [head, f"by_hand = {number}"]
+    checked = [*unchecked, "check('solve.by_hand', by_hand, student=STUDENT)"]
+    graded(hand_in(unchecked=unchecked, checked=checked), tmp_path / "out")
+    for name in ("unchecked", "checked"):
+        page = (tmp_path / "out" / "feedback" / f"{name}.html").read_text(encoding="utf-8")
+        assert "the values depend on your name, and no name is given" in page
+
+
 def test_the_students_own_line_is_shown_in_the_words_of_the_notebook(hand_in, tmp_path):
     wrong = "# mine\ndef discriminant(a, b, c):\n    d = 4 * a * c\n    return b - d\n"
     graded(hand_in(ada=solved(discriminant=wrong)), tmp_path / "out")

@@ -84,6 +84,40 @@ def test_a_stub_is_not_written_yet(nothing):
         assert not verdict.passed
 
 
+@pytest.mark.parametrize("compute", [torch.nn.functional.silu, torch.rand_like])
+def test_what_pytorch_does_not_compute_with_integers_is_written(compute):
+    verdict = verdict_on(BANK["solve.discriminant"], lambda a, b, c: compute(a.long()))
+    assert verdict.message.startswith("solve.discriminant: ")
+    assert "not written yet" not in verdict.message
+    assert "not implemented for 'Long'" in verdict.message
+
+
+def not_yet():
+    raise NotImplementedError("of two roots")
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        (lambda: None, "it returns None"),
+        (lambda: ..., "it returns Ellipsis"),
+        (not_yet, "NotImplementedError: of two roots"),
+    ],
+)
+def test_what_is_left_out_for_some_inputs_is_wrong_and_shown(left_out, words, place):
+    """It is written, only not for all."""
+    discriminant = BANK["solve.discriminant"]
+    calls = itertools.count()
+
+    def answer(a, b, c):
+        return left_out() if next(calls) == place else discriminant.reference(a, b, c)
+
+    message = verdict_on(discriminant, answer).message
+    assert message.startswith(f"solve.discriminant: {words}")
+    assert "input" in message
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
@@ -304,6 +338,7 @@ def test_numbers_by_hand():
         (True, "Ada", "expected a number, got True"),
         ({}, "Ada", "expected a number, got {}"),
         (3.0, " ", "the values depend on your name, and no name is given"),
+        (3.0, None, "the values depend on your name, and no name is given"),
     ):
         verdict = judge(HAND_NUMBER, answer, 0, student)
         assert not verdict.passed

@@ -249,6 +249,45 @@ def test_two_groups_of_students_keep_the_folders_in_their_names():
     assert students(*flat) == ["monday/ada", "monday/ben", "friday/cleo"]
 
 
+@pytest.mark.parametrize("inner", ["", "Section/"])
+def test_zips_of_groups_are_read_as_folders_of_groups(inner):
+    paths = [f"monday.zip/ada/{SOLVE}", f"monday.zip/ben/{SOLVE}", f"friday.zip/ada/{SOLVE}"]
+    paths = [path.replace(".zip/", f".zip/{inner}") for path in paths]
+    assert students(*paths) == [f"monday/{inner}ada", f"monday/{inner}ben", f"friday/{inner}ada"]
+    assert len({*students(*paths, f"cleo/{SOLVE}", f"dan_{SOLVE}")}) == 5
+    flat = [f"monday.zip/{inner}ada_{SOLVE}", f"monday.zip/{inner}ben_{SOLVE}"]
+    assert students(*flat, f"cleo/{SOLVE}") == [f"monday/{inner}ada", f"monday/{inner}ben", "cleo"]
+    unpacked = [path.replace(".zip", "") for path in paths]
+    assert len({*students(*unpacked, f"cleo/{SOLVE}")}) == 4
+    again = [*flat, f"monday.zip/{inner}ada_solve_quadratics (1).ipynb", f"cleo/{SOLVE}"]
+    assert students(*again)[::2] == [f"monday/{inner}ada"] * 2
+
+
+def test_a_student_may_hand_in_all_folders_of_the_course():
+    for inside in ("notebooks", "exercises", "Homework 2"):
+        for name in ("ada/", "ada.zip/", "ada/course/", "ada.zip/ada/"):
+            paths = [f"{name}{inside}/{SOLVE}", f"{name}solutions/{SOLVE}"]
+            others = [path.replace("ada", "ben") for path in paths]
+            assert students(*paths, *others) == ["ada", "ada", "ben", "ben"]
+
+
+@pytest.mark.parametrize("inner", ["", "work/"])
+def test_beside_folders_of_students_a_zip_in_a_folder_is_its_students(inner):
+    zipped = [f"ada/a.zip/{inner}mine/{SOLVE}", f"ada/a.zip/{inner}other/{SOLVE}"]
+    assert students(*zipped, f"ben/{SOLVE}") == ["ada", "ada", "ben"]
+    assert students(*zipped, f"ben/{SOLVE}", f"cleo.zip/{SOLVE}") == ["ada", "ada", "ben", "cleo"]
+    groups = [path.replace("ada", "monday").replace("mine", "ben") for path in zipped]
+    every = students(*groups, *(path.replace("monday", "friday") for path in groups))
+    assert every == [
+        f"{day}/a/{inner}{name}" for day in ("monday", "friday") for name in ("ben", "other")
+    ]
+
+
+def test_among_zips_of_one_student_each_another_is_of_one_student():
+    zips = [f"ada.zip/mine/{SOLVE}", f"ada.zip/other/{SOLVE}", f"ben.zip/{SOLVE}"]
+    assert students(*zips, f"cleo.zip/work/{SOLVE}") == ["ada", "ada", "ben", "cleo"]
+
+
 @pytest.mark.parametrize(
     "again",
     [

@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib.machinery import ModuleSpec
 
 import pytest
-from quadratics import COURSE, SOLVED, solved
+from quadratics import REHEARSED, SOLVED, solved
 
 from marking import commands
 from marking.grader import grade, grade_submission
@@ -81,10 +81,10 @@ def test_nothing_is_graded_on_a_broken_machine(hand_in, tmp_path, monkeypatch, m
     folder = hand_in(ada=solved(), ben=solved())
     breaking(tmp_path, monkeypatch)
     with pytest.raises(NotReady, match=f"(?s)nothing was graded.*an empty one.*(?:{words})"):
-        grade(COURSE, [folder], tmp_path / "out", progress=False)
+        grade(REHEARSED, [folder], tmp_path / "out", progress=False)
     assert list((tmp_path / "out").iterdir()) == []
     with pytest.raises(NotReady, match=words):
-        commands.graded_here(COURSE, folder / "ada" / "solve_quadratics.ipynb")
+        commands.graded_here(REHEARSED, folder / "ada" / "solve_quadratics.ipynb")
 
 
 @unix
@@ -92,14 +92,14 @@ def test_nothing_is_graded_in_a_broken_bubblewrap(hand_in, tmp_path, monkeypatch
     folder = hand_in(ada=solved())
     with_a_broken_bubblewrap(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="Python does not start in it: bwrap: Unknown option --size"):
-        grade(COURSE, [folder], tmp_path / "out", progress=False)
+        grade(REHEARSED, [folder], tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()
 
 
 @unix
 def test_a_package_that_only_an_answer_needs_is_missed_by_the_solved_one(hand_in, tmp_path):
     uses = SOLVED["roots"].replace(":\n", ":\n    no_such.begin()\n", 1)
-    needs = replace(COURSE, solved={"solve.roots": f"import no_such\n{uses}"})
+    needs = replace(REHEARSED, solved={"solve.roots": f"import no_such\n{uses}"})
     words = r"(?s)a solved one.*solve\.roots earned 0 of 3.*\nno_such is not installed: .*pip"
     with pytest.raises(NotReady, match=words):
         grade(needs, [hand_in(ada=solved())], tmp_path / "out", progress=False)
@@ -107,13 +107,13 @@ def test_a_package_that_only_an_answer_needs_is_missed_by_the_solved_one(hand_in
 
 @unix
 def test_a_machine_that_works_grades_and_a_course_without_answers_is_not_tried(monkeypatch):
-    with prepared_sandbox(COURSE, Limits()) as sandbox:
+    with prepared_sandbox(REHEARSED, Limits()) as sandbox:
         rehearse(sandbox, lambda one, where: grade_submission(one, where, 1))
 
         def never(*_):
             raise AssertionError("it is run")
 
-        rehearse(replace(sandbox, course=replace(COURSE, solved={})), never)
+        rehearse(replace(sandbox, course=replace(REHEARSED, solved={})), never)
 
         def unable(*_):
             raise OSError("no more processes")
@@ -126,7 +126,7 @@ def test_a_machine_that_works_grades_and_a_course_without_answers_is_not_tried(m
 def test_one_answer_that_ends_its_process_is_not_the_machines_fault(hand_in):
     ending = "def roots(a, b, c):\n    import os\n    os._exit(0)\n"
     folder = hand_in(ada=solved(roots=ending))
-    graded = commands.graded_here(COURSE, folder / "ada" / "solve_quadratics.ipynb")
+    graded = commands.graded_here(REHEARSED, folder / "ada" / "solve_quadratics.ipynb")
     assert [row.points for row in graded.rows] == [2, 0, 0]
 
 
@@ -147,10 +147,10 @@ def test_what_an_empty_and_a_solved_submission_must_earn():
 
 
 def test_solved_cells_are_of_the_course():
-    assert solved_cells(COURSE)[0] == "from quadratics import ask, beside, check, hint"
-    assert solved_cells(COURSE)[-1] == "check('solve.roots', roots)"
+    assert solved_cells(REHEARSED)[0] == "from quadratics import ask, beside, check, hint"
+    assert solved_cells(REHEARSED)[-1] == "check('solve.roots', roots)"
     with pytest.raises(ValueError, match=r"solved must name questions of the bank, got 'solve\.x'"):
-        replace(COURSE, solved={"solve.x": ""})
+        replace(REHEARSED, solved={"solve.x": ""})
 
 
 def test_the_last_words_are_few_and_plain():
@@ -202,5 +202,5 @@ def test_the_commands_fail_and_write_no_report(hand_in, tmp_path, monkeypatch):
         ("progress", folder / "ada"),
     ):
         with pytest.raises(NotReady, match="can't open file"):
-            run(*command)
+            run(*command, load_course=lambda: REHEARSED)
     assert not (tmp_path / "out" / "class.html").exists()

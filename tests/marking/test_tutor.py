@@ -73,11 +73,19 @@ def test_wrong_use_is_refused():
         check("solve.discriminent", lambda: None)
     with pytest.raises(TypeError, match=r"as in check\('solve\.roots', roots\), got \[3, 2\]"):
         check("solve.roots", [3, 2])
-    with pytest.raises(ValueError, match="give your name"):
-        ask("solve.by_hand")
+    for nobody in ("", " ", None):
+        with pytest.raises(ValueError, match="give your name"):
+            ask("solve.by_hand", nobody)
     with pytest.raises(ValueError, match=r"expected one of graph\.stretch, got 'solve\.roots'"):
         beside("solve.roots", lambda: None)
     assert "no name is given" in str(failure("solve.by_hand", 0.1))
+
+
+def test_a_students_number_is_a_name_too(capsys):
+    values = BANK["solve.by_hand"].values_for("2026")
+    ask("solve.by_hand", 2026)
+    assert BANK["solve.by_hand"].question.format(**values) in capsys.readouterr().out
+    check("solve.by_hand", BANK["solve.by_hand"].answer(**values), student=2026)
 
 
 def test_a_question_has_the_students_values(capsys):

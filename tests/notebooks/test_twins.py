@@ -110,7 +110,7 @@ def test_a_slider_can_be_moved_when_all_cells_have_run(path):
                     if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
                 }
             assert not defined & read, f"line {later.lineno} changes what the slider draws from"
-    assert played == 1
+    assert played
 
 
 def test_no_text_cell_holds_code_that_would_never_run(notebook):
@@ -129,6 +129,13 @@ def test_nothing_failed_or_warned(notebook):
         for output in cell.outputs:
             assert output.output_type != "error", cell.source
             assert output.get("name") != "stderr", f"{output.text}\nfrom\n{cell.source}"
+
+
+def test_no_printed_line_is_broken_within_a_word(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            for line in output.get("text", "").splitlines():
+                assert len(line) <= 100, line  # as in JupyterLab, in a window of 1280 pixels
 
 
 def test_what_is_shown_is_compared(notebook):

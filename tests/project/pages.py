@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FOLDERS = (  # where the paths begin that pages name
-    *("minddpm", "marking", "minddpm_course", "tests", "honest", "tools", "benchmarks"),
+    *("minddpm", "marking", "minddpm_course", "tests", "honest", "lab", "tools", "benchmarks"),
     *("docs", "notebooks", "exercises", "solutions", ".ci", ".github"),
 )
 SOURCES = (".py", ".md", ".toml", ".yml", ".cff", ".ipynb")

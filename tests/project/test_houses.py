@@ -26,7 +26,7 @@ FLOORS = (
     ("loss", "start", "respacing"),
     ("sampler",),
     ("ddim", "guidance", "score", "targets"),
-    ("solvers", "optimizers", "weighting", "mixture"),
+    ("solvers", "inpainting", "optimizers", "weighting", "mixture"),
     ("training",),
 )
 BELOW = {

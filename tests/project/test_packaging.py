@@ -18,6 +18,8 @@ from imports import PACKAGES
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from minddpm_course.lessons import COPIED, copy_lessons
+
 ROOT = Path(__file__).parents[2]
 WHOLE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = WHOLE["project"]
@@ -201,6 +203,12 @@ def files_in(folder: Path) -> set[str]:
 def test_a_wheel_holds_the_packages_and_their_data(built):
     installed = files_in(built["installed"])
     wanted = {f"{package}/{name}" for package in PACKAGES for name in files_in(ROOT / package)}
+    wanted |= {
+        f"minddpm_course/lessons/{path.as_posix()}"
+        for name in COPIED
+        for path in (p.relative_to(ROOT) for p in (ROOT / name).rglob("*") if p.is_file())
+        if path.parent.name not in ("py", "__pycache__")
+    }
     assert {name for name in installed if ".dist-info/" not in name} == wanted
     assert "minddpm/assets/ddpm_mnist.safetensors" in wanted
     assert "marking/hostile/kit.txt" in installed
@@ -208,6 +216,17 @@ def test_a_wheel_holds_the_packages_and_their_data(built):
         len([name for name in installed if re.fullmatch(r"marking/hostile/\w+/\w+\.txt", name)])
         > 120
     )
+
+
+def test_the_lessons_are_copied_from_a_wheel_as_from_the_checkout(built, tmp_path, monkeypatch):
+    ours, packaged = tmp_path / "ours", tmp_path / "packaged"
+    copy_lessons(ours)
+    packaged_lessons = built["installed"] / "minddpm_course" / "lessons"
+    monkeypatch.setattr("minddpm_course.lessons.PACKAGED", packaged_lessons)
+    copy_lessons(packaged)
+    assert files_in(ours) == files_in(packaged)
+    for name in files_in(ours):
+        assert (ours / name).read_bytes() == (packaged / name).read_bytes()
 
 
 def test_an_sdist_holds_every_file_of_the_repository(built):

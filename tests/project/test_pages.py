@@ -243,7 +243,7 @@ def test_numbers_on_pages_are_those_of_the_source(page, pattern, value):
 
 def test_the_held_out_column_of_the_readme_is_measured_again():
     real, low = held_out_figures(), held_out_figures().nearest_quantile(0.01)
-    table = {row[0]: row[2] for row in rows(read("README.md"), "| samples")}
+    table = {row[0]: row[2] for row in rows(read("README.md"), "measure")}
     as_many = f"(as many real digits, drawn at random: {drawn_distance(1000):.2f})"
     assert list(table.items()) == [
         ("the classifier is more than 0.9 sure", f"{real.confident:.1%}"),

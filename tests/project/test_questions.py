@@ -146,6 +146,35 @@ def test_a_number_that_stands_nowhere_is_seen(tmp_path):
     assert list(unfounded(question)) == ["0.124", "5"]
 
 
+LESSONS = sorted((ROOT / "notebooks" / "py").glob("*.py"))
+LOOK_IT_UP = re.compile(
+    r"^# \*\*Look it up:\*\* \[questions about (.+)\]\(\.\./docs/questions\.md#(.+)\),"
+    r" each with its answer, and the \[glossary\]\(\.\./docs/glossary\.md\) of names\.$",
+    re.MULTILINE,
+)
+
+
+def groups_by_anchor() -> dict[str, tuple[str, str]]:
+    """The heading of each group of questions and what stands below it, by its anchor."""
+    _, *parts = re.split(r"^## (.+)$", read("questions.md"), flags=re.MULTILINE)
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return {next(iter(anchors(f"## {heading}"))): (heading, body) for heading, body in pairs}
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_each_lesson_leads_to_its_questions_and_to_the_glossary(path):
+    """At the end of *Check yourself*, to a group that leads back, if any does."""
+    lesson = path.read_text(encoding="utf-8")
+    _, checking = lesson.split("\n# ## Check yourself\n")
+    ((words, anchor),) = LOOK_IT_UP.findall(checking.split("\n# ## ")[0])
+    assert len(LOOK_IT_UP.findall(lesson)) == 1
+    heading, body = groups_by_anchor()[anchor]
+    assert words == heading[0].lower() + heading[1:]
+    back = f"notebooks/{path.stem}.ipynb"
+    assert back in body or back not in read("questions.md")
+    assert (DOCS / "glossary.md").is_file()
+
+
 class Term(NamedTuple):
     symbol: str
     meaning: str

@@ -16,7 +16,7 @@ MATHS = (  # a room for each lesson that builds one
     *("training", "score", "ddim", "guidance", "targets"),
 )
 MOST_LINES = 750  # of code, in all rooms of the maths together
-MOST_IN_SOLVERS = 60  # of code, in the room of samplers that no lesson builds
+MOST_IN = {"solvers": 60, "inpainting": 70}  # of code, in samplers beside those rooms
 HEADS = {  # the words with which a statement begins that holds others
     *("if", "elif", "else", "for", "while", "try", "except", "finally"),
     *("with", "async", "def", "class", "match", "case"),
@@ -70,9 +70,10 @@ def test_the_maths_can_be_read_in_one_sitting():
     assert sum(sizes.values()) <= MOST_LINES, sizes
 
 
-def test_the_solvers_are_short():
-    path = modules(ROOT)["minddpm.solvers"]
-    assert code_lines(path.read_text(encoding="utf-8")) <= MOST_IN_SOLVERS
+@pytest.mark.parametrize("room", MOST_IN)
+def test_other_samplers_are_short(room):
+    path = modules(ROOT)[f"minddpm.{room}"]
+    assert code_lines(path.read_text(encoding="utf-8")) <= MOST_IN[room]
 
 
 def tokens_of(text: str) -> Iterator[tokenize.TokenInfo]:
@@ -127,7 +128,7 @@ def test_no_line_is_wide_or_crowded_and_the_formatter_never_off(package):
 
 
 @pytest.mark.parametrize(
-    "folder", ["tests", "honest", "tools", "benchmarks", "notebooks/py", "solutions/py"]
+    "folder", ["tests", "honest", "lab", "tools", "benchmarks", "notebooks/py", "solutions/py"]
 )
 def test_the_formatter_is_never_off_elsewhere(folder):
     files = sorted((ROOT / folder).rglob("*.py"))
@@ -191,3 +192,11 @@ def test_two_statements_on_a_line_are_seen(text):
 )
 def test_one_statement_on_a_line_is_right(text):
     assert crowded(text + "\n") == []
+
+
+def test_a_tool_whose_help_is_a_line_says_all_in_it():
+    sources = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "tools").glob("*.py"))]
+    told = [ast.get_docstring(ast.parse(one)) for one in sources if "__doc__).splitlines()" in one]
+    assert len(told) >= 5
+    for words in told:
+        assert words.split("\n")[0].endswith("."), words

@@ -71,20 +71,69 @@ def test_code_is_counted_without_docstrings_and_comments():
 
 
 def test_a_race_goes_on_where_it_stopped(monkeypatch, tmp_path, capsys):
-    raced = []
+    raced, timed = [], []
 
-    def race(racer, minutes, seed):
+    def race(racer, count, seed, path):
+        assert count == 0.5 * 64_000
+        assert (
+            path
+            == tmp_path / f"fast, 0.5 minutes, {torch.get_num_threads()} threads, seed {seed}.pt"
+        )
         raced.append(seed)
-        return {"images": 10, "seconds": 3, "sure": 90 + seed, "frechet": 1.0, "x real": 3.0 + seed}
+        return {"images": 10, "sure": 90 + seed, "frechet": 1.0, "x real": 3.0 + seed}
+
+    def speeds(names):
+        timed.extend(names)
+        return dict.fromkeys(names, 64_000)
 
     monkeypatch.setattr(speedrun, "raced", race)
+    monkeypatch.setattr(speedrun, "speeds", speeds)
     command = ["speedrun", "--recipes", "fast", "--minutes", "0.5", "--runs", str(tmp_path)]
     for seeds in (["0"], ["0", "1", "2"], ["0", "1", "2"]):
         monkeypatch.setattr(sys, "argv", [*command, "--seeds", *seeds])
         speedrun.main()
     assert raced == [0, 1, 2]
+    assert timed == ["fast"]
     last = capsys.readouterr().out.splitlines()[-1]
     assert "| 91 (90 to 92) | 4 (3 to 5) | 2 of 3 |" in last
+
+
+def test_a_row_at_another_scale_trains_nothing_again(monkeypatch, tmp_path, capsys):
+    trained, scales, weights = [], [], []
+
+    def counted(*args, steps, **settings):
+        trained.append(steps)
+        return train(*args, steps=steps, **settings)
+
+    def judged(model, schedule, labelled, scale):
+        scales.append(scale)
+        weights.append(torch.cat([weight.flatten() for weight in model.parameters()]))
+        return {"sure": 99.0, "frechet": 1.0, "x real": 2.0}
+
+    monkeypatch.setattr(speedrun, "train", counted)
+    monkeypatch.setattr(speedrun, "judged", judged)
+    monkeypatch.setattr(speedrun, "speeds", lambda names: dict.fromkeys(names, 2 * 64))
+    names = ["fast", "scale 1.5", "no guidance"]
+    command = ["speedrun", "--minutes", "1", "--runs", str(tmp_path), "--recipes", *names]
+    monkeypatch.setattr(sys, "argv", command)
+    speedrun.main()
+    assert trained == [2]
+    assert scales == [2, 1.5, 1]
+    assert torch.equal(weights[0], weights[1]) and torch.equal(weights[0], weights[2])
+    assert "| no guidance | labels, but scale 1 | 1 | 128 |" in capsys.readouterr().out
+
+
+def test_speeds_are_medians_of_rounds_that_take_turns(monkeypatch):
+    calls = []
+
+    def steps_within(minutes, network, *_, **settings):
+        calls.append(network.config.channels)
+        return minutes * len(calls)
+
+    monkeypatch.setattr(speedrun, "steps_within", steps_within)
+    measured = speedrun.speeds(["narrow", "batch 32"])
+    assert calls == [(16, 32), (24, 48)] * speedrun.ROUNDS
+    assert measured == {"narrow": 64 * speedrun.ROUNDS, "batch 32": 32 * (speedrun.ROUNDS + 1)}
 
 
 @pytest.mark.parametrize(
