@@ -9,11 +9,9 @@ added to runs/mutants_in_lessons.jsonl. Mutants that no test can notice are left
 
 import argparse
 import json
-import os
+import math
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from measure_mutants import PAGE, ROOT, read_mutants, read_reasons
 from mutation import Mutant
 
 from benchmarks._report import put_between_marks
+from tests.notebooks.first_wrong_cell import first_wrong_cell
 
 RESULTS = ROOT / "runs" / "mutants_in_lessons.jsonl"
 SECONDS = 900  # for a lesson
@@ -36,32 +35,20 @@ def planted(mutant: Mutant, folder: Path) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
-def first_wrong_cell(mutant: Mutant) -> int | None:
+def noticed_at(mutant: Mutant) -> int | None:
     """The number of the first cell of the module's lesson that notices a mutant: of the cells that
     take little time, or of all where none of these does.
     """
     (lesson,) = (ROOT / "notebooks").glob(f"[01][0-9]_{mutant.module}.ipynb")
-    script = ROOT / "tests" / "notebooks" / "first_wrong_cell.py"
     with tempfile.TemporaryDirectory() as folder:
         planted(mutant, Path(folder))
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([folder, str(ROOT)]),
-            "OMP_NUM_THREADS": "1",
-            "MPLBACKEND": "agg",
-        }
-        for options in (["--seconds=1.5"], []):
-            command = [sys.executable, str(script), str(lesson), *options]
+        for seconds in (1.5, math.inf):
             try:
-                done = subprocess.run(
-                    command, env=environment, capture_output=True, text=True, timeout=SECONDS
-                )
-            except subprocess.TimeoutExpired:
+                found = first_wrong_cell(lesson, Path(folder), seconds=seconds, patience=SECONDS)
+            except (TimeoutError, EOFError):  # it does not end, or cannot even be imported
                 return 0
-            if done.returncode:  # the library cannot even be imported
-                return 0
-            cell: int | None = json.loads(done.stdout.splitlines()[-1])["cell"]
-            if cell is not None:
-                return cell
+            if found.cell is not None:
+                return found.cell
     return None
 
 
@@ -85,7 +72,7 @@ def main() -> None:
         if mutant.key in known:
             cell = known[mutant.key]
         else:
-            cell = first_wrong_cell(mutant)
+            cell = noticed_at(mutant)
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"mutant": mutant.key, "cell": cell}) + "\n")
         noticed += cell is not None

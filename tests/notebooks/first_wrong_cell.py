@@ -1,36 +1,50 @@
 """Find the first code cell of a notebook that raises or differs from its stored output.
 
-    python tests/notebooks/first_wrong_cell.py notebooks/01_schedule.ipynb [--last N] [--seconds S]
+    python tests/notebooks/first_wrong_cell.py notebooks/01_schedule.ipynb
 
-The last line printed is a JSON object: "cell", the number of the first wrong code cell (null if all
-up to the last are right), and "why". Everything runs in this one process, so that no kernel has to
-start, with minddpm from the first folder of PYTHONPATH.
-
-With `--seconds`, a cell that takes longer is given up, and cells that use what it would have bound
-are left out: what the others notice is known much sooner.
+All cells run in one process, so that no kernel has to start. It is forked from one that has
+imported PyTorch, matplotlib and IPython, which takes longer than most cells, and imports the
+library itself: from any folder.
 """
 
 import argparse
 import ast
 import contextlib
 import io
-import json
 import math
+import multiprocessing
 import os
 import signal
 import symtable
+import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
+import torch
 from IPython.core.displayhook import CapturingDisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from matplotlib import pyplot as plt
 from nbval.plugin import find_comment_markers, find_metadata_tags
 from PIL import Image
 
-# outside any cell: a package that cannot be imported proves nothing about a notebook
-import minddpm
-import minddpm_course.figures
+ROOT = Path(__file__).parents[2]
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(
+    [
+        *("torch", "safetensors.torch", "jaxtyping", "matplotlib.backends.backend_agg"),
+        *("matplotlib.pyplot", "IPython.core.interactiveshell", "ipywidgets", "nbval.plugin"),
+    ]
+)
+
+
+class WrongCell(NamedTuple):
+    """The first wrong cell of a notebook, counting from 1, or None, and why it is wrong."""
+
+    cell: int | None
+    why: str
 
 
 class GivenUp(BaseException):
@@ -103,8 +117,8 @@ def wrong(shell: InteractiveShell, cell, seconds: float) -> str | None:
     return None
 
 
-def first_wrong(notebook: Path, last: int | None, seconds: float) -> dict:
-    """Find the first wrong code cell of a notebook, counting from 1."""
+def first_wrong(notebook: Path, last: int | None, seconds: float) -> WrongCell:
+    """Run the cells of a notebook up to the last one, in this process."""
     shell = InteractiveShell.instance()
     shell.display_pub = CapturingDisplayPublisher()
     shell.showtraceback = lambda *_args, **_options: None  # nobody reads it
@@ -121,18 +135,63 @@ def first_wrong(notebook: Path, last: int | None, seconds: float) -> dict:
             for name in bound:
                 shell.user_ns.pop(name, None)
         elif why:
-            return {"cell": number, "why": why[:2000]}
-    return {"cell": None, "why": ""}
+            return WrongCell(number, why[:2000])
+    return WrongCell(None, "")
+
+
+def answer(
+    end: Connection, library: Path, notebook: Path, last: int | None, seconds: float
+) -> None:
+    """Send the first wrong cell to the process that asked."""
+    for name in [name for name in sys.modules if name.partition(".")[0].startswith("minddpm")]:
+        del sys.modules[name]  # what the caller's own file imports
+    sys.path[:0] = [str(library), str(ROOT)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
+    torch.set_num_threads(1)
+    plt.switch_backend("agg")
+    # outside any cell: a package that cannot be imported proves nothing about a notebook
+    import minddpm
+    import minddpm_course.figures
+
+    assert Path(minddpm.__file__).is_relative_to(library), minddpm.__file__
+    # pixels are not compared, so there is no need to draw them
+    minddpm_course.figures.to_pixels = lambda figure, sharpness=1: Image.new("RGB", (1, 1))
+    end.send(first_wrong(notebook, last, seconds))
+
+
+def first_wrong_cell(
+    notebook: Path,
+    library: Path = ROOT,
+    last: int | None = None,
+    seconds: float = math.inf,
+    patience: float = 600,
+) -> WrongCell:
+    """Find the first wrong cell of a notebook with `minddpm` from a folder.
+
+    The course's other packages come from the repository. Cells after the last are not run. A cell
+    that takes more than so many seconds of the processor is given up, and cells that use what it
+    would have bound are left out: what the others notice is known much sooner.
+
+    Raises: TimeoutError where all cells together take longer than one has patience for; EOFError
+        where the process ends itself, as one does that cannot import the library.
+    """
+    ours, theirs = FORKED.Pipe(duplex=False)
+    arguments = (theirs, library.resolve(), notebook.resolve(), last, seconds)
+    process = FORKED.Process(target=answer, args=arguments)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(patience):
+            raise TimeoutError(f"{notebook.name} took more than {patience} s")
+        found: WrongCell = ours.recv()
+        return found
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("--last", type=int, help="the last cell that is run")
-    parser.add_argument("--seconds", type=float, default=math.inf, help="of a cell at most")
-    options = parser.parse_args()
-    folder = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0]).resolve()
-    assert Path(minddpm.__file__).resolve().is_relative_to(folder), minddpm.__file__
-    # pixels are not compared, so there is no need to draw them
-    minddpm_course.figures.to_pixels = lambda figure, sharpness=1: Image.new("RGB", (1, 1))
-    print(json.dumps(first_wrong(options.notebook.resolve(), options.last, options.seconds)))
+    print(first_wrong_cell(parser.parse_args().notebook))

@@ -5,21 +5,19 @@ raises, or prints something other than its stored output: first those that take 
 where none of these notices. The same cells pass with the library as it is.
 """
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from first_wrong_cell import WrongCell, first_wrong_cell
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
-AT_FIRST = ("--seconds=1.5",)  # of the processor, for each cell
+AT_FIRST = 1.5  # seconds of the processor, for each cell
 
 
 class Place(NamedTuple):
@@ -51,26 +49,11 @@ MISTAKES = [
 reached: dict[str, int] = {}  # notebook -> the last cell that failed where all were run
 
 
-def run(library: Path, notebook: str, *options: str) -> dict:
-    """Find the first wrong cell of a notebook with `minddpm` from a folder.
-
-    The course's other packages come from the repository.
-    """
-    path = ROOT / "notebooks" / f"{notebook}.ipynb"
-    command = [sys.executable, str(HERE / "first_wrong_cell.py"), str(path), *options]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(library), str(ROOT)]),
-        "OMP_NUM_THREADS": "1",
-        "MPLBACKEND": "agg",
-    }
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+def path_of(notebook: str) -> Path:
+    return ROOT / "notebooks" / f"{notebook}.ipynb"
 
 
-def run_with(mistake: Mistake, folder: Path) -> dict:
+def run_with(mistake: Mistake, folder: Path) -> WrongCell:
     """Plant a mistake in a copy of the library and run its notebook."""
     copy = folder / "minddpm"
     shutil.copytree(ROOT / "minddpm", copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,12 +63,12 @@ def run_with(mistake: Mistake, folder: Path) -> dict:
         found = text.count(right)
         assert found == 1, f"{module}.py must have exactly once, and has {found} times: {right}"
         path.write_text(text.replace(right, wrong), encoding="utf-8")
-    result = run(folder, mistake.notebook, *AT_FIRST)
-    if not result["cell"]:
-        result = run(folder, mistake.notebook)
-        reached[mistake.notebook] = max(result["cell"] or 0, reached.get(mistake.notebook, 0))
+    found = first_wrong_cell(path_of(mistake.notebook), folder, seconds=AT_FIRST)
+    if not found.cell:
+        found = first_wrong_cell(path_of(mistake.notebook), folder)
+        reached[mistake.notebook] = max(found.cell or 0, reached.get(mistake.notebook, 0))
     shutil.rmtree(folder)
-    return result
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +89,11 @@ def runs(request, tmp_path_factory):
     "mistake", MISTAKES, ids=lambda mistake: f"{mistake.notebook}: {mistake.name}"
 )
 def test_mistake_makes_its_notebook_fail(mistake, runs):
-    result = runs[mistake].result()
-    assert result["cell"], f"no cell of {mistake.notebook} notices"
+    assert runs[mistake].result().cell, f"no cell of {mistake.notebook} notices"
 
 
 @pytest.mark.parametrize("notebook", sorted({mistake.notebook for mistake in MISTAKES}))
 def test_the_same_cells_pass_without_a_mistake(notebook):
-    last = reached.get(notebook)
-    for options in (AT_FIRST, (f"--last={last}",)) if last else (AT_FIRST,):
-        result = run(ROOT, notebook, *options)
-        assert result["cell"] is None, result["why"]
+    assert first_wrong_cell(path_of(notebook), seconds=AT_FIRST) == (None, "")
+    if last := reached.get(notebook):
+        assert first_wrong_cell(path_of(notebook), last=last) == (None, "")
