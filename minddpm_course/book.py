@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +18,11 @@ class Pages(SimpleHTTPRequestHandler):
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",
     }
+
+    def handle(self) -> None:
+        """Answer while somebody listens: a reader who leaves a page closes its connections."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""

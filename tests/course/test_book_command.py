@@ -1,5 +1,7 @@
 """`minddpm book` serves a folder to this machine, and says what is missing."""
 
+import socket
+import struct
 import threading
 import urllib.request
 import webbrowser
@@ -35,6 +37,21 @@ def test_pages_and_scripts_are_sent(served, capfd):
         assert page.read() == b"<h1>A book</h1>"
     with urllib.request.urlopen(f"{served}a.mjs") as script:
         assert script.headers["Content-Type"] == "text/javascript"
+    assert capfd.readouterr().err == ""
+
+
+def test_a_reader_who_leaves_before_a_page_is_sent_leaves_no_traceback(book, capfd):
+    (book / "long.bin").write_bytes(bytes(20_000_000))
+    with book_server(book) as server:  # which waits for its threads at the end
+        server.daemon_threads = False
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with socket.create_connection(server.server_address) as leaves:
+            leaves.sendall(b"GET /long.bin HTTP/1.0\r\n\r\n")
+            leaves.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leaves.recv(10)
+        server.shutdown()
+        thread.join()
     assert capfd.readouterr().err == ""
 
 
