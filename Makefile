@@ -1,5 +1,6 @@
 # make lab          copy the lessons into course/, unless they are there, and open JupyterLab in it
 # make test         everything that CI checks
+# make thorough     the same, and all of what that tries in part (about an hour on two cores)
 # make quick        the static checks and the quick tests
 # make coverage     the quick tests, and how much of each package they run
 # make oldest       the quick tests with the oldest versions that pyproject.toml allows
@@ -22,23 +23,27 @@ OLDEST := .venv-oldest
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
 UV_FLAGS ?=
+TEST_FLAGS ?=
 BOOK_FLAGS ?=
 COMPILE = uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-annotate \
 	--custom-compile-command 'make constraints' --no-emit-package torch -c constraints-torch.txt
 
-.PHONY: lab test quick coverage oldest mutants notebooks exercises screenshots book machine constraints clean
+.PHONY: lab test thorough quick coverage oldest mutants notebooks exercises screenshots book machine constraints clean
 
 # what is worked in is a copy, so that the checkout stays as it was, and can be updated
 lab: $(INSTALLED)
 	$(BIN)/minddpm lessons course
 	cd course && ../$(BIN)/jupyter lab $(ROOT_FLAGS) $(LAB_FLAGS) --LabApp.app_settings_dir=.jupyter --ServerApp.root_dir=. notebooks/00_from_noise_to_images.ipynb
 
-test quick coverage oldest mutants: export OMP_NUM_THREADS = 1# a test for each processor, at once
+test thorough quick coverage oldest mutants: export OMP_NUM_THREADS = 1# a test for each processor, at once
 test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile $(TEST_FLAGS)
+
+thorough: TEST_FLAGS = --thorough
+thorough: test
 
 quick: $(TESTABLE)
 	$(BIN)/ruff check .

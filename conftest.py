@@ -108,6 +108,9 @@ def pytest_addoption(parser):
         type=Path,
         help="run lessons that train in the browser, too, and store a picture of each lesson",
     )
+    parser.addoption(
+        "--thorough", action="store_true", help="try all of what is tried in part otherwise"
+    )
 
 
 def pytest_collectstart(collector):
@@ -127,7 +130,11 @@ def pytest_ignore_collect(collection_path, config):
     return unwanted or None
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+    if not config.option.thorough:
+        thorough = [item for item in items if item.get_closest_marker("thorough")]
+        items[:] = [item for item in items if item not in thorough]
+        config.hook.pytest_deselected(items=thorough)

@@ -19,7 +19,7 @@ from measure_mutants import PAGE, ROOT, read_mutants, read_reasons
 from mutation import Mutant
 
 from benchmarks._report import put_between_marks
-from tests.notebooks.first_wrong_cell import first_wrong_cell
+from lab.first_wrong_cell import first_wrong_cell
 
 RESULTS = ROOT / "runs" / "mutants_in_lessons.jsonl"
 SECONDS = 900  # for a lesson

@@ -36,8 +36,8 @@ def server(clone, tmp_path_factory):
         yield address
 
 
-@pytest.fixture
-def browser():
+@pytest.fixture(scope="module")
+def running_browser():
     """Chromium, the system's own."""
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
@@ -47,6 +47,14 @@ def browser():
             pytest.skip(str(error))
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def browser(running_browser):
+    """The browser, without pages of other tests."""
+    yield running_browser
+    for context in running_browser.contexts:
+        context.close()
 
 
 @pytest.fixture

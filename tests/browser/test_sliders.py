@@ -3,6 +3,8 @@
 import nbformat
 import pytest
 
+from lab import shut_down
+
 CELL = """
 import time
 import ipywidgets
@@ -192,6 +194,7 @@ def test_in_jupyterlab_it_says_that_it_draws_and_the_latest_move_wins(open_lab):
     page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex = 1")
     page.evaluate(RUN)
     page.get_by_text("[50, 80]").wait_for()
+    shut_down(page)  # or it would go on to draw ahead, for the next test to wait
 
 
 def test_in_jupyterlab_an_error_takes_the_place_of_the_picture(open_lab):

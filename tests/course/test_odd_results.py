@@ -51,9 +51,15 @@ def over_the_wire(outcome, args):
 
 
 @pytest.mark.parametrize("name", EXERCISES)
-def test_an_odd_result_is_wrong_in_words(name):
-    """Another kind is an error of the answer, never one of the engine."""
-    for expression in RESULTS:
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(k, marks=pytest.mark.thorough) for k in (1, 2))]
+)
+def test_an_odd_result_is_wrong_in_words(name, part):
+    """Another kind is an error of the answer, never one of the engine. In each part, every third
+    result goes to an exercise, and each result to every third exercise.
+    """
+    first = (list(EXERCISES).index(name) + part) % 3
+    for expression in RESULTS[first::3]:
         odd = answer(expression)
         verdict = judge(EXERCISES[name], lambda args, odd=odd: call_here(odd, args), 1)
         assert not verdict.passed, expression

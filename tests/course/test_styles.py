@@ -129,6 +129,7 @@ def test_every_answer_passes_in_a_notebook():
     assert refused_in_a_notebook(sorted(ALL, key=lambda answer: answer.style == LATER)) == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and macOS")
 def test_every_answer_passes_in_the_grader(tmp_path):
     assert refused_by_the_grader(ALL, tmp_path) == {}

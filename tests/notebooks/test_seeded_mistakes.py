@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from first_wrong_cell import WrongCell, first_wrong_cell
+
+from lab.first_wrong_cell import WrongCell, first_wrong_cell
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -60,8 +61,8 @@ def run_with(mistake: Mistake, folder: Path) -> WrongCell:
     for module, right, wrong in mistake.places:
         path = copy / f"{module}.py"
         text = path.read_text(encoding="utf-8")
-        found = text.count(right)
-        assert found == 1, f"{module}.py must have exactly once, and has {found} times: {right}"
+        count = text.count(right)
+        assert count == 1, f"{module}.py must have exactly once, and has {count} times: {right}"
         path.write_text(text.replace(right, wrong), encoding="utf-8")
     found = first_wrong_cell(path_of(mistake.notebook), folder, seconds=AT_FIRST)
     if not found.cell:

@@ -1,6 +1,6 @@
 """Find the first code cell of a notebook that raises or differs from its stored output.
 
-    python tests/notebooks/first_wrong_cell.py notebooks/01_schedule.ipynb
+    python -m lab.first_wrong_cell notebooks/01_schedule.ipynb
 
 All cells run in one process, so that no kernel has to start. It is forked from one that has
 imported PyTorch, matplotlib and IPython, which takes longer than most cells, and imports the
@@ -17,6 +17,7 @@ import os
 import signal
 import symtable
 import sys
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +28,11 @@ from IPython.core.displayhook import CapturingDisplayHook
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
 from matplotlib import pyplot as plt
+from nbformat import NotebookNode
 from nbval.plugin import find_comment_markers, find_metadata_tags
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(
     [
@@ -47,16 +49,23 @@ class WrongCell(NamedTuple):
     why: str
 
 
+class Shell(InteractiveShell):
+    """An interactive shell that shows no traceback, which nobody reads."""
+
+    def showtraceback(self, *_args: object, **_options: object) -> None:
+        """Show nothing."""
+
+
 class GivenUp(BaseException):
     """A cell has used up its time."""
 
 
-def give_up(*_args) -> None:
+def give_up(*_args: object) -> None:
     raise GivenUp
 
 
 @contextlib.contextmanager
-def limited(seconds: float):
+def limited(seconds: float) -> Iterator[None]:
     """Give up after so many seconds of the processor."""
     if math.isinf(seconds) or not hasattr(signal, "setitimer"):  # Windows has none
         yield
@@ -90,16 +99,18 @@ def global_names(source: str) -> tuple[set[str], set[str]]:
     return bound, used
 
 
-def stored(cell) -> tuple[str, list[str]]:
+def stored(cell: NotebookNode) -> tuple[str, list[str]]:
     """What a cell printed, and the plain text of what it displayed, when the notebook was made."""
     printed = "".join(output.text for output in cell.outputs if output.get("name") == "stdout")
     shown = [output.data.get("text/plain", "") for output in cell.outputs if "data" in output]
     return printed, shown
 
 
-def wrong(shell: InteractiveShell, cell, seconds: float) -> str | None:
+def wrong(shell: InteractiveShell, cell: NotebookNode, seconds: float) -> str | None:
     """Run one cell and say what is wrong with it, if anything is, or that it was given up."""
-    shell.display_pub.outputs.clear()
+    published = shell.display_pub
+    assert isinstance(published, CapturingDisplayPublisher)
+    published.outputs.clear()
     with contextlib.redirect_stdout(io.StringIO()) as printed, limited(seconds):
         result = shell.run_cell(cell.source, store_history=True)
     if not result.success:
@@ -110,7 +121,7 @@ def wrong(shell: InteractiveShell, cell, seconds: float) -> str | None:
         **dict(find_comment_markers(cell.source)),
     }
     # nbval sees no updates either
-    shown = [output for output in shell.display_pub.outputs if not output.get("update")]
+    shown = [output for output in published.outputs if not output.get("update")]
     now = printed.getvalue(), [output["data"].get("text/plain", "") for output in shown]
     if options.get("check", True) and now != stored(cell):
         return f"stored {stored(cell)!r}, got {now!r}"
@@ -119,9 +130,8 @@ def wrong(shell: InteractiveShell, cell, seconds: float) -> str | None:
 
 def first_wrong(notebook: Path, last: int | None, seconds: float) -> WrongCell:
     """Run the cells of a notebook up to the last one, in this process."""
-    shell = InteractiveShell.instance()
+    shell = Shell.instance()
     shell.display_pub = CapturingDisplayPublisher()
-    shell.showtraceback = lambda *_args, **_options: None  # nobody reads it
     shell.display_trap.hook = CapturingDisplayHook(shell, outputs=shell.display_pub.outputs)
     cells = nbformat.read(notebook, as_version=4).cells
     cells = [cell for cell in cells if cell.cell_type == "code"]
