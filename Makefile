@@ -1,6 +1,6 @@
 # make lab          copy the lessons into course/, unless they are there, and open JupyterLab in it
 # make test         everything that CI checks
-# make thorough     the same, and all of what that tries in part (about an hour on two cores)
+# make thorough     all tests, and all of what those try in part (about an hour on two cores)
 # make quick        the static checks and the quick tests
 # make coverage     the quick tests, and how much of each package they run
 # make oldest       the quick tests with the oldest versions that pyproject.toml allows
@@ -23,7 +23,6 @@ OLDEST := .venv-oldest
 LAB_FLAGS ?=
 ROOT_FLAGS := $(if $(filter 0,$(shell id -u)),--allow-root)  # in a container one is root
 UV_FLAGS ?=
-TEST_FLAGS ?=
 BOOK_FLAGS ?=
 COMPILE = uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-annotate \
 	--custom-compile-command 'make constraints' --no-emit-package torch -c constraints-torch.txt
@@ -40,10 +39,10 @@ test: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist loadfile $(TEST_FLAGS)
+	$(BIN)/pytest -n auto --dist loadfile
 
-thorough: TEST_FLAGS = --thorough
-thorough: test
+thorough: $(TESTABLE)
+	$(BIN)/pytest -n auto --dist loadfile --thorough
 
 quick: $(TESTABLE)
 	$(BIN)/ruff check .
