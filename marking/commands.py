@@ -11,7 +11,8 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,20 @@ def graded_here(course: Course, path: Path) -> Graded:
         if may_be_the_machine(graded):
             rehearse(sandbox, lambda one, where: grade_submission(one, where, 0))
         return graded
+
+
+def all_graded_here(
+    course: Course, notebooks: Sequence[Path]
+) -> Generator[tuple[Path, Graded], None, None]:
+    """Each notebook and its grades, in order: as many are judged at once as there are processors.
+
+    Raises: as `graded_here`, once those that are under way have ended.
+    """
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        yield from zip(notebooks, pool.map(partial(graded_here, course), notebooks))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def refuse_lesson(course: Course, path: Path, submission: Submission) -> None:
@@ -125,8 +140,8 @@ def run_progress(options: argparse.Namespace, course: Course) -> int:
             f"expected a folder with notebooks of exercises, got {options.folder}, which {got}"
         )
     rows = []
-    for path in notebooks:
-        for row in graded_here(course, path).rows:
+    for path, graded in all_graded_here(course, notebooks):
+        for row in graded.rows:
             rows.append((path, row))
             sign = "✓" if row.points else "·"
             print(harmless(f"{sign} {row.exercise:<28} {row.mistake or row.summary}"), flush=True)

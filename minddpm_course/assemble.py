@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from marking.commands import graded_here
+from marking.commands import all_graded_here
 from marking.course import Course
 from marking.engine import NOT_WRITTEN
 from marking.exercise import Exercise, function_of, lesson_of
@@ -79,8 +79,13 @@ def parts_in(course: Course, folder: Path) -> list[Part]:
     notebooks = course.notebooks_in(folder)
     if not notebooks:
         raise FileNotFoundError(f"expected a folder with notebooks of exercises, got {folder}")
-    checked = tqdm(notebooks, "notebooks", disable=None)  # None: shown in a terminal alone
-    return parts_from((path, row) for path in checked for row in graded_here(course, path).rows)
+    checked = tqdm(
+        all_graded_here(course, notebooks),
+        "notebooks",
+        len(notebooks),
+        disable=None,  # shown in a terminal alone
+    )
+    return parts_from((path, row) for path, graded in checked for row in graded.rows)
 
 
 def parts_from(rows: Iterable[tuple[Path, Row]]) -> list[Part]:

@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from quadratics import COURSE, solved
 
+from marking import commands
 from marking.commands import add_marking_commands
 from marking.hostile import as_notebook
 from marking.pages import templates
@@ -26,10 +28,10 @@ unix = pytest.mark.skipif(os.name == "nt", reason="submissions run on Linux and 
 def run(*arguments, load_course=lambda: COURSE):
     """Run a command, and return its exit code; errors are raised."""
     parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
+    subparsers = parser.add_subparsers()
 
     def command(name, run):
-        made = commands.add_parser(name, help=run.__doc__, description=run.__doc__)
+        made = subparsers.add_parser(name, help=run.__doc__, description=run.__doc__)
         made.set_defaults(run=run)
         return made
 
@@ -90,6 +92,36 @@ def test_progress_says_why_a_folder_has_no_notebooks(tmp_path):
     for name, got in (("", "has none"), ("none", "does not exist"), ("file", "is a file")):
         with pytest.raises(FileNotFoundError, match=f"{expected} {tmp_path / name}, which {got}$"):
             run("progress", tmp_path / name)
+
+
+def test_notebooks_of_your_own_are_judged_at_once_and_come_in_order(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    both = threading.Barrier(2)
+
+    def graded(course, path):
+        both.wait(10)
+        time.sleep(0.2 if path.name == "1" else 0)
+        return path.name
+
+    monkeypatch.setattr(commands, "graded_here", graded)
+    notebooks = [Path(name) for name in "1234"]
+    rows = list(commands.all_graded_here(COURSE, notebooks))
+    assert rows == [(path, path.name) for path in notebooks]
+
+
+def test_after_an_error_no_further_notebook_is_begun(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    begun = []
+
+    def graded(course, path):
+        begun.append(path)
+        time.sleep(0.2)
+        raise ValueError(f"{path}: no notebook")
+
+    monkeypatch.setattr(commands, "graded_here", graded)
+    with pytest.raises(ValueError, match="^0: no notebook$"):
+        list(commands.all_graded_here(COURSE, [Path(str(k)) for k in range(40)]))
+    assert len(begun) <= 5
 
 
 @unix
