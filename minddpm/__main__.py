@@ -83,6 +83,8 @@ IN_OPTIONS = {
 IN_PYTHON = r": (?:use load|fill a model with) ?.*"  # advice that is of no use here
 # where a message of the library calls an option by its name in Python
 OPTION_NAME = r"(?<![\w/.='-]){name}(?= (?:was [^;]*, is|must|needs)\b)"
+# PyTorch's words for it, of a CPU and of a GPU, and NumPy's
+NO_MEMORY = re.compile(r"\ballocate ([\d.]+ \w+)")
 
 # characters of a file's name that would steer the terminal, or turn round what stands beside them
 STEERING = re.compile(
@@ -685,6 +687,8 @@ def in_options(error: BaseException, options: argparse.Namespace) -> str:
     text = str(error)
     if isinstance(error, OSError) and error.strerror and error.filename:
         text = f"{error.filename}: {reason(error)}"
+    if isinstance(error, (RuntimeError, MemoryError)) and (asked := NO_MEMORY.search(text)):
+        return f"not enough memory for {asked[1]} at once: fewer or smaller images need less"
     for argument, option in IN_OPTIONS.items():
         # whole words only, and no parts of a path
         text = re.sub(rf"(?<![\w/.-]){re.escape(argument)}(?![/.-]|\w*_)", option, text)

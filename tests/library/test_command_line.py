@@ -644,6 +644,19 @@ def test_what_the_library_says_is_said_in_options():
     assert command_line.in_options(error, options) == "x.png: no space left on device"
 
 
+def test_too_little_memory_is_said_without_the_allocators_words():
+    with pytest.raises(RuntimeError, match="enforce fail") as refused:
+        torch.empty(2**58)
+    options = command_line.build_parser().parse_args(["sample", "--out", "x"])
+    for error, asked in (
+        (refused.value, f"{2**60} bytes"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU"), "2.00 GiB"),
+        (MemoryError("Unable to allocate 2.9 TiB for an array with shape (4,)"), "2.9 TiB"),
+    ):
+        said = f"not enough memory for {asked} at once: fewer or smaller images need less"
+        assert command_line.in_options(error, options) == said
+
+
 # sample
 
 
