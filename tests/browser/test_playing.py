@@ -28,13 +28,16 @@ def bundle():
 
 @pytest.fixture
 def static_page(browser, bundle, tmp_path):
-    """Opens a page that holds the picture and nothing else, without a network."""
+    """Opens a page that holds the picture and nothing else, without a network. Its clock stands
+    still until `play_for` moves it on.
+    """
     path = tmp_path / "page.html"
     path.write_text(f"<!doctype html><meta charset=utf-8>{bundle['text/html']}", encoding="utf-8")
 
     def open_page(**options):
         page = browser.new_context(offline=True, **options).new_page()
         page.set_default_timeout(20_000)
+        stop_clock(page)
         page.goto(path.as_uri())
         return page
 
@@ -45,33 +48,46 @@ def position(page):
     return page.get_by_role("slider").input_value()
 
 
-def wait_for(page, frame):
-    page.wait_for_function(
-        "frame => document.querySelector('input[type=range]').value === String(frame)", arg=frame
-    )
+def stop_clock(page):
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+
+
+def play_for(page, seconds):
+    """Let a page's timers run for so many of its own seconds."""
+    page.clock.run_for(1000 * seconds)
 
 
 def test_it_plays_once_and_again_on_request(static_page):
     page = static_page()
     button = page.get_by_role("button", name="Pause")
     button.wait_for()  # it plays by itself
-    wait_for(page, FRAMES - 1)
+    assert position(page) == "0"
+    play_for(page, 3.9)
+    button.wait_for()
+    play_for(page, 0.2)
+    assert position(page) == str(FRAMES - 1)
     page.get_by_role("button", name="Play").wait_for()
     assert page.get_by_text("t = 0", exact=True).is_visible()
     page.get_by_role("button", name="Again").click()
     button.wait_for()
-    wait_for(page, FRAMES - 1)
+    play_for(page, 4.1)
+    assert position(page) == str(FRAMES - 1)
 
 
 def test_it_stops_where_it_is_paused_and_goes_on_from_there(static_page):
     page = static_page()
+    page.get_by_role("button", name="Pause").wait_for()
+    play_for(page, 1.1)
     page.get_by_role("button", name="Pause").click()
-    stopped = position(page)
-    assert stopped != str(FRAMES - 1)
-    page.wait_for_timeout(700)
-    assert position(page) == stopped
+    assert position(page) == "5"
+    play_for(page, 1)
+    assert position(page) == "5"
     page.get_by_role("button", name="Play").click()
-    wait_for(page, FRAMES - 1)
+    play_for(page, 0.3)
+    assert position(page) == "6"
+    play_for(page, 4)
+    assert position(page) == str(FRAMES - 1)
 
 
 def test_each_frame_is_another_picture_with_its_label(static_page, bundle):
@@ -91,10 +107,12 @@ def test_each_frame_is_another_picture_with_its_label(static_page, bundle):
 def test_with_reduced_motion_it_waits_on_its_last_frame(static_page):
     page = static_page(reduced_motion="reduce")
     page.wait_for_timeout(700)
+    play_for(page, 1)
     assert position(page) == str(FRAMES - 1)
     page.get_by_role("button", name="Play").click()  # but does what it is told
     page.get_by_role("button", name="Pause").wait_for()
-    wait_for(page, FRAMES - 1)
+    play_for(page, 4.1)
+    assert position(page) == str(FRAMES - 1)
 
 
 def test_the_keyboard_reaches_everything(static_page):
@@ -118,8 +136,10 @@ def test_what_is_out_of_sight_does_not_play(browser, bundle, tmp_path):
     path = tmp_path / "long.html"
     path.write_text(f"<div style='height: 5000px'></div>{bundle['text/html']}", encoding="utf-8")
     page = browser.new_page()
+    stop_clock(page)
     page.goto(path.as_uri())
     page.wait_for_timeout(700)
+    play_for(page, 1)
     assert position(page) == str(FRAMES - 1)
     page.get_by_role("slider").scroll_into_view_if_needed()
     page.get_by_role("button", name="Pause").wait_for()
