@@ -15,6 +15,7 @@ import html
 import io
 import json
 import math
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -41,7 +42,8 @@ FRAMES_KEPT = 400  # frames that are kept, of about 70 kB each
 MOST_VALUES = 10_000  # steps of a slider
 STOPS = 101  # of a slider that is dragged, at most, and its ends
 KEY_STEPS = 5  # to each side that are drawn ahead for keys
-BREATH = 0.01  # seconds between two of them, in which the kernel takes what else there is to do
+BREATH = 0.01  # seconds between two of them, at least: the kernel takes what else there is to do
+BREATHS = 0.2  # of the time that a frame took, for a kernel that is slow in other things, too
 STORED = 70  # quality of the frames that a notebook stores, out of 100
 
 Places = tuple[int, ...]  # of the controls: which of its values each of them has
@@ -388,10 +390,12 @@ class Playing:
         """Draw the next frame that the page lacks, then let the kernel do what else there is."""
         at = next((one for one in places if one not in self.frames), None)
         if at is not None and self.loop is not None:
+            begin = time.perf_counter()
             with suppress(Exception):  # it is told to who moves there
                 self.frame(at)
                 self.tell_frame(at)
-            self.ahead = self.loop.call_later(BREATH, self.draw_ahead, places)
+            breath = max(BREATH, BREATHS * (time.perf_counter() - begin))
+            self.ahead = self.loop.call_later(breath, self.draw_ahead, places)
 
     def moved(self) -> None:
         """Tell the page where Python has moved the controls."""

@@ -171,6 +171,33 @@ def test_drawing_ahead_lets_the_kernel_do_other_things_between_two_frames(page):
     assert page.frames
 
 
+def test_the_longer_a_frame_takes_the_longer_the_kernel_is_free_after_it(page, monkeypatch):
+    breaths = []
+
+    def slow(level):
+        time.sleep(0.25)
+        return draw_level(level)
+
+    async def rest():
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def noted(delay, call, *arguments):
+            if call.__name__ == "draw_ahead":
+                breaths.append(delay)
+            return call_later(delay, call, *arguments)
+
+        monkeypatch.setattr(loop, "call_later", noted)
+        play(slow, level=ipywidgets.IntSlider(value=3, min=0, max=6))
+        page.says(rest=[3])
+        while len(breaths) < 4:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(rest())
+    assert breaths[0] == REST
+    assert min(breaths[1:]) >= 0.25 / 5
+
+
 def test_later_cells_have_the_random_numbers_that_they_would_have_had(page):
     def draw(level):
         torch.manual_seed(level)
