@@ -194,6 +194,7 @@ def first_wrong_cell(
         if not ours.poll(patience):
             raise TimeoutError(f"{notebook.name} took more than {patience} s")
         found: WrongCell = ours.recv()
+        process.join(10)  # it tidies up, and ends
         return found
     finally:
         process.kill()
