@@ -52,11 +52,11 @@ def said_of(answers, every=1):
     return rows
 
 
-def assert_understood(rows, least=0.9):
+def assert_understood(rows):
     """Most are, and nothing untrue is said."""
     assert rows
     assert [words for _, _, wrong in rows for words in wrong] == []
-    assert sum(understood for _, understood, _ in rows) >= least * len(rows)
+    assert sum(understood for _, understood, _ in rows) >= 0.9 * len(rows)
 
 
 def test_only_what_is_put_together_has_no_formula():
@@ -139,13 +139,11 @@ def test_nine_of_ten_are_understood_and_nothing_untrue_is_said(answers):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "least"),  # of all, 987 of 1,106 are understood, and 847 of 904
-    [("right", 0.85), pytest.param("reference", 0.9, marks=pytest.mark.thorough)],
-)
-def test_mutants_are_understood_and_nothing_untrue_is_said(kind, least, request):
-    """Right answers in other styles than the formula's, made wrong, are harder to understand."""
-    every = 1 if request.config.option.thorough else EVERY_MUTANT
+@pytest.mark.parametrize("kind", ["right", pytest.param("reference", marks=pytest.mark.thorough)])
+def test_mutants_are_understood_and_nothing_untrue_is_said(kind):
+    """Of one in four. Of all, 847 of 904 mutants of references are understood, and 987 of 1,106 of
+    right answers in other styles, which is a little less.
+    """
     answers = {}
     for exercise in EXERCISES:
         function = RIGHT[exercise.name[3:]]
@@ -157,7 +155,7 @@ def test_mutants_are_understood_and_nothing_untrue_is_said(kind, least, request)
         known = {mistake.name for mistake in exercise.mistakes}
         answers[exercise.name] = []
         for place, (_, _, mutant) in enumerate(mutants(source, scope, name)):
-            if place % every or not fails(exercise, mutant, 0):
+            if place % EVERY_MUTANT or not fails(exercise, mutant, 0):
                 continue
             _, outcomes, _ = calls(exercise, mutant, 0)
             if not any(map(finite, outcomes)):
@@ -165,7 +163,7 @@ def test_mutants_are_understood_and_nothing_untrue_is_said(kind, least, request)
             diagnosis = diagnosis_of(exercise, mutant)
             if diagnosis is None or diagnosis.mistake not in known:
                 answers[exercise.name].append(mutant)
-    assert_understood(said_of(answers), least)
+    assert_understood(said_of(answers))
 
 
 def test_a_diagnosis_is_the_same_for_other_inputs_and_so_holds_none_of_them():

@@ -170,7 +170,7 @@ def contained(children):
 ANYTHING = st.recursive(NUMBERS | TENSORS | ARRAYS, contained, max_leaves=12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(result=ANYTHING)
 def test_any_nesting_is_judged_in_words_and_fits_through_the_wire(result):
     outcome = outcome_of(lambda: result, [])
